@@ -1,0 +1,66 @@
+"""What a model says about a film, in the node's own terms.
+
+Pure data: no library types, so that it can be stored, shown and compared anywhere.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Tier(StrEnum):
+    """What the model promotes a study to in the worklist; NONE leaves it in arrival order."""
+
+    HIGH = "high"
+    MEDIUM = "medium"
+    NONE = "none"
+
+    @property
+    def rank(self) -> int:
+        """0 for the most urgent."""
+        return (Tier.HIGH, Tier.MEDIUM, Tier.NONE).index(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Cutoffs:
+    """Where the site reads a probability as positive, and as which tier; each in 0..1.
+
+    `threshold` decides positive; `high` and `medium` decide the tier of a positive study.
+    """
+
+    threshold: float
+    medium: float
+    high: float
+
+    def tier(self, probability: float) -> Tier:
+        if probability < self.threshold:
+            return Tier.NONE
+        if probability >= self.high:
+            return Tier.HIGH
+        return Tier.MEDIUM if probability >= self.medium else Tier.NONE
+
+
+@dataclass(frozen=True, slots=True)
+class ModelIdentity:
+    """The model build that judged: its name and version for people, its digest (SHA-256, hex) for machines."""
+
+    name: str
+    version: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """One model's judgement of one image.
+
+    `finding` is the finding that sets the severity, `probability` the calibrated output for it (0..1), whatever its
+    value. `probabilities` has every class and sums to one. `activation` is the class activation map of `finding`: rows
+    of numbers over the whole film as the network saw it (0..1, 1 where the evidence is strongest; all zero where the
+    film has none). `explanation` says how it was made: `cam`, `gradcam` or `occlusion`.
+    """
+
+    model: ModelIdentity
+    finding: str
+    probability: float
+    probabilities: dict[str, float]
+    activation: tuple[tuple[float, ...], ...] = field(repr=False)
+    explanation: str = "cam"
