@@ -1,0 +1,251 @@
+"""The configuration: one TOML file, validated at the boundary, frozen afterwards.
+
+Every key has a default that works on one machine. `config/cxr-node.toml` lists them all, with their meaning.
+"""
+
+import difflib
+import ipaddress
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from cxr_node.errors import ConfigError
+
+DEFAULT_FILE = Path("config/cxr-node.toml")
+FILE_VARIABLE = "CXR_NODE_CONFIG"
+_PREFIX = "CXR_NODE__"
+
+AETitle = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[\x21-\x5b\x5d-\x7e][\x20-\x5b\x5d-\x7e]*$")]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Seconds = Annotated[float, Field(ge=0, le=86400)]
+Probability = Annotated[float, Field(gt=0, lt=1)]
+Mode = Literal["shadow", "triage", "full"]
+
+
+def _network(text: str) -> str:
+    ipaddress.ip_network(text)
+    return text
+
+
+class Section(BaseModel):
+    """A table of the file: unknown keys are refused, values do not change after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Node(Section):
+    """Who the node is, what it may do, and where its state lives."""
+
+    ae_title: AETitle = "CXR_NODE"
+    data_dir: Path = Path("var")
+    language: Literal["en", "es"] = "en"
+    mode: Mode = "shadow"
+    timezone: str = "UTC"
+    uid_root: Annotated[str, Field(pattern=r"^[0-2](\.(0|[1-9][0-9]*))+$", max_length=33)] = "2.25"
+    institution: Annotated[str, Field(max_length=64)] = ""
+    station: Annotated[str, Field(max_length=16)] = ""
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError(f"{name!r} is not a time zone name such as 'Europe/Madrid'") from error
+        return name
+
+
+class Receive(Section):
+    """The listener: where it stands, who may call, and its limits."""
+
+    host: str = "127.0.0.1"
+    port: Port = 11112
+    max_associations: Annotated[int, Field(ge=1, le=1000)] = 64
+    max_pdu: Annotated[int, Field(ge=16384, le=4194304)] = 131072
+    timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 60.0
+    allowed_ae_titles: tuple[AETitle, ...] = ()
+    allowed_networks: tuple[Annotated[str, AfterValidator(_network)], ...] = ()
+
+
+class Study(Section):
+    """When a study counts as complete. The worklist never waits for it."""
+
+    settle_seconds: Seconds = 120.0
+    release_settle_seconds: Seconds | None = None
+    max_wait_seconds: Seconds = 600.0
+
+
+class Eligibility(Section):
+    """Which films the model may judge."""
+
+    modalities: frozenset[str] = frozenset({"CR", "DX"})
+    body_parts: frozenset[str] = frozenset({"CHEST", "THORAX", "TORAX", "LUNG", "LUNGS", "PULMON", "BRUST", "POUMON"})
+    views: frozenset[str] = frozenset({"PA", "AP"})
+    lateralities: frozenset[str] = frozenset({"U", "B"})
+    age: tuple[float, float] | None = None
+    secondary_capture: bool = True
+    accept_unknown_body_part: bool = True
+    accept_unknown_view: bool = True
+    accept_unknown_age: bool = True
+    minimum_side: Annotated[int, Field(ge=32)] = 200
+    maximum_pixels: Annotated[int, Field(ge=10_000, le=400_000_000)] = 100_000_000
+
+    @field_validator("modalities", "body_parts", "views", "lateralities")
+    @classmethod
+    def _upper(cls, values: frozenset[str]) -> frozenset[str]:
+        return frozenset(value.strip().upper() for value in values)
+
+
+class Model(Section):
+    """The model in service, and where the site reads its output as positive."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")] = "cxr-pneumonia"
+    version: Annotated[str, Field(pattern=r"^(latest|[0-9]+\.[0-9]+\.[0-9]+)$")] = "latest"
+    directory: Path | None = None
+    thresholds: dict[str, Probability] = {}
+    prevalence: Probability | None = None
+
+
+class Inference(Section):
+    """The process that runs the network."""
+
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$")] = "auto"
+    backend: Literal["torch"] = "torch"
+    batch_size: Annotated[int, Field(ge=1, le=256)] = 8
+
+
+class Report(Section):
+    """What is written for a study."""
+
+    sr: bool = True
+    heatmap: bool = True
+    explain: Literal["cam", "gradcam"] = "cam"
+    triage_category: dict[Literal["high", "medium"], Literal[2, 3]] = {"high": 2, "medium": 3}
+
+
+class Destination(Section):
+    """A peer that stores what the node writes."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+    ae_title: AETitle
+    host: str
+    port: Port = 104
+    mode: Mode | None = None
+
+
+class Worklist(Section):
+    """The reading order."""
+
+    tiers: dict[Literal["high", "medium"], Probability] = {}
+    max_wait_minutes: Annotated[float, Field(gt=0)] = 120.0
+
+
+class Retention(Section):
+    """The disk."""
+
+    watermark_gigabytes: Annotated[float, Field(ge=0)] = 1.0
+
+
+class Log(Section):
+    """What is logged, and how."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "console", "json"] = "auto"
+
+
+class Config(Section):
+    """The whole file."""
+
+    node: Node = Node()
+    receive: Receive = Receive()
+    study: Study = Study()
+    eligibility: Eligibility = Eligibility()
+    model: Model = Model()
+    inference: Inference = Inference()
+    report: Report = Report()
+    destination: tuple[Destination, ...] = ()
+    worklist: Worklist = Worklist()
+    retention: Retention = Retention()
+    log: Log = Log()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Config":
+        names = [destination.name for destination in self.destination]
+        if repeated := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"destination names must differ; repeated: {', '.join(repeated)}")
+        tiers = self.worklist.tiers
+        if "high" in tiers and "medium" in tiers and tiers["high"] < tiers["medium"]:
+            raise ValueError("worklist.tiers.high must not be below worklist.tiers.medium")
+        return self
+
+
+def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) -> Config:
+    """The configuration from `path`, else $CXR_NODE_CONFIG, else config/cxr-node.toml, else the defaults.
+
+    CXR_NODE__SECTION__KEY overrides a key, as TOML where it reads as TOML, else as text. Relative paths are relative
+    to the working folder. Raises ConfigError that lists every mistake with its key and what was expected.
+    """
+    chosen = path or (Path(environment[FILE_VARIABLE]) if environment.get(FILE_VARIABLE) else None)
+    if chosen is None and DEFAULT_FILE.is_file():
+        chosen = DEFAULT_FILE
+    data = _read(chosen) if chosen else {}
+    for section, key, value in _overrides(environment):
+        table = data.setdefault(section, {})
+        if not isinstance(table, dict):
+            raise ConfigError(f"{_PREFIX}{section.upper()}__{key.upper()}: [{section}] is not a table that can be overridden")
+        table[key] = value
+    try:
+        return Config.model_validate(data)
+    except ValidationError as error:
+        source = str(chosen) if chosen else "the environment"
+        raise ConfigError(f"{source}: {_described(error)}") from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+
+
+def _overrides(environment: Mapping[str, str]) -> Iterator[tuple[str, str, Any]]:
+    for name, text in sorted(environment.items()):
+        section, _, key = name.removeprefix(_PREFIX).partition("__")
+        if not name.startswith(_PREFIX) or not key:
+            continue
+        try:
+            value = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            value = text
+        yield section.lower(), key.lower(), value
+
+
+def _described(error: ValidationError) -> str:
+    mistakes = error.errors(include_url=False)
+    count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
+    return "\n  ".join([count, *(_mistake(m["loc"], m["type"], m["msg"], m.get("input")) for m in mistakes)])
+
+
+def _mistake(location: tuple[int | str, ...], kind: str, message: str, found: object) -> str:
+    key = ".".join(str(part) for part in location) or "file"
+    if kind == "extra_forbidden":
+        return f"{key}: unknown key{_nearest(location)}"
+    shown = "" if isinstance(found, dict | Section) else f" (found {found!r})"
+    return f"{key}: {message.removeprefix('Value error, ')}{shown}"
+
+
+def _nearest(location: tuple[int | str, ...]) -> str:
+    names = [part for part in location if isinstance(part, str)]
+    fields: Mapping[str, Any] = Config.model_fields
+    if len(names) > 1 and names[0] in fields:
+        section = Destination if names[0] == "destination" else type(fields[names[0]].default)
+        fields = section.model_fields
+    near = difflib.get_close_matches(names[-1], fields, n=1)
+    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(sorted(fields))}"

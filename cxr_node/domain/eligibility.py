@@ -1,0 +1,176 @@
+"""Which films the model may judge, from the header alone, as data.
+
+Each refusal has a code and a sentence that names the attribute and its value. What the header does not say is
+"unknown", and the site decides what unknown means; what it does say is believed.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from cxr_node.domain.instance import Header
+
+PROJECTION_CLASSES = {
+    "1.2.840.10008.5.1.4.1.1.1": "Computed Radiography",
+    "1.2.840.10008.5.1.4.1.1.1.1": "Digital X-Ray, For Presentation",
+    "1.2.840.10008.5.1.4.1.1.1.1.1": "Digital X-Ray, For Processing",
+}
+SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+
+# PS3.16 CID 4009 and its retired SNOMED-RT forms.
+CHEST_CODES = frozenset({"816094009", "51185008", "T-D3000", "39607008", "T-28000", "416319003", "416550000"})
+# PS3.16 CID 4010 and its retired SNOMED-RT forms: antero-posterior, postero-anterior.
+FRONTAL_CODES = frozenset({"399348003", "R-10206", "272479007", "R-10214"})
+
+
+
+_SYNONYMS = {"POSTEROANTERIOR": "PA", "POSTERIORANTERIOR": "PA", "ANTEROPOSTERIOR": "AP", "ANTERIORPOSTERIOR": "AP"}
+_LATERAL_WORD = re.compile(r"\b(LAT|LATERAL|LATERALE|PROFIL|PERFIL|SEITLICH)\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a film is not analysed: a stable code, and a sentence for the reader."""
+
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a site lets in. `accept_unknown_*`: what a film that does not say is taken for. Ages in years."""
+
+    modalities: frozenset[str] = frozenset({"CR", "DX"})
+    body_parts: frozenset[str] = frozenset({"CHEST", "THORAX"})
+    views: frozenset[str] = frozenset({"PA", "AP"})
+    lateralities: frozenset[str] = frozenset({"U", "B"})
+    age: tuple[float, float] | None = None
+    secondary_capture: bool = True
+    accept_unknown_body_part: bool = True
+    accept_unknown_view: bool = True
+    accept_unknown_age: bool = True
+    minimum_side: int = 200
+    maximum_pixels: int = 100_000_000
+
+
+def judge(header: Header, rules: Rules) -> Refusal | None:
+    """The first rule that refuses the film, or None when the model may judge it."""
+    for check in _CHECKS:
+        for refusal in check(header, rules):
+            return refusal
+    return None
+
+
+def _sop_class(header: Header, rules: Rules) -> Iterator[Refusal]:
+    if header.sop_class_uid in PROJECTION_CLASSES:
+        return
+    if header.sop_class_uid == SECONDARY_CAPTURE and rules.secondary_capture:
+        return
+    yield Refusal("SOP_CLASS", f"SOP Class UID (0008,0016) is {header.sop_class_uid}, not an accepted X-ray image class")
+
+
+def _modality(header: Header, rules: Rules) -> Iterator[Refusal]:
+    if header.modality not in rules.modalities:
+        said = f"is {header.modality!r}" if header.modality else "is absent"
+        yield Refusal("MODALITY", f"Modality (0008,0060) {said}, not one of {_listed(rules.modalities)}")
+
+
+def _origin(header: Header, _: Rules) -> Iterator[Refusal]:
+    if len(header.image_type) > 1 and header.image_type[1].upper() == "SECONDARY":
+        yield Refusal("SECONDARY", "Image Type (0008,0008) value 2 is SECONDARY: made from other images, not by exposure")
+    if (header.presentation_intent or "").upper() == "FOR PROCESSING":
+        yield Refusal(
+            "FOR_PROCESSING",
+            "Presentation Intent Type (0008,0068) is FOR PROCESSING: only the image that is read is analysed",
+        )
+
+
+def _species(header: Header, _: Rules) -> Iterator[Refusal]:
+    if header.species and header.species not in ("337915000", "L-85B00", "HOMO SAPIENS", "HUMAN"):
+        yield Refusal("SPECIES", f"Patient Species (0010,2201) is {header.species!r}, not human")
+
+
+def _body_part(header: Header, rules: Rules) -> Iterator[Refusal]:
+    wanted = _listed(rules.body_parts)
+    if header.body_part:
+        if not (_words(header.body_part) & rules.body_parts or header.body_part.upper() in rules.body_parts):
+            yield Refusal("BODY_PART", f"Body Part Examined (0018,0015) is {header.body_part!r}, not one of {wanted}")
+    elif header.anatomic_region:
+        if header.anatomic_region not in CHEST_CODES:
+            said = f"Anatomic Region Sequence (0008,2218) has code {header.anatomic_region!r}"
+            yield Refusal("BODY_PART", f"{said}, which is not the chest")
+    elif not rules.accept_unknown_body_part:
+        yield Refusal("BODY_PART_UNKNOWN", "Body Part Examined (0018,0015) is absent, and the site refuses unknown ones")
+
+
+def _view(header: Header, rules: Rules) -> Iterator[Refusal]:
+    if header.view_position:
+        if not _views(header.view_position) & rules.views:
+            said = f"View Position (0018,5101) is {header.view_position!r}"
+            yield Refusal("VIEW", f"{said}, not one of {_listed(rules.views)}")
+    elif header.view_code:
+        if header.view_code not in FRONTAL_CODES:
+            yield Refusal("VIEW", f"View Code Sequence (0054,0220) has code {header.view_code!r}, not a frontal view")
+    elif header.patient_orientation and header.patient_orientation[0][:1].upper() in ("A", "P"):
+        said = "\\".join(header.patient_orientation)
+        yield Refusal("VIEW", f"Patient Orientation (0020,0020) is {said!r}: rows run front to back, a lateral view")
+    elif lateral := _LATERAL_WORD.search(" ".join(header.descriptions).upper()):
+        yield Refusal("VIEW", f"no view is coded, and the film's description says {lateral[0]!r}")
+    elif not rules.accept_unknown_view:
+        yield Refusal("VIEW_UNKNOWN", "View Position (0018,5101) is absent, and the site refuses unknown views")
+
+
+def _laterality(header: Header, rules: Rules) -> Iterator[Refusal]:
+    if header.laterality and header.laterality.upper() not in rules.lateralities:
+        yield Refusal(
+            "LATERALITY",
+            f"Laterality (0020,0060 or 0020,0062) is {header.laterality!r}: one side only, not the whole chest",
+        )
+
+
+def _age(header: Header, rules: Rules) -> Iterator[Refusal]:
+    if rules.age is None:
+        return
+    low, high = rules.age
+    if header.age_years is None:
+        if not rules.accept_unknown_age:
+            yield Refusal("AGE_UNKNOWN", "Patient's Age (0010,1010) is absent, and the site refuses unknown ages")
+    elif not low <= header.age_years <= high:
+        yield Refusal("AGE", f"Patient's Age (0010,1010) is outside the {low:g} to {high:g} years that the site analyses")
+
+
+def _size(header: Header, rules: Rules) -> Iterator[Refusal]:
+    if header.rows is None or header.columns is None:
+        yield Refusal("NO_SIZE", "Rows (0028,0010) or Columns (0028,0011) is absent or not a number")
+    elif min(header.rows, header.columns) < rules.minimum_side:
+        yield Refusal(
+            "TOO_FEW_PIXELS",
+            f"Rows x Columns (0028,0010 x 0028,0011) is {header.rows} x {header.columns}; "
+            f"the shorter side needs at least {rules.minimum_side}",
+        )
+    elif header.rows * header.columns > rules.maximum_pixels:
+        yield Refusal(
+            "TOO_MANY_PIXELS",
+            f"Rows x Columns (0028,0010 x 0028,0011) is {header.rows} x {header.columns}; "
+            f"at most {rules.maximum_pixels} pixels are analysed",
+        )
+
+
+_Check = Callable[[Header, Rules], Iterator[Refusal]]
+_CHECKS: tuple[_Check, ...] = (
+    _sop_class, _modality, _origin, _species, _body_part, _view, _laterality, _age, _size,
+)  # fmt: skip
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(re.findall(r"[^\W\d_]+", text.upper()))
+
+
+def _views(text: str) -> frozenset[str]:
+    """The views that a View Position names: "AP SUPINE", "Postero-Anterior" and "PA" are all understood."""
+    joined = re.sub(r"[^A-Z]", "", text.upper())
+    return _words(text) | {_SYNONYMS.get(joined, joined)}
+
+
+def _listed(values: frozenset[str]) -> str:
+    return ", ".join(sorted(values))

@@ -1,0 +1,55 @@
+"""An instance as it stands in the store: the facts of its header that decisions are made from.
+
+An attribute that the film does not have, or has in a form that cannot be read, is None: unknown, not "no".
+"""
+
+from dataclasses import asdict, dataclass, fields
+from enum import StrEnum
+from typing import Any, Self
+
+
+class InstanceState(StrEnum):
+    """What the node made of an instance that it acknowledged."""
+
+    CURRENT = "current"  # the version that results and documents are made from
+    COMPARING = "comparing"  # other bytes came under a SOP Instance UID that we hold; not yet compared
+    SUPERSEDED = "superseded"  # a later version with a corrected identity took its place
+    REPEATED = "repeated"  # the same film in another coding; kept, not used
+    QUARANTINED = "quarantined"  # other pixels under the same SOP Instance UID: a person decides
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The attributes of a film that eligibility, the worklist and comparison look at (PS3.3 C.7 and C.8)."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    study_instance_uid: str
+    series_instance_uid: str
+    modality: str | None = None
+    image_type: tuple[str, ...] = ()
+    presentation_intent: str | None = None
+    body_part: str | None = None
+    anatomic_region: str | None = None
+    view_position: str | None = None
+    view_code: str | None = None
+    patient_orientation: tuple[str, ...] = ()
+    laterality: str | None = None
+    descriptions: tuple[str, ...] = ()
+    species: str | None = None
+    age_years: float | None = None
+    rows: int | None = None
+    columns: int | None = None
+    manufacturer: str | None = None
+    patient_id: str | None = None
+    issuer_of_patient_id: str | None = None
+    accession_number: str | None = None
+    requested_priority: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {name: value for name, value in asdict(self).items() if value not in (None, ())}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        known = {field.name for field in fields(cls)}
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in data.items() if k in known})

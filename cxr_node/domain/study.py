@@ -1,0 +1,104 @@
+"""What a study stands for, judged from its images: its place in the worklist, and whether documents are due."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from cxr_node.domain.finding import Cutoffs, Tier
+
+
+class EntryState(StrEnum):
+    """States of a worklist entry."""
+
+    WAITING = "waiting"
+    ANALYSED = "analysed"
+    NOT_ANALYSED = "not_analysed"
+    HELD = "held"
+    READING = "reading"
+    READ = "read"
+    WITHDRAWN = "withdrawn"
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """One current image of a study: refused by its header, judged, failed, or (none of these) still being analysed.
+
+    `refusal` and `failure` are sentences for the reader; `probability` is 0..1.
+    """
+
+    digest: str
+    sop_instance_uid: str
+    refusal: str | None = None
+    failure: str | None = None
+    probability: float | None = None
+    finding: str | None = None
+
+    @property
+    def pending(self) -> bool:
+        return self.refusal is None and self.failure is None and self.probability is None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a study stands: contract of `worklist --json`."""
+
+    state: EntryState
+    tier: Tier = Tier.NONE
+    positive: bool = False
+    finding: str | None = None
+    probability: float | None = None
+    reason: str | None = None
+
+
+def assess(images: Sequence[Image], cutoffs: Cutoffs, shown: Tier = Tier.NONE) -> Standing:
+    """The standing of a study: that of its most severe image.
+
+    A tier that was shown is not lowered by later films or results (`shown`); only a person lowers it.
+    """
+    judged = [image for image in images if image.probability is not None]
+    if not judged:
+        if not images or any(image.pending for image in images):
+            return Standing(EntryState.WAITING, tier=shown)
+        reason = next((image.failure for image in images if image.failure), None) or images[0].refusal
+        return Standing(EntryState.NOT_ANALYSED, tier=shown, reason=reason)
+    worst = max(judged, key=lambda image: image.probability or 0.0)
+    probability = worst.probability or 0.0
+    positive = probability >= cutoffs.threshold
+    tier = min(cutoffs.tier(probability), shown, key=lambda t: t.rank)
+    return Standing(EntryState.ANALYSED, tier, positive, worst.finding if positive else None, probability)
+
+
+def settle_at(first: float, last: float, settle_seconds: float, max_wait_seconds: float) -> float:
+    """When the wait for further images ends: after a pause, but never later than the maximum after the first image.
+
+    An open or closed association says nothing about completeness (PS3.4 B.4), so it does not enter.
+    """
+    return min(last + settle_seconds, first + max_wait_seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """What documents were made from (`images`: digest by SOP Instance UID) and what was concluded."""
+
+    number: int
+    images: dict[str, str]
+    tier: Tier
+    positive: bool
+
+
+def revision_due(previous: Revision | None, images: Sequence[Image], cutoffs: Cutoffs) -> bool:
+    """Whether documents are to be made: the first time anything was judged, and later only for a change that matters.
+
+    A late image matters if it was judged and changes the result or the tier (Law 5); a corrected version of an image
+    that was reported matters always, because its identity stands in the documents.
+    """
+    judged = [image for image in images if image.probability is not None]
+    if not judged:
+        return False
+    if previous is None:
+        return True
+    corrected = any(
+        previous.images.get(image.sop_instance_uid, image.digest) != image.digest for image in judged
+    )
+    now = assess(judged, cutoffs)
+    return corrected or now.positive != previous.positive or now.tier.rank < previous.tier.rank

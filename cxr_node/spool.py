@@ -1,0 +1,104 @@
+"""The files of the node: what was received, what is kept aside, what is to be sent.
+
+A file appears under its final name only when its bytes are on the disk: written as a part, synced, renamed, and the
+folder synced. Names derive from digests and derived UIDs, never from what a peer sent.
+"""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from cxr_node.errors import Transient
+
+_PREAMBLE = 132
+
+
+class Spool:
+    """`root` holds incoming/ (parts), films/, pictures/, quarantine/ and outbox/, on one file system.
+
+    `watermark` is the free space in bytes below which nothing more is accepted.
+    """
+
+    def __init__(self, root: Path, watermark: int) -> None:
+        self.root = root
+        self._watermark = watermark
+        self.incoming, self.films, self.pictures = root / "incoming", root / "films", root / "pictures"
+        self.quarantine, self.outbox = root / "quarantine", root / "outbox"
+
+    def prepare(self) -> None:
+        """Make the folders, readable by the service alone."""
+        for folder in (self.incoming, self.films, self.pictures, self.quarantine, self.outbox):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def free_bytes(self) -> int:
+        return shutil.disk_usage(self.root).free
+
+    def below_watermark(self) -> bool:
+        return self.free_bytes() < self._watermark
+
+    def keep_film(self, part: BinaryIO, digest: str) -> str:
+        """Sync a received part and give it its name; its path relative to the root. The part stays open."""
+        return self._settle(part, self.films / digest[:2] / f"{digest}.dcm")
+
+    def keep_aside(self, part: BinaryIO, digest: str) -> str:
+        """The same for bytes that could not be taken for a film."""
+        return self._settle(part, self.quarantine / f"{digest}.dcm")
+
+    def write(self, target: Path, content: bytes) -> str:
+        """Write a file of our own as durably; its path relative to the root."""
+        part = self.incoming / f"{target.name}.{os.getpid()}.part"
+        try:
+            with part.open("wb") as stream:
+                stream.write(content)
+                stream.flush()
+                return self._settle(stream, target)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            raise Transient("DISK_FULL", f"cannot write into {self.root}: {error.strerror}") from error
+
+    def drop_parts(self) -> int:
+        """Remove parts that a stopped node left half-written; how many there were."""
+        parts = list(self.incoming.iterdir())
+        for part in parts:
+            part.unlink()
+        return len(parts)
+
+    def stored_films(self) -> Iterator[Path]:
+        return self.films.glob("*/*.dcm")
+
+    def path(self, relative: str) -> Path:
+        return self.root / relative
+
+    def picture(self, digest: str) -> Path:
+        """Where the picture that heat maps are drawn on stands."""
+        return self.pictures / digest[:2] / f"{digest}.png"
+
+    def _settle(self, stream: BinaryIO, target: Path) -> str:
+        os.fsync(stream.fileno())
+        if not target.parent.is_dir():
+            target.parent.mkdir(mode=0o700, exist_ok=True)
+            _sync_folder(target.parent.parent)
+        Path(stream.name).replace(target)
+        _sync_folder(target.parent)
+        return str(target.relative_to(self.root))
+
+
+def data_set_digest(path: Path) -> str:
+    """SHA-256 (hex) of a Part 10 file's data set: what follows the preamble and the File Meta group (PS3.10 7.1)."""
+    with path.open("rb") as stream:
+        stream.seek(_PREAMBLE)
+        head = stream.read(12)  # (0002,0000) UL 4: the length of the rest of group 2
+        if head[:6] == b"\x02\x00\x00\x00UL":
+            stream.seek(_PREAMBLE + 12 + int.from_bytes(head[8:12], "little"))
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,132 @@
+"""The schema, from version 1. A migration that has been released is never edited: a new one follows it."""
+
+from sqlite_utils import Database
+from sqlite_utils.migrations import Migrations
+
+migrations = Migrations("cxr_node")
+
+
+@migrations()
+def m001_spine(db: Database) -> None:
+    """Everything between an acknowledged instance and a delivered document. Times are seconds since 1970 UTC."""
+    db.executescript(
+        """
+        CREATE TABLE instance (
+            id INTEGER PRIMARY KEY,
+            sop_instance_uid TEXT NOT NULL,
+            study_instance_uid TEXT NOT NULL,
+            digest TEXT NOT NULL UNIQUE,
+            state TEXT NOT NULL,
+            path TEXT NOT NULL,
+            size INTEGER NOT NULL,
+            transfer_syntax TEXT NOT NULL,
+            calling_ae_title TEXT NOT NULL,
+            received_at REAL NOT NULL,
+            header TEXT NOT NULL,
+            refusal_code TEXT,
+            refusal_reason TEXT
+        );
+        CREATE INDEX instance_study ON instance (study_instance_uid);
+        CREATE INDEX instance_sop ON instance (sop_instance_uid);
+
+        CREATE TABLE job (
+            id INTEGER PRIMARY KEY,
+            kind TEXT NOT NULL,
+            subject TEXT NOT NULL,
+            target TEXT NOT NULL DEFAULT '',
+            state TEXT NOT NULL DEFAULT 'ready',
+            attempt INTEGER NOT NULL DEFAULT 0,
+            not_before REAL NOT NULL DEFAULT 0,
+            owner TEXT,
+            lease_token TEXT,
+            lease_until REAL,
+            crash_count INTEGER NOT NULL DEFAULT 0,
+            alone INTEGER NOT NULL DEFAULT 0,
+            error_code TEXT,
+            error TEXT,
+            changed_at REAL NOT NULL,
+            UNIQUE (kind, subject, target)
+        );
+        CREATE INDEX job_ready ON job (kind, not_before) WHERE state = 'ready';
+        CREATE INDEX job_running ON job (owner) WHERE state = 'running';
+        CREATE INDEX job_failed ON job (kind) WHERE state = 'failed';
+
+        CREATE TABLE result (
+            id INTEGER PRIMARY KEY,
+            instance_digest TEXT NOT NULL,
+            model_digest TEXT NOT NULL,
+            model TEXT NOT NULL,
+            version TEXT NOT NULL,
+            finding TEXT NOT NULL,
+            probability REAL NOT NULL,
+            probabilities TEXT NOT NULL,
+            activation TEXT NOT NULL,
+            explanation TEXT NOT NULL,
+            analysed_at REAL NOT NULL,
+            UNIQUE (instance_digest, model_digest)
+        );
+
+        CREATE TABLE study_revision (
+            study_instance_uid TEXT NOT NULL,
+            revision INTEGER NOT NULL,
+            settled_at REAL NOT NULL,
+            model_digest TEXT NOT NULL,
+            images TEXT NOT NULL,
+            tier TEXT NOT NULL,
+            positive INTEGER NOT NULL,
+            PRIMARY KEY (study_instance_uid, revision)
+        );
+
+        CREATE TABLE document (
+            sop_instance_uid TEXT PRIMARY KEY,
+            study_instance_uid TEXT NOT NULL,
+            revision INTEGER NOT NULL,
+            mode TEXT NOT NULL,
+            kind TEXT NOT NULL,
+            sop_class_uid TEXT NOT NULL,
+            series_instance_uid TEXT NOT NULL,
+            path TEXT NOT NULL,
+            written_at REAL NOT NULL
+        );
+        CREATE INDEX document_study ON document (study_instance_uid, revision);
+
+        CREATE TABLE delivery (
+            sop_instance_uid TEXT NOT NULL REFERENCES document (sop_instance_uid),
+            destination TEXT NOT NULL,
+            sent_at REAL,
+            status INTEGER,
+            PRIMARY KEY (sop_instance_uid, destination)
+        );
+
+        CREATE TABLE worklist_entry (
+            study_instance_uid TEXT PRIMARY KEY,
+            accession_number TEXT,
+            patient_id TEXT,
+            issuer_of_patient_id TEXT,
+            state TEXT NOT NULL,
+            tier TEXT NOT NULL,
+            priority TEXT,
+            positive INTEGER NOT NULL DEFAULT 0,
+            finding TEXT,
+            probability REAL,
+            threshold REAL,
+            reason TEXT,
+            received_at REAL NOT NULL,
+            last_received_at REAL NOT NULL
+        );
+        CREATE INDEX worklist_open ON worklist_entry (state, received_at);
+
+        CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+
+        CREATE TABLE event (
+            sequence INTEGER PRIMARY KEY,
+            time REAL NOT NULL,
+            study_instance_uid TEXT,
+            event TEXT NOT NULL,
+            detail TEXT NOT NULL,
+            hash TEXT NOT NULL
+        );
+        CREATE INDEX event_study ON event (study_instance_uid);
+        CREATE INDEX event_name ON event (event);
+        """
+    )

@@ -1,0 +1,144 @@
+"""What models said, and the documents and deliveries that came of it."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from cxr_node.domain.finding import Analysis, ModelIdentity
+from cxr_node.store.db import Row, Tx
+
+
+def save(tx: Tx, digest: str, analysis: Analysis, analysed_at: float) -> None:
+    """Store a judgement; judging the same film with the same model again replaces it."""
+    model = analysis.model
+    tx.execute(
+        "INSERT OR REPLACE INTO result (instance_digest, model_digest, model, version, finding, probability, "
+        "probabilities, activation, explanation, analysed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            digest, model.digest, model.name, model.version, analysis.finding, analysis.probability,
+            json.dumps(analysis.probabilities), json.dumps(analysis.activation), analysis.explanation, analysed_at,
+        ),
+    )  # fmt: skip
+
+
+def load(tx: Tx, digest: str, model_digest: str) -> Analysis | None:
+    row = tx.row("SELECT * FROM result WHERE instance_digest = ? AND model_digest = ?", (digest, model_digest))
+    return _analysis(row) if row else None
+
+
+def of_study(tx: Tx, study: str) -> list[dict[str, Any]]:
+    """Results as `study --json` shows them."""
+    rows = tx.rows(
+        "SELECT r.*, i.sop_instance_uid FROM result r JOIN instance i ON i.digest = r.instance_digest "
+        "WHERE i.study_instance_uid = ? ORDER BY r.id",
+        (study,),
+    )
+    return [
+        {
+            "sop_instance_uid": row["sop_instance_uid"],
+            "model": row["model"],
+            "version": row["version"],
+            "finding": row["finding"],
+            "probability": row["probability"],
+            "probabilities": json.loads(row["probabilities"]),
+            "analysed_at": row["analysed_at"],
+        }
+        for row in rows
+    ]
+
+
+def _analysis(row: Row) -> Analysis:
+    return Analysis(
+        model=ModelIdentity(row["model"], row["version"], row["model_digest"]),
+        finding=row["finding"],
+        probability=row["probability"],
+        probabilities=json.loads(row["probabilities"]),
+        activation=tuple(tuple(line) for line in json.loads(row["activation"])),
+        explanation=row["explanation"],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A document in the outbox. `path` is relative to the outbox; `mode` is the one it was rendered for."""
+
+    sop_instance_uid: str
+    study_instance_uid: str
+    revision: int
+    mode: str
+    kind: str
+    sop_class_uid: str
+    series_instance_uid: str
+    path: str
+
+
+def add_document(tx: Tx, written: Written, written_at: float) -> None:
+    """Record a document; writing the same one again changes nothing."""
+    tx.execute(
+        "INSERT OR IGNORE INTO document (sop_instance_uid, study_instance_uid, revision, mode, kind, sop_class_uid, "
+        "series_instance_uid, path, written_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            written.sop_instance_uid, written.study_instance_uid, written.revision, written.mode, written.kind,
+            written.sop_class_uid, written.series_instance_uid, written.path, written_at,
+        ),
+    )  # fmt: skip
+
+
+def document(tx: Tx, sop_instance_uid: str) -> Written | None:
+    row = tx.row("SELECT * FROM document WHERE sop_instance_uid = ?", (sop_instance_uid,))
+    return _written(row) if row else None
+
+
+def documents(tx: Tx, study: str) -> list[Written]:
+    return [
+        _written(row)
+        for row in tx.rows("SELECT * FROM document WHERE study_instance_uid = ? ORDER BY revision, written_at", (study,))
+    ]
+
+
+def _written(row: Row) -> Written:
+    return Written(**{name: row[name] for name in Written.__slots__})
+
+
+def add_delivery(tx: Tx, sop_instance_uid: str, destination: str) -> None:
+    tx.execute("INSERT OR IGNORE INTO delivery (sop_instance_uid, destination) VALUES (?, ?)", (sop_instance_uid, destination))
+
+
+def delivered(tx: Tx, sop_instance_uid: str, destination: str, sent_at: float, status: int) -> None:
+    """The peer acknowledged the document with `status` (success or a warning, PS3.4 B.2.3)."""
+    tx.execute(
+        "UPDATE delivery SET sent_at = ?, status = ? WHERE sop_instance_uid = ? AND destination = ?",
+        (sent_at, status, sop_instance_uid, destination),
+    )
+
+
+def deliveries(tx: Tx, study: str) -> list[dict[str, Any]]:
+    """Deliveries as `study --json` shows them; whether one is pending or failed stands in its job."""
+    rows = tx.rows(
+        """
+        SELECT d.*, w.kind, w.revision, j.state, j.attempt, j.error FROM delivery d
+        JOIN document w ON w.sop_instance_uid = d.sop_instance_uid
+        LEFT JOIN job j ON j.kind = 'deliver' AND j.subject = d.sop_instance_uid AND j.target = d.destination
+        WHERE w.study_instance_uid = ? ORDER BY w.revision, w.written_at, d.destination
+        """,
+        (study,),
+    )
+    return [
+        {
+            "destination": row["destination"],
+            "sop_instance_uid": row["sop_instance_uid"],
+            "kind": row["kind"],
+            "revision": row["revision"],
+            "state": "sent" if row["sent_at"] else "failed" if row["state"] == "failed" else "pending",
+            "status": row["status"],
+            "attempts": row["attempt"] or 0,
+            "error": row["error"],
+            "sent_at": row["sent_at"],
+        }
+        for row in rows
+    ]
+
+
+def pending_by_destination(tx: Tx) -> dict[str, int]:
+    rows = tx.rows("SELECT destination, count(*) AS n FROM delivery WHERE sent_at IS NULL GROUP BY destination")
+    return {row["destination"]: row["n"] for row in rows}

@@ -1,0 +1,171 @@
+"""Instances, and the revisions in which a study was reported."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cxr_node.domain.eligibility import Refusal
+from cxr_node.domain.finding import Tier
+from cxr_node.domain.instance import Header, InstanceState
+from cxr_node.domain.study import Image, Revision
+from cxr_node.store.db import Row, Tx
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """An instance as it was received. `digest`: SHA-256 (hex) of its data set; `path`: relative to the spool."""
+
+    digest: str
+    path: str
+    size: int
+    transfer_syntax: str
+    calling_ae_title: str
+    received_at: float
+    header: Header
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An instance as it stands in the database."""
+
+    arrival: Arrival
+    state: InstanceState
+    refusal: Refusal | None
+
+
+def add(tx: Tx, arrival: Arrival, state: InstanceState, refusal: Refusal | None) -> None:
+    header = arrival.header
+    tx.execute(
+        """
+        INSERT INTO instance (sop_instance_uid, study_instance_uid, digest, state, path, size, transfer_syntax,
+            calling_ae_title, received_at, header, refusal_code, refusal_reason)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        """,
+        (
+            header.sop_instance_uid, header.study_instance_uid, arrival.digest, state, arrival.path, arrival.size,
+            arrival.transfer_syntax, arrival.calling_ae_title, arrival.received_at, json.dumps(header.to_json()),
+            refusal.code if refusal else None, refusal.reason if refusal else None,
+        ),
+    )  # fmt: skip
+
+
+def by_digest(tx: Tx, digest: str) -> Stored | None:
+    row = tx.row("SELECT * FROM instance WHERE digest = ?", (digest,))
+    return _stored(row) if row else None
+
+
+def current_version(tx: Tx, sop_instance_uid: str) -> Stored | None:
+    """The version of an instance that results are made from."""
+    row = tx.row(
+        "SELECT * FROM instance WHERE sop_instance_uid = ? AND state = ? ORDER BY id DESC",
+        (sop_instance_uid, InstanceState.CURRENT),
+    )
+    return _stored(row) if row else None
+
+
+def of_study(tx: Tx, study: str) -> list[Stored]:
+    """Every version of every instance of a study, in the order of receipt."""
+    return [_stored(row) for row in tx.rows("SELECT * FROM instance WHERE study_instance_uid = ? ORDER BY id", (study,))]
+
+
+def set_state(tx: Tx, digest: str, state: InstanceState) -> None:
+    tx.execute("UPDATE instance SET state = ? WHERE digest = ?", (state, digest))
+
+
+def digests(tx: Tx) -> set[str]:
+    return {str(row["digest"]) for row in tx.rows("SELECT digest FROM instance")}
+
+
+def images(tx: Tx, study: str, model_digest: str) -> list[Image]:
+    """The current images of a study with what is known of each under one model."""
+    rows = tx.rows(
+        """
+        SELECT i.digest, i.sop_instance_uid, i.refusal_reason, r.probability, r.finding, j.state, j.error
+        FROM instance i
+        LEFT JOIN result r ON r.instance_digest = i.digest AND r.model_digest = ?
+        LEFT JOIN job j ON j.kind = 'analyse' AND j.subject = i.digest AND j.target = ?
+        WHERE i.study_instance_uid = ? AND i.state = ? ORDER BY i.id
+        """,
+        (model_digest, model_digest, study, InstanceState.CURRENT),
+    )
+    return [_image(row) for row in rows]
+
+
+def _image(row: Row) -> Image:
+    ended = row["state"] in ("failed", "skipped")
+    return Image(
+        digest=row["digest"],
+        sop_instance_uid=row["sop_instance_uid"],
+        refusal=row["refusal_reason"],
+        failure=(row["error"] or "the analysis failed") if ended and row["probability"] is None else None,
+        probability=row["probability"],
+        finding=row["finding"],
+    )
+
+
+def latest_revision(tx: Tx, study: str) -> Revision | None:
+    row = tx.row("SELECT * FROM study_revision WHERE study_instance_uid = ? ORDER BY revision DESC", (study,))
+    return _revision(row) if row else None
+
+
+def revision(tx: Tx, study: str, number: int) -> tuple[Revision, float, str] | None:
+    """A revision, when it settled (seconds since 1970 UTC), and the digest of the model it rests on."""
+    row = tx.row("SELECT * FROM study_revision WHERE study_instance_uid = ? AND revision = ?", (study, number))
+    return (_revision(row), float(row["settled_at"]), str(row["model_digest"])) if row else None
+
+
+def add_revision(tx: Tx, study: str, revised: Revision, settled_at: float, model_digest: str) -> None:
+    tx.execute(
+        "INSERT INTO study_revision VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (
+            study, revised.number, settled_at, model_digest, json.dumps(revised.images, sort_keys=True),
+            revised.tier, int(revised.positive),
+        ),
+    )  # fmt: skip
+
+
+def _revision(row: Row) -> Revision:
+    return Revision(
+        number=int(row["revision"]),
+        images=json.loads(row["images"]),
+        tier=Tier(row["tier"]),
+        positive=bool(row["positive"]),
+    )
+
+
+def _stored(row: Row) -> Stored:
+    arrival = Arrival(
+        digest=row["digest"],
+        path=row["path"],
+        size=row["size"],
+        transfer_syntax=row["transfer_syntax"],
+        calling_ae_title=row["calling_ae_title"],
+        received_at=row["received_at"],
+        header=Header.from_json(json.loads(row["header"])),
+    )
+    refusal = Refusal(row["refusal_code"], row["refusal_reason"]) if row["refusal_code"] else None
+    return Stored(arrival, InstanceState(row["state"]), refusal)
+
+
+def missing_files(tx: Tx, exists: Sequence[str]) -> list[str]:
+    """Digests of instances whose file is not among `exists` (paths relative to the spool)."""
+    there = frozenset(exists)
+    return [str(row["digest"]) for row in tx.rows("SELECT digest, path FROM instance") if row["path"] not in there]
+
+
+def summary(stored: Stored) -> dict[str, Any]:
+    """An instance as `study --json` shows it."""
+    header = stored.arrival.header
+    return {
+        "sop_instance_uid": header.sop_instance_uid,
+        "sop_class_uid": header.sop_class_uid,
+        "series_instance_uid": header.series_instance_uid,
+        "transfer_syntax": stored.arrival.transfer_syntax,
+        "state": stored.state.value,
+        "received_at": stored.arrival.received_at,
+        "calling_ae_title": stored.arrival.calling_ae_title,
+        "digest": stored.arrival.digest,
+        "path": stored.arrival.path,
+        "refusal": {"code": stored.refusal.code, "reason": stored.refusal.reason} if stored.refusal else None,
+    }

@@ -1,0 +1,123 @@
+"""The worklist as it stands: one entry a study, kept in step with its images, read in the order of domain.priority."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from cxr_node.domain.finding import Cutoffs, Tier
+from cxr_node.domain.instance import Header
+from cxr_node.domain.priority import REQUESTED, Place, Policy, Priority, sort_key
+from cxr_node.domain.study import EntryState, Standing, assess
+from cxr_node.store import events, studies
+from cxr_node.store.db import Row, Tx
+
+_CLOSED = (EntryState.READ, EntryState.WITHDRAWN)
+
+
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """Under which model and cut-offs the worklist is kept."""
+
+    model_digest: str
+    cutoffs: Cutoffs
+
+
+def arrive(tx: Tx, header: Header, received_at: float) -> None:
+    """Open the entry of a study at its first film; later ones move only the time of the last arrival.
+
+    The order attributes are those of the newest film, so that a correction is shown.
+    """
+    priority = REQUESTED.get(header.requested_priority or "")
+    tx.execute(
+        """
+        INSERT INTO worklist_entry (study_instance_uid, accession_number, patient_id, issuer_of_patient_id, state, tier,
+            priority, received_at, last_received_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+        ON CONFLICT (study_instance_uid) DO UPDATE SET
+            accession_number = excluded.accession_number, patient_id = excluded.patient_id,
+            issuer_of_patient_id = excluded.issuer_of_patient_id,
+            priority = coalesce(excluded.priority, priority), last_received_at = excluded.last_received_at
+        """,
+        (
+            header.study_instance_uid, header.accession_number, header.patient_id, header.issuer_of_patient_id,
+            EntryState.WAITING, Tier.NONE, priority, received_at, received_at,
+        ),
+    )  # fmt: skip
+
+
+def refresh(tx: Tx, study: str, judging: Judging, now: float) -> Standing | None:
+    """Bring an entry in step with its images; a move is recorded with what stood before and after."""
+    row = tx.row("SELECT * FROM worklist_entry WHERE study_instance_uid = ?", (study,))
+    if row is None:
+        return None
+    standing = assess(studies.images(tx, study, judging.model_digest), judging.cutoffs, shown=Tier(row["tier"]))
+    state = EntryState(row["state"])
+    if state in (EntryState.WAITING, EntryState.ANALYSED, EntryState.NOT_ANALYSED):
+        state = standing.state
+    tx.execute(
+        """
+        UPDATE worklist_entry SET state = ?, tier = ?, positive = ?, finding = ?, probability = ?, threshold = ?,
+            reason = ? WHERE study_instance_uid = ?
+        """,
+        (
+            state, standing.tier, int(standing.positive), standing.finding, standing.probability,
+            judging.cutoffs.threshold, standing.reason, study,
+        ),
+    )  # fmt: skip
+    before, after = (row["state"], row["tier"]), (state.value, standing.tier.value)
+    if before != after:
+        events.append(
+            tx, now, "worklist.moved", study,
+            before={"state": before[0], "tier": before[1]}, after={"state": after[0], "tier": after[1]},
+        )  # fmt: skip
+    return standing
+
+
+def times(tx: Tx, study: str) -> tuple[float, float] | None:
+    """When the first and the last film of a study came, seconds since 1970 UTC."""
+    row = tx.row("SELECT received_at, last_received_at FROM worklist_entry WHERE study_instance_uid = ?", (study,))
+    return (row["received_at"], row["last_received_at"]) if row else None
+
+
+def entries(tx: Tx, policy: Policy, now: float, *, closed: bool = False) -> list[dict[str, Any]]:
+    """The entries in reading order, as `worklist --json` shows them."""
+    rows = tx.rows(
+        f"SELECT * FROM worklist_entry {'' if closed else 'WHERE state NOT IN (?, ?)'}",  # noqa: S608 - constant clauses
+        () if closed else _CLOSED,
+    )
+    ordered = sorted(rows, key=lambda row: sort_key(_place(row), policy, now))
+    return [_shown(row, position) for position, row in enumerate(ordered, start=1)]
+
+
+def freeze(tx: Tx, frozen: bool, now: float) -> None:
+    """The kill switch: while it is on, the model moves nothing."""
+    tx.execute("INSERT OR REPLACE INTO setting (name, value) VALUES ('frozen', ?)", ("1" if frozen else "0",))
+    events.append(tx, now, "worklist.frozen" if frozen else "worklist.unfrozen")
+
+
+def is_frozen(tx: Tx) -> bool:
+    row = tx.row("SELECT value FROM setting WHERE name = 'frozen'")
+    return row is not None and row["value"] == "1"
+
+
+def _place(row: Row) -> Place:
+    priority = Priority(row["priority"]) if row["priority"] else None
+    return Place(row["study_instance_uid"], row["received_at"], Tier(row["tier"]), priority)
+
+
+def _shown(row: Row, position: int) -> dict[str, Any]:
+    return {
+        "position": position,
+        "study_instance_uid": row["study_instance_uid"],
+        "accession_number": row["accession_number"],
+        "patient_id": row["patient_id"],
+        "issuer_of_patient_id": row["issuer_of_patient_id"],
+        "site": None,
+        "state": row["state"],
+        "tier": row["tier"],
+        "priority": row["priority"],
+        "positive": bool(row["positive"]),
+        "finding": row["finding"],
+        "probability": row["probability"],
+        "threshold": row["threshold"],
+        "reason": row["reason"],
+        "received_at": row["received_at"],
+    }
