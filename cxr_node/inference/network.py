@@ -1,0 +1,140 @@
+"""EfficientNet-Lite0 as a plain module, under the key names of the public weights.
+
+Tan and Le, "EfficientNet", ICML 2019 (arXiv 1905.11946), in Google's Lite variant: no squeeze-and-excitation, ReLU6,
+a stem and a head of fixed width. Key names, padding and epsilon are those of timm's `tf_efficientnet_lite0`, so that
+public state dicts load with `strict=True`.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+EPSILON = 1e-3
+WIDTH_STEM = 32
+WIDTH_HEAD = 1280
+STAGES = (  # kernel, stride of the first block, expansion, channels, blocks
+    (3, 1, 1, 16, 1),
+    (3, 2, 6, 24, 2),
+    (5, 2, 6, 40, 2),
+    (3, 2, 6, 80, 3),
+    (5, 1, 6, 112, 3),
+    (5, 2, 6, 192, 4),
+    (3, 1, 6, 320, 1),
+)
+
+
+class SameConv2d(nn.Conv2d):
+    """A convolution padded as TensorFlow's "same": the odd pixel of padding goes to the right and the bottom."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
+        symmetric = (kernel - 1) // 2 if stride == 1 else 0
+        super().__init__(inputs, outputs, kernel, stride, padding=symmetric, groups=groups, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        kernel, stride = self.kernel_size[0], self.stride[0]
+        if stride > 1:
+            down, right = (max(kernel - stride + (-side % stride), 0) for side in x.shape[-2:])
+            x = functional.pad(x, (right // 2, right - right // 2, down // 2, down - down // 2))
+        return super().forward(x)
+
+
+def _norm(channels: int) -> nn.BatchNorm2d:
+    return nn.BatchNorm2d(channels, eps=EPSILON)
+
+
+class SeparableBlock(nn.Module):
+    """Depthwise then pointwise convolution: the first stage, which does not expand."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int) -> None:
+        super().__init__()
+        self.conv_dw = SameConv2d(inputs, inputs, kernel, stride, groups=inputs)
+        self.bn1 = _norm(inputs)
+        self.conv_pw = SameConv2d(inputs, outputs, 1)
+        self.bn2 = _norm(outputs)
+        self.residual = stride == 1 and inputs == outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = functional.relu6(self.bn1(self.conv_dw(x)))
+        y = self.bn2(self.conv_pw(y))
+        return x + y if self.residual else y
+
+
+class InvertedResidual(nn.Module):
+    """Expand, filter each channel, project: the inverted residual of MobileNetV2 (arXiv 1801.04381)."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        middle = inputs * expansion
+        self.conv_pw = SameConv2d(inputs, middle, 1)
+        self.bn1 = _norm(middle)
+        self.conv_dw = SameConv2d(middle, middle, kernel, stride, groups=middle)
+        self.bn2 = _norm(middle)
+        self.conv_pwl = SameConv2d(middle, outputs, 1)
+        self.bn3 = _norm(outputs)
+        self.residual = stride == 1 and inputs == outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = functional.relu6(self.bn1(self.conv_pw(x)))
+        y = functional.relu6(self.bn2(self.conv_dw(y)))
+        y = self.bn3(self.conv_pwl(y))
+        return x + y if self.residual else y
+
+
+def _stages() -> nn.Sequential:
+    stages, inputs = [], WIDTH_STEM
+    for kernel, first_stride, expansion, outputs, repeats in STAGES:
+        blocks: list[nn.Module] = []
+        for index in range(repeats):
+            stride = first_stride if index == 0 else 1
+            if expansion == 1:
+                blocks.append(SeparableBlock(inputs, outputs, kernel, stride))
+            else:
+                blocks.append(InvertedResidual(inputs, outputs, kernel, stride, expansion))
+            inputs = outputs
+        stages.append(nn.Sequential(*blocks))
+    return nn.Sequential(*stages)
+
+
+class EfficientNetLite0(nn.Module):
+    """Films of shape (n, 1, h, w), float in 0..1, to logits (n, outputs); 3,371,008 parameters before the head.
+
+    The grey film fills all three input channels, scaled to -1..1 as the public weights expect.
+    """
+
+    def __init__(self, outputs: int) -> None:
+        super().__init__()
+        self.conv_stem = SameConv2d(3, WIDTH_STEM, 3, stride=2)
+        self.bn1 = _norm(WIDTH_STEM)
+        self.blocks = _stages()
+        self.conv_head = SameConv2d(STAGES[-1][3], WIDTH_HEAD, 1)
+        self.bn2 = _norm(WIDTH_HEAD)
+        self.drop = nn.Dropout(0.2)
+        self.classifier = nn.Linear(WIDTH_HEAD, outputs)
+
+    def features(self, films: Tensor) -> Tensor:
+        """The last feature maps, (n, 1280, h / 32, w / 32), which average pooling and `classifier` turn into logits."""
+        x = (films * 2 - 1).expand(-1, 3, -1, -1)
+        x = functional.relu6(self.bn1(self.conv_stem(x)))
+        x = self.blocks(x)
+        return functional.relu6(self.bn2(self.conv_head(x)))
+
+    def forward(self, films: Tensor) -> Tensor:
+        pooled = self.features(films).mean(dim=(2, 3))
+        logits: Tensor = self.classifier(self.drop(pooled))
+        return logits
+
+
+NETWORKS: dict[str, Callable[[int], nn.Module]] = {"efficientnet_lite0": EfficientNetLite0}
+
+
+def parameter_count(network: nn.Module) -> int:
+    """How many trainable numbers a network has."""
+    return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+
+
+def pooled(network: nn.Module) -> torch.nn.Linear | None:
+    """The linear layer that alone follows average pooling, or None where the network ends otherwise."""
+    head = getattr(network, "classifier", None)
+    return head if isinstance(head, nn.Linear) and hasattr(network, "features") else None
