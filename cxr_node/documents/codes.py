@@ -1,0 +1,71 @@
+"""The coded concepts that our documents name themselves (PS3.16); `language` has the meanings in other languages."""
+
+from pydicom.sr.coding import Code
+
+# Document
+REPORT = Code("126000", "DCM", "Imaging Measurement Report")
+LANGUAGES = {"en": Code("en", "RFC5646", "English"), "es": Code("es", "RFC5646", "Spanish")}
+RADIOGRAPHY = Code("43468-8", "LN", "XR unspecified body region")
+PROCESSING_EQUIPMENT = Code("109102", "DCM", "Processing Equipment")
+ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")
+PROCESSED_IMAGE = Code("121322", "DCM", "Source image for image processing operation")
+
+# Image library (TID 1600 to 1603)
+IMAGE_LIBRARY = Code("111028", "DCM", "Image Library")
+IMAGE_LIBRARY_GROUP = Code("126200", "DCM", "Image Library Group")
+SOURCE = Code("260753009", "SCT", "Source")
+MODALITY = Code("121139", "DCM", "Modality")
+PIXEL_ROWS = Code("110910", "DCM", "Pixel Data Rows")
+PIXEL_COLUMNS = Code("110911", "DCM", "Pixel Data Columns")
+ORIENTATION_ROW = Code("111044", "DCM", "Patient Orientation Row")
+ORIENTATION_COLUMN = Code("111043", "DCM", "Patient Orientation Column")
+SPACING_HORIZONTAL = Code("111026", "DCM", "Horizontal Pixel Spacing")
+SPACING_VERTICAL = Code("111066", "DCM", "Vertical Pixel Spacing")
+IMAGE_VIEW = Code("111031", "DCM", "Image View")
+MODALITIES = {"CR": Code("CR", "DCM", "Computed Radiography"), "DX": Code("DX", "DCM", "Digital Radiography")}
+VIEWS = {"PA": Code("272479007", "SCT", "postero-anterior"), "AP": Code("399348003", "SCT", "antero-posterior")}
+
+# Units
+PERCENT = Code("%", "UCUM", "Percent")
+PIXELS = Code("{pixels}", "UCUM", "Pixels")
+MILLIMETRE = Code("mm", "UCUM", "mm")
+
+# Findings, the kinds that one divides into, and how sure the model is
+LUNG = Code("39607008", "SCT", "Lung structure")
+FINDINGS = {
+    "pneumonia": Code("233604007", "SCT", "Pneumonia"),
+    "bacterial_pneumonia": Code("53084003", "SCT", "Bacterial pneumonia"),
+    "viral_pneumonia": Code("75570004", "SCT", "Viral pneumonia"),
+    "covid19": Code("840544004", "SCT", "Suspected COVID-19"),
+    "opacity": Code("112001", "DCM", "Opacity"),
+}
+KINDS = {"pneumonia": ("bacterial_pneumonia", "viral_pneumonia")}
+CERTAINTY = Code("111012", "DCM", "Certainty of Finding")
+PROBABILITY = Code("122157", "DCM", "Probability")
+
+# Evaluations: triage (CID 7035), quality (CID 7036), run status (CID 6047), visual explanation (CID 217)
+PRIORITY = Code("260870009", "SCT", "Priority")
+TRIAGE = {
+    2: Code("RID49481", "RADLEX", "ACR Category 2 Actionable Finding"),
+    3: Code("RID49482", "RADLEX", "ACR Category 3 Actionable Finding"),
+}
+IMAGE_QUALITY = Code("111101", "DCM", "Image Quality")
+QUALITIES = {
+    "diagnostic": Code("RID12", "RADLEX", "Diagnostic quality"),
+    "limited": Code("RID13", "RADLEX", "Limited quality"),
+    "non-diagnostic": Code("RID14", "RADLEX", "Non-diagnostic quality"),
+}
+RUN_STATUS = Code("111017", "DCM", "CAD Processing and Findings Summary")
+# by (every image was analysed, something was found)
+RUN_STATUSES = {
+    (True, False): Code("111241", "DCM", "All algorithms succeeded; without findings"),
+    (True, True): Code("111242", "DCM", "All algorithms succeeded; with findings"),
+    (False, False): Code("111243", "DCM", "Not all algorithms succeeded; without findings"),
+    (False, True): Code("111244", "DCM", "Not all algorithms succeeded; with findings"),
+}
+VISUAL_EXPLANATION = Code("130401", "DCM", "Visual explanation")
+EXPLANATIONS = {
+    "cam": Code("130402", "DCM", "Class activation"),
+    "gradcam": Code("130403", "DCM", "Gradient-weighted class activation"),
+    "occlusion": Code("130404", "DCM", "Saliency"),
+}

@@ -1,0 +1,62 @@
+"""What every object of ours has around its content (PS3.3 C.7.5, C.12), and its writing as a Part 10 file."""
+
+from io import BytesIO
+from typing import Final
+
+from pydicom import Dataset, dcmwrite
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian
+
+from cxr_node.documents import codes, headers, language
+from cxr_node.documents.identity import IMPLEMENTATION_CLASS_UID, device_uid
+from cxr_node.documents.request import StudyReport
+
+MANUFACTURER: Final = "cxr_node"
+
+
+def describe(dataset: Dataset, report: StudyReport) -> None:
+    """Adds character set, times, equipment and contributing equipment; the patient and study are there already."""
+    moment = report.local_time
+    dataset.SpecificCharacterSet = "ISO_IR 192"
+    dataset.InstanceCreationDate = dataset.ContentDate = moment.strftime("%Y%m%d")
+    dataset.InstanceCreationTime = dataset.ContentTime = moment.strftime("%H%M%S")
+    dataset.TimezoneOffsetFromUTC = moment.strftime("%z")
+    dataset.InstanceNumber = report.revision
+    _equipment(dataset, report)
+    contributor = Dataset()
+    _equipment(contributor, report)
+    contributor.DeviceUID = device_uid(report.profile.uid_root, report.leading.model)
+    contributor.ContributionDateTime = moment.strftime("%Y%m%d%H%M%S%z")
+    contributor.ContributionDescription = language.sentence(
+        "intended_use." + report.profile.mode, report.profile.language
+    )
+    contributor.PurposeOfReferenceCodeSequence = [headers.as_item(codes.PROCESSING_EQUIPMENT)]
+    dataset.ContributingEquipmentSequence = [contributor]
+    language.translate(contributor, report.profile.language)
+
+
+def _equipment(dataset: Dataset, report: StudyReport) -> None:
+    """General Equipment (PS3.3 C.7.5.1), in the terms that Contributing Equipment has too."""
+    profile, model = report.profile, report.leading.model
+    dataset.Manufacturer = MANUFACTURER
+    dataset.ManufacturerModelName = model.name
+    dataset.SoftwareVersions = [f"cxr_node {profile.node_version}", f"{model.name} {model.version}"]
+    dataset.DeviceSerialNumber = model.digest[:16]
+    if profile.institution:
+        dataset.InstitutionName = profile.institution
+    if profile.station:
+        dataset.StationName = profile.station
+
+
+def encode(dataset: Dataset) -> bytes:
+    """The data set as a Part 10 file, Explicit VR Little Endian; the same data set always gives the same bytes."""
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = dataset.SOPClassUID
+    meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.ImplementationClassUID = IMPLEMENTATION_CLASS_UID
+    meta.ImplementationVersionName = "CXR_NODE"
+    dataset.file_meta = meta
+    buffer = BytesIO()
+    dcmwrite(buffer, dataset, enforce_file_format=True)
+    return buffer.getvalue()

@@ -1,0 +1,206 @@
+"""What our objects take over from the film: patient, study, order and the facts of the image.
+
+Identity (name, ID, issuer, birth date, sex, accession number, study UID) is carried over as it came, for a repaired
+identity splits the patient in the archive. What does not identify is mended or left out where it breaks the standard,
+and noted, for a copied mistake makes our own object invalid.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pydicom import Dataset
+from pydicom.sr.coding import Code
+
+from cxr_node.documents.received import Received, put
+from cxr_node.errors import Permanent
+
+_REQUIRED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
+_IDENTITY = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyInstanceUID")
+_IDENTITY_OPTIONAL = ("IssuerOfPatientID", "TypeOfPatientID")
+_IDENTITY_SEQUENCES = ("IssuerOfPatientIDQualifiersSequence", "IssuerOfAccessionNumberSequence")
+_ORDER_EMPTY = (
+    "AccessionNumber",
+    "FillerOrderNumberImagingServiceRequest",
+    "PlacerOrderNumberImagingServiceRequest",
+    "RequestedProcedureDescription",
+    "RequestedProcedureID",
+)
+_ORDER_OPTIONAL = ("IssuerOfAccessionNumberSequence", "ReasonForTheRequestedProcedure")
+_DATE = re.compile(r"(\d{4})[.\-/]?(0[1-9]|1[0-2])[.\-/]?(0[1-9]|[12]\d|3[01])")
+_TIME = re.compile(r"([01]\d|2[0-3])(?::?([0-5]\d)(?::?([0-5]\d)(?:\.(\d{1,6})\d*)?)?)?")
+_ORIENTATION = re.compile(r"[APRLHF]{1,3}")
+
+
+def _date(value: str) -> str | None:
+    match = _DATE.fullmatch(value)
+    return "".join(match.groups()) if match else None
+
+
+def _time(value: str) -> str | None:
+    match = _TIME.fullmatch(value)
+    if not match:
+        return None
+    *clock, fraction = (group or "" for group in match.groups())
+    return "".join(clock) + (f".{fraction}" if fraction else "")
+
+
+def _age(value: str) -> str | None:
+    return value.zfill(4) if re.fullmatch(r"\d{1,3}[DWMY]", value) else None
+
+
+def _limited(length: int) -> Callable[[str], str]:
+    return lambda value: re.sub(r"[\x00-\x1f\\]", " ", value)[:length].rstrip()
+
+
+_MENDED: dict[str, tuple[Callable[[str], str | None], str, bool]] = {
+    # keyword: (mend, source of the rule, whether it stays, empty, when it has no valid value)
+    "StudyDate": (_date, "DA, PS3.5 6.2", True),
+    "StudyTime": (_time, "TM, PS3.5 6.2", True),
+    "StudyID": (_limited(16), "SH, PS3.5 6.2", True),
+    "ReferringPhysicianName": (_limited(194), "PN, PS3.5 6.2", True),
+    "StudyDescription": (_limited(64), "LO, PS3.5 6.2", False),
+    "PatientAge": (_age, "AS, PS3.5 6.2", False),
+}
+
+
+def study_header(received: Received) -> Dataset:
+    """The Patient, General Study and Patient Study modules for our object, in Unicode.
+
+    Raises Permanent (DOCUMENT_SOURCE) when the source does not say which instance, series and study it is (PS3.3
+    C.12.1, C.7.3.1, C.7.2.1).
+    """
+    missing = [keyword for keyword in _REQUIRED if not received.text(keyword)]
+    if missing:
+        raise Permanent("DOCUMENT_SOURCE", f"no document can refer to an image without {', '.join(missing)}")
+    header = Dataset()
+    for keyword in _IDENTITY:
+        put(header, keyword, received.text(keyword))
+    for keyword in _IDENTITY_OPTIONAL:
+        if text := received.text(keyword):
+            put(header, keyword, text)
+    for keyword in _IDENTITY_SEQUENCES:
+        if items := received.items(keyword):
+            put(header, keyword, [item.copy() for item in items])
+    for keyword in _MENDED:
+        _mend(received, header, keyword)
+    return header
+
+
+def _mend(received: Received, header: Dataset, keyword: str) -> None:
+    mend, rule, stays = _MENDED[keyword]
+    text = received.text(keyword)
+    value = mend(text.strip()) if text else ""
+    if value is None:
+        received.note(keyword, f"left out, not a valid value ({rule})")
+    elif value != text.strip():
+        received.note(keyword, f"mended to a valid value ({rule})")
+    if value or stays:
+        put(header, keyword, value or "")
+
+
+def requests(received: Received) -> list[Dataset]:
+    """The film's Request Attributes (PS3.3 10.6) as items of Referenced Request (PS3.3 C.17.2)."""
+    return [_request(received, item) for item in received.items("RequestAttributesSequence")]
+
+
+def _request(received: Received, item: Received) -> Dataset:
+    request = Dataset()
+    given = item.copy()
+    put(request, "StudyInstanceUID", item.text("StudyInstanceUID") or received.text("StudyInstanceUID"))
+    put(request, "ReferencedStudySequence", [])
+    codes = _codes(item, "RequestedProcedureCodeSequence")
+    put(request, "RequestedProcedureCodeSequence", [as_item(code) for code in codes])
+    for keyword in _ORDER_EMPTY:
+        put(request, keyword, item.text(keyword) or received.text(keyword))
+    for keyword in _ORDER_OPTIONAL:
+        if keyword in given:
+            request[keyword] = given[keyword]
+    return request
+
+
+def procedure_code(received: Received) -> Code | None:
+    """The study's own procedure, from Procedure Code or else from the order; None where neither has a valid code."""
+    codes = _codes(received, "ProcedureCodeSequence")
+    for item in received.items("RequestAttributesSequence"):
+        codes += _codes(item, "RequestedProcedureCodeSequence")
+    return codes[0] if codes else None
+
+
+def _codes(received: Received, keyword: str) -> list[Code]:
+    """The items of a code sequence that have all that an item must have (PS3.3 8.8)."""
+    codes = []
+    for item in received.items(keyword):
+        value, scheme, meaning = (item.text(name) for name in ("CodeValue", "CodingSchemeDesignator", "CodeMeaning"))
+        if 0 < len(value) <= 16 and 0 < len(scheme) <= 16 and 0 < len(meaning) <= 64:
+            codes.append(Code(value, scheme, meaning))
+        else:
+            received.note(keyword, "an item left out, not a complete code (PS3.3 8.8)")
+    return codes
+
+
+def as_item(code: Code) -> Dataset:
+    """A code as an item of a code sequence (PS3.3 8.8)."""
+    item = Dataset()
+    put(item, "CodeValue", code.value)
+    put(item, "CodingSchemeDesignator", code.scheme_designator)
+    put(item, "CodeMeaning", code.meaning)
+    return item
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFacts:
+    """What our objects say about the film itself; an empty or None value is not known.
+
+    `spacing` is between rows and between columns, in mm at the detector. `orientation` is that of rows and columns.
+    """
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_instance_uid: str
+    study_instance_uid: str
+    modality: str
+    rows: int | None
+    columns: int | None
+    spacing: tuple[float, float] | None
+    orientation: tuple[str, str] | None
+    view: str
+    lossy_ratios: tuple[str, ...]
+    lossy_methods: tuple[str, ...]
+    lossy: bool
+    burned_in: bool
+
+
+def image_facts(received: Received) -> ImageFacts:
+    """Reads the facts of the film; what is malformed counts as not known."""
+    orientation = received.values("PatientOrientation")
+    valid = len(orientation) == 2 and all(_ORIENTATION.fullmatch(value) for value in orientation)
+    return ImageFacts(
+        sop_class_uid=received.text("SOPClassUID"),
+        sop_instance_uid=received.text("SOPInstanceUID"),
+        series_instance_uid=received.text("SeriesInstanceUID"),
+        study_instance_uid=received.text("StudyInstanceUID"),
+        modality=received.text("Modality"),
+        rows=received.integer("Rows"),
+        columns=received.integer("Columns"),
+        spacing=_spacing(received),
+        orientation=(orientation[0], orientation[1]) if valid else None,
+        view=received.text("ViewPosition"),
+        lossy=received.text("LossyImageCompression") == "01",
+        lossy_ratios=tuple(_decimals(received.values("LossyImageCompressionRatio"))),
+        lossy_methods=tuple(received.values("LossyImageCompressionMethod")),
+        burned_in=received.text("BurnedInAnnotation") == "YES",
+    )
+
+
+def _decimals(values: list[str]) -> list[str]:
+    """The values, where all of them are positive Decimal Strings (PS3.5 6.2); else none."""
+    try:
+        return values if all(len(value) <= 16 and float(value) > 0 for value in values) else []
+    except ValueError:
+        return []
+
+
+def _spacing(received: Received) -> tuple[float, float] | None:
+    values = _decimals(received.values("ImagerPixelSpacing"))
+    return (float(values[0]), float(values[1])) if len(values) == 2 else None

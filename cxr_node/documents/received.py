@@ -1,0 +1,122 @@
+"""Values of a data set as it came from a modality, read without trusting it.
+
+Text is decoded here and not by pydicom, whose warnings quote the values they are about: patient data, which may not
+reach standard error.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from pydicom import DataElement, Dataset
+from pydicom.charset import CODES_TO_ENCODINGS, python_encoding
+from pydicom.config import IGNORE
+from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
+from pydicom.tag import Tag
+from pydicom.valuerep import PersonName
+
+_ASCII = {"", "ISO_IR 6", "ISO 2022 IR 6"}
+_TEXT = {"AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT"}
+_KEEP_ESCAPE = {"iso2022_jp", "iso2022_jp_2"}
+_FRAGMENT = re.compile(rb"^[^\x1b]+|\x1b[^\x1b]*")
+_ESCAPE = re.compile(rb"\x1b(?:\$[()]?.|[()-].)")
+
+
+def decode(value: bytes, charsets: Sequence[str]) -> str:
+    """`value` as Unicode, by the defined terms of Specific Character Set (PS3.3 C.12.1.1.2, PS3.5 6.1.2.4 and 6.1.2.5).
+
+    Raises UnicodeError when the bytes do not fit and LookupError when a term is not known.
+    """
+    first = charsets[0] if charsets else ""
+    initial = "ascii" if first in _ASCII else python_encoding[first]
+    if b"\x1b" not in value:
+        return value.decode(initial)
+    return "".join(_decode_fragment(fragment, initial) for fragment in _FRAGMENT.findall(value))
+
+
+def _decode_fragment(fragment: bytes, initial: str) -> str:
+    escape = _ESCAPE.match(fragment)
+    if escape is None:
+        return fragment.decode(initial)
+    codec = CODES_TO_ENCODINGS[escape.group()]
+    return fragment.decode(codec) if codec in _KEEP_ESCAPE else fragment[escape.end() :].decode(codec)
+
+
+class Received:
+    """A reader of one data set, or of an item in it. `notes` collects what it had to work around, without values."""
+
+    def __init__(self, dataset: Dataset, charsets: Sequence[str] = (), notes: list[str] | None = None) -> None:
+        self._dataset = dataset
+        self._charsets = charsets
+        self.notes: list[str] = [] if notes is None else notes
+        self._charsets = self.values("SpecificCharacterSet") or charsets
+
+    def note(self, keyword: str, what: str) -> None:
+        """Records, once, that something was done about the attribute `keyword`."""
+        sentence = f"{keyword}: {what}"
+        if sentence not in self.notes:
+            self.notes.append(sentence)
+
+    def text(self, keyword: str) -> str:
+        """The value as Unicode without its padding, backslashes and all; empty where there is none."""
+        element = self._dataset.get_item(tag_for_keyword(keyword))
+        value = None if element is None else element.value
+        if isinstance(value, PersonName):
+            value = value.original_string
+        if isinstance(value, bytes):
+            value = self._unicode(keyword, value)
+        elif isinstance(value, Sequence) and not isinstance(value, str):
+            value = "\\".join(map(str, value))
+        return "" if value is None else str(value).rstrip(" \0")
+
+    def _unicode(self, keyword: str, value: bytes) -> str:
+        try:
+            return decode(value, self._charsets)
+        except (UnicodeError, LookupError):
+            self.note(keyword, "does not fit the Specific Character Set (PS3.3 C.12.1.1.2); read as UTF-8 or Latin-1")
+        try:
+            return value.decode("utf-8")
+        except UnicodeError:
+            return value.decode("latin-1")
+
+    def values(self, keyword: str) -> list[str]:
+        """The values of a multi-valued attribute, each without padding; empty where there is none."""
+        text = self.text(keyword)
+        return [value.strip() for value in text.split("\\")] if text else []
+
+    def integer(self, keyword: str) -> int | None:
+        """The value of a binary (US) attribute, or None where it is absent or not one number."""
+        element = self._dataset.get_item(tag_for_keyword(keyword))
+        value = None if element is None else element.value
+        if isinstance(value, bytes):
+            order = "little" if element.is_little_endian else "big"
+            return int.from_bytes(value, order) if len(value) == 2 else None
+        return value if isinstance(value, int) else None
+
+    def items(self, keyword: str) -> list["Received"]:
+        """The items of a sequence; empty where there is none, or something that is not a sequence."""
+        tag = tag_for_keyword(keyword)
+        element = self._dataset[tag] if tag in self._dataset else None
+        if element is None or element.VR != "SQ":
+            return []
+        return [Received(item, self._charsets, self.notes) for item in element.value]
+
+    def copy(self) -> Dataset:
+        """All standard text of this item and of the items in it, in Unicode and otherwise as it came."""
+        copy = Dataset()
+        for tag in sorted(self._dataset.keys()):
+            keyword = keyword_for_tag(tag)
+            if not keyword or keyword == "SpecificCharacterSet":
+                continue
+            vr = dictionary_VR(tag)
+            if vr == "SQ":
+                put(copy, keyword, [item.copy() for item in self.items(keyword)])
+            elif vr in _TEXT:
+                put(copy, keyword, self.text(keyword))
+        return copy
+
+
+def put(dataset: Dataset, keyword: str, value: Any) -> None:
+    """Sets an attribute without the checks of pydicom: identity is carried over as it came, valid or not."""
+    tag = Tag(keyword)
+    dataset[tag] = DataElement(tag, dictionary_VR(tag), value, validation_mode=IGNORE)

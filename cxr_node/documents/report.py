@@ -1,0 +1,88 @@
+"""The structured report: Comprehensive 3D SR (PS3.3 A.35.13) with a TID 1500 tree."""
+
+from typing import Final
+
+from highdicom.sr.utils import collect_evidence
+from pydicom import Dataset
+
+from cxr_node.documents import envelope, identity, language
+from cxr_node.documents.content import Image, build_content
+from cxr_node.documents.headers import ImageFacts, image_facts, procedure_code, requests, study_header
+from cxr_node.documents.received import Received
+from cxr_node.documents.request import Document, Predecessor, StudyReport
+
+COMPREHENSIVE_3D_SR: Final = "1.2.840.10008.5.1.4.1.1.88.34"
+SERIES_NUMBER: Final = 9901
+
+
+def build_report(report: StudyReport) -> Document:
+    """The report of one revision of a study: complete, unverified, preliminary.
+
+    Raises Permanent: DOCUMENT_SOURCE when a source does not say which instance, series and study it is; DOCUMENT_CODE
+    for a finding or an explanation that has no code.
+    """
+    readers = [Received(source.header) for source in report.sources]
+    dataset = study_header(readers[0])
+    images = [
+        Image(source, image_facts(reader), number)
+        for number, (source, reader) in enumerate(zip(report.sources, readers, strict=True), start=1)
+    ]
+    _identify(dataset, report)
+    envelope.describe(dataset, report)
+    dataset.update(build_content(report, images, procedure_code(readers[0])))
+    _refer(dataset, report, [image.facts for image in images])
+    if orders := requests(readers[0]):
+        dataset.ReferencedRequestSequence = orders
+    notes = [note for reader in readers for note in reader.notes]
+    return Document(
+        kind="sr",
+        sop_class_uid=dataset.SOPClassUID,
+        sop_instance_uid=dataset.SOPInstanceUID,
+        series_instance_uid=dataset.SeriesInstanceUID,
+        study_instance_uid=dataset.StudyInstanceUID,
+        content=envelope.encode(dataset),
+        notes=tuple(dict.fromkeys(notes)),
+    )
+
+
+def _identify(dataset: Dataset, report: StudyReport) -> None:
+    """SR Document Series and General (PS3.3 C.17.1, C.17.2)."""
+    dataset.SOPClassUID = COMPREHENSIVE_3D_SR
+    dataset.SOPInstanceUID = identity.document_uid(report, "sr", COMPREHENSIVE_3D_SR)
+    dataset.SeriesInstanceUID = identity.series_uid(report, "sr", COMPREHENSIVE_3D_SR, dataset.StudyInstanceUID)
+    dataset.Modality = "SR"
+    dataset.SeriesNumber = SERIES_NUMBER
+    dataset.SeriesDescription = language.sentence("series.sr", report.profile.language, model=report.leading.model.name)
+    dataset.CompletionFlag = "COMPLETE"
+    dataset.VerificationFlag = "UNVERIFIED"
+    dataset.PreliminaryFlag = "PRELIMINARY"
+    dataset.ReferencedPerformedProcedureStepSequence = []
+    dataset.PerformedProcedureCodeSequence = []
+
+
+def _refer(dataset: Dataset, report: StudyReport, images: list[ImageFacts]) -> None:
+    """The evidence, and the report that this one follows (PS3.3 C.17.2)."""
+    evidence = [_evidence(facts) for facts in images]
+    dataset.CurrentRequestedProcedureEvidenceSequence, _ = collect_evidence(evidence, dataset, dataset.StudyInstanceUID)
+    if report.predecessor:
+        dataset.PredecessorDocumentsSequence = [_predecessor(report.predecessor, dataset.StudyInstanceUID)]
+
+
+def _evidence(facts: ImageFacts) -> Dataset:
+    item = Dataset()
+    item.SOPClassUID = facts.sop_class_uid
+    item.SOPInstanceUID = facts.sop_instance_uid
+    item.StudyInstanceUID = facts.study_instance_uid
+    item.SeriesInstanceUID = facts.series_instance_uid
+    return item
+
+
+def _predecessor(predecessor: Predecessor, study_uid: str) -> Dataset:
+    instance, series, study = Dataset(), Dataset(), Dataset()
+    instance.ReferencedSOPClassUID = predecessor.sop_class_uid
+    instance.ReferencedSOPInstanceUID = predecessor.sop_instance_uid
+    series.SeriesInstanceUID = predecessor.series_instance_uid
+    series.ReferencedSOPSequence = [instance]
+    study.StudyInstanceUID = study_uid
+    study.ReferencedSeriesSequence = [series]
+    return study

@@ -1,0 +1,133 @@
+"""What a document is made from, and what comes back: plain values, checked once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from pydicom import Dataset
+
+from cxr_node.domain.finding import Analysis, Cutoffs, Tier
+
+Mode = Literal["shadow", "triage", "full"]
+Language = Literal["en", "es"]
+Quality = Literal["diagnostic", "limited", "non-diagnostic"]
+Kind = Literal["sr", "sc"]
+
+UTC = ZoneInfo("UTC")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One image of the study.
+
+    `header` is the film's own data set without its pixels, as received: it may break the standard. `digest` is the
+    data-set digest (hex) of those bytes. `received_at` is aware. `analysis` is None where the film was eligible and
+    the analysis failed. `quality` is stated in the report only where it is known.
+    """
+
+    header: Dataset
+    digest: str
+    received_at: datetime
+    analysis: Analysis | None
+    quality: Quality | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """How a site wants its documents.
+
+    `prevalence` (0..1, or None) is that of the site, where it has set it: only then is the model's output called a
+    probability. `triage_category` gives the ACR actionable finding category of a tier: 2 (hours) or 3 (days); a tier
+    that it does not name states none. `timezone` is an IANA name; None means UTC. `node_version` is major.minor.patch.
+
+    Raises ValueError for any other category (1, minutes, never follows from a probability alone), for a prevalence
+    outside 0..1 and for a time zone that is not known (ZoneInfoNotFoundError, a KeyError, where the name is well formed).
+    """
+
+    mode: Mode
+    language: Language
+    cutoffs: Cutoffs
+    prevalence: float | None
+    triage_category: Mapping[Tier, int]
+    timezone: str | None
+    uid_root: str
+    institution: str
+    station: str
+    node_version: str
+
+    def __post_init__(self) -> None:
+        if not set(self.triage_category.values()) <= {2, 3}:
+            raise ValueError("a triage category is 2 (hours) or 3 (days); category 1 never follows from a probability")
+        if self.prevalence is not None and not 0 <= self.prevalence <= 1:
+            raise ValueError(f"a prevalence is a fraction from 0 to 1, not {self.prevalence}")
+        _ = self.zone
+
+    @property
+    def zone(self) -> tzinfo:
+        return ZoneInfo(self.timezone) if self.timezone else UTC
+
+
+@dataclass(frozen=True, slots=True)
+class Predecessor:
+    """The report that a revision follows."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_instance_uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class StudyReport:
+    """One revision of one study: all that its documents say.
+
+    `revision` counts from 1. `analysed_at` (aware) is a stored fact, and every time in the documents comes from it.
+    Patient and study are those of the first source.
+
+    Raises ValueError without an analysed source, with a revision below 1 or with a naive time.
+    """
+
+    sources: tuple[Source, ...]
+    profile: Profile
+    revision: int
+    analysed_at: datetime
+    predecessor: Predecessor | None = None
+
+    def __post_init__(self) -> None:
+        if not any(source.analysis for source in self.sources):
+            raise ValueError("a report needs at least one source with an analysis")
+        if self.revision < 1:
+            raise ValueError(f"revisions count from 1, not {self.revision}")
+        if self.analysed_at.tzinfo is None:
+            raise ValueError("analysed_at needs a time zone")
+
+    @property
+    def analyses(self) -> tuple[Analysis, ...]:
+        return tuple(source.analysis for source in self.sources if source.analysis)
+
+    @property
+    def leading(self) -> Analysis:
+        """The analysis with the highest probability, the first of equals: it sets the tier of the study."""
+        return max(self.analyses, key=lambda analysis: analysis.probability)
+
+    @property
+    def local_time(self) -> datetime:
+        """When it was analysed, by the clock of the site, to the second."""
+        return self.analysed_at.astimezone(self.profile.zone).replace(microsecond=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A DICOM Part 10 file, ready for the outbox.
+
+    `notes` say what in the sources' headers was mended or left out; they name attributes, never values.
+    """
+
+    kind: Kind
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_instance_uid: str
+    study_instance_uid: str
+    content: bytes
+    notes: tuple[str, ...]
