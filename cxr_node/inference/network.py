@@ -97,8 +97,27 @@ def _stages() -> nn.Sequential:
     return nn.Sequential(*stages)
 
 
-class EfficientNetLite0(nn.Module):
-    """Films of shape (n, 1, h, w), float in 0..1, to logits (n, outputs); 3,371,008 parameters before the head.
+class FilmNetwork(nn.Module):
+    """What the predictor asks of a network: feature maps, and logits from them."""
+
+    def features(self, films: Tensor) -> Tensor:
+        """The last feature maps (n, c, h, w) of films (n, 1, size, size), float in 0..1."""
+        raise NotImplementedError
+
+    def classify(self, features: Tensor) -> Tensor:
+        """Logits (n, outputs) from feature maps."""
+        raise NotImplementedError
+
+    def pooled_head(self) -> nn.Linear | None:
+        """The linear layer that alone follows average pooling, or None where the network ends otherwise."""
+        return None
+
+    def forward(self, films: Tensor) -> Tensor:
+        return self.classify(self.features(films))
+
+
+class EfficientNetLite0(FilmNetwork):
+    """Films to `outputs` logits; 3,371,008 parameters before the head.
 
     The grey film fills all three input channels, scaled to -1..1 as the public weights expect.
     """
@@ -114,27 +133,21 @@ class EfficientNetLite0(nn.Module):
         self.classifier = nn.Linear(WIDTH_HEAD, outputs)
 
     def features(self, films: Tensor) -> Tensor:
-        """The last feature maps, (n, 1280, h / 32, w / 32), which average pooling and `classifier` turn into logits."""
+        """The last feature maps, (n, 1280, size / 32, size / 32)."""
         x = (films * 2 - 1).expand(-1, 3, -1, -1)
         x = functional.relu6(self.bn1(self.conv_stem(x)))
         x = self.blocks(x)
         return functional.relu6(self.bn2(self.conv_head(x)))
 
-    def forward(self, films: Tensor) -> Tensor:
-        pooled = self.features(films).mean(dim=(2, 3))
-        logits: Tensor = self.classifier(self.drop(pooled))
+    def classify(self, features: Tensor) -> Tensor:
+        """Logits (n, outputs): average pooling, then one linear layer."""
+        logits: Tensor = self.classifier(self.drop(features.mean(dim=(2, 3))))
         return logits
 
-
-NETWORKS: dict[str, Callable[[int], nn.Module]] = {"efficientnet_lite0": EfficientNetLite0}
-
-
-def parameter_count(network: nn.Module) -> int:
-    """How many trainable numbers a network has."""
-    return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+    def pooled_head(self) -> nn.Linear:
+        """The one linear layer."""
+        return self.classifier
 
 
-def pooled(network: nn.Module) -> torch.nn.Linear | None:
-    """The linear layer that alone follows average pooling, or None where the network ends otherwise."""
-    head = getattr(network, "classifier", None)
-    return head if isinstance(head, nn.Linear) and hasattr(network, "features") else None
+NETWORKS: dict[str, Callable[[int], FilmNetwork]] = {"efficientnet_lite0": EfficientNetLite0}
+"""Every network that a manifest or a recipe may name, built with its number of outputs."""

@@ -1,0 +1,189 @@
+"""What a model folder says about itself, read and checked without loading the network.
+
+A folder `<name>/<version>` is shaped as a MONAI bundle: configs/metadata.json, weights.safetensors, golden/,
+docs/README.md. The metadata list the SHA-256 of every other file, so that their own digest identifies the build. Free of
+torch.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cxr_node
+from cxr_node.domain.finding import Cutoffs, ModelIdentity
+from cxr_node.errors import ConfigError, Permanent
+from cxr_node.inference.calibration import Calibration, shift
+
+METADATA = Path("configs", "metadata.json")
+WEIGHTS = "weights.safetensors"
+LATEST = "latest"
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """One model build: what it finds, how its outputs are read, what it may be used for, and where its files are.
+
+    `classes` are, in this order: without the finding, its first kind, its second kind. `points` are the model's own
+    operating points at the training films' prevalence. `size` is the side of the square film that the network sees, in
+    pixels. `files` maps each other file's path in the folder to its SHA-256; `digest` is that of the metadata.
+    """
+
+    name: str
+    version: str
+    digest: str
+    directory: Path
+    network: str
+    size: int
+    finding: str
+    classes: tuple[str, ...]
+    calibration: Calibration
+    points: Cutoffs
+    family: str
+    intended_use: str
+    licence: str
+    files: Mapping[str, str] = field(repr=False)
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """Name, version and digest, as results carry them."""
+        return ModelIdentity(self.name, self.version, self.digest)
+
+    @property
+    def weights(self) -> Path:
+        """The network's weights (safetensors)."""
+        return self.directory / WEIGHTS
+
+    @property
+    def card(self) -> Path:
+        """The model card (Markdown)."""
+        return self.directory / "docs" / "README.md"
+
+    def cutoffs(
+        self,
+        prevalence: float | None = None,
+        threshold: float | None = None,
+        medium: float | None = None,
+        high: float | None = None,
+    ) -> Cutoffs:
+        """Where this site reads the probability as positive, and as which tier.
+
+        What the site states is used as it is. The model's own points move with the prevalence exactly as the
+        probabilities do, so that stating one changes no decision; and a positive film is at least medium.
+        """
+        own = [
+            shift(point, self.calibration.prevalence, prevalence)
+            for point in (self.points.threshold, self.points.medium, self.points.high)
+        ]
+        positive = own[0] if threshold is None else threshold
+        return Cutoffs(
+            threshold=positive,
+            medium=min(own[1], positive) if medium is None else medium,
+            high=own[2] if high is None else high,
+        )
+
+
+def load(directory: Path) -> Manifest:
+    """The manifest of a model folder; the other files are not touched (see `verify`).
+
+    Raises:
+        ConfigError: the metadata are missing, unreadable or incomplete.
+    """
+    path = directory / METADATA
+    try:
+        data = path.read_bytes()
+        return _manifest(directory, hashlib.sha256(data).hexdigest(), json.loads(data))
+    except OSError as error:
+        raise ConfigError(f"The model {directory} has no readable {METADATA}: {error.strerror}.") from error
+    except ValueError as error:
+        raise ConfigError(f"{path} is not valid JSON: {error}.") from error
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(f"{path} lacks or misstates {error}.") from error
+
+
+def _manifest(directory: Path, digest: str, metadata: Any) -> Manifest:
+    ours = metadata["cxr_node"]
+    return Manifest(
+        name=str(metadata["name"]),
+        version=str(metadata["version"]),
+        digest=digest,
+        directory=directory,
+        network=str(ours["network"]),
+        size=int(ours["size"]),
+        finding=str(ours["finding"]),
+        classes=tuple(ours["classes"]),
+        calibration=Calibration(**ours["calibration"]),
+        points=Cutoffs(**ours["operating_points"]),
+        family=str(ours["family"]),
+        intended_use=str(metadata["intended_use"]),
+        licence=str(metadata["copyright"]),
+        files=dict(metadata["files"]),
+    )
+
+
+def builtin_directory() -> Path:
+    """Where the shipped models are: in the installed package, or else at the top of the source tree."""
+    package = Path(cxr_node.__file__).parent
+    installed = package / "_models"
+    return installed if installed.is_dir() else package.parent / "models"
+
+
+def list_models(directory: Path | None = None) -> list[Manifest]:
+    """Every model of a models folder (None: the shipped ones), by name, then newest version first.
+
+    Raises:
+        ConfigError: the folder is missing, or one of its models has no usable metadata.
+    """
+    models = builtin_directory() if directory is None else directory
+    if not models.is_dir():
+        raise ConfigError(f"The models folder {models} does not exist.")
+    found = [load(path.parent.parent) for path in models.glob(f"*/*/{METADATA}")]
+    newest_first = sorted(found, key=lambda each: _version_key(each.version), reverse=True)
+    return sorted(newest_first, key=lambda each: each.name)
+
+
+def find(directory: Path | None, name: str, version: str = LATEST) -> Manifest:
+    """A model by name and version, or its latest version, in a models folder (None: the shipped ones).
+
+    Raises:
+        ConfigError: there is none; the sentence says which there are.
+    """
+    models = list_models(directory)
+    for model in models:
+        if model.name == name and version in (LATEST, model.version):
+            return model
+    known = ", ".join(f"{model.name} {model.version}" for model in models) or "none at all"
+    raise ConfigError(f"There is no model {name} {version}; there are: {known}.")
+
+
+def _version_key(version: str) -> tuple[tuple[int, str], ...]:
+    """1.10.0 after 1.9.0; parts that are no numbers come first."""
+    return tuple((int(part), "") if part.isdigit() else (-1, part) for part in version.split("."))
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, hex."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def verify(manifest: Manifest) -> None:
+    """Recompute the digest of every file of a model.
+
+    Raises:
+        Permanent: MODEL_DIGEST: a file is missing, or is not the one that the model was released with.
+    """
+    for name, expected in {str(METADATA): manifest.digest, **manifest.files}.items():
+        path = manifest.directory / name
+        try:
+            found = sha256(path)
+        except OSError as error:
+            found = f"none ({error.strerror})"
+        if found != expected:
+            raise Permanent(
+                "MODEL_DIGEST",
+                f"{name} of the model {manifest.name} {manifest.version} is not as released: SHA-256 {found}, "
+                f"expected {expected}. Reinstall the model.",
+            )

@@ -1,0 +1,115 @@
+"""Films to logits and activation maps, and those to an analysis in the node's terms."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+from torch import Tensor
+
+from cxr_node.domain.finding import Analysis
+from cxr_node.errors import ConfigError
+from cxr_node.inference.calibration import class_probabilities, probabilities
+from cxr_node.inference.explain import class_activation, grad_cam
+from cxr_node.inference.manifest import Manifest, verify
+from cxr_node.inference.network import NETWORKS, FilmNetwork
+
+OUTPUTS = 2
+DEVICES = ("auto", "cpu", "cuda")
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What the network says of one film: a logit per output (2,), and where its evidence lies (2, h, w), signed.
+
+    Output 0 is the finding, output 1 its first kind against its second. `explanation` is `cam` (then the mean of each
+    map is its logit) or `gradcam`.
+    """
+
+    logits: Floats
+    activations: Floats = field(repr=False)
+    explanation: str = "cam"
+
+
+class Predictor:
+    """A verified model, loaded and ready; not to be shared between threads.
+
+    Raises:
+        ConfigError: the device is unknown or not there, or the manifest names a network that is not known.
+        Permanent: MODEL_DIGEST: a file of the model is not the one it was released with.
+    """
+
+    def __init__(self, manifest: Manifest, device: str = "auto") -> None:
+        verify(manifest)
+        self.manifest = manifest
+        self.device = _device(device)
+        self._network = _network(manifest).to(self.device, memory_format=torch.channels_last)
+
+    def predict(self, batch: Floats) -> list[Prediction]:
+        """One prediction for each film of (n, size, size), float32 in 0..1, as `imaging.prepare` makes them.
+
+        A film's result does not depend on the others in its batch (to 1e-5).
+        """
+        size = self.manifest.size
+        if batch.ndim != 3 or batch.shape[1:] != (size, size):
+            raise ValueError(f"a batch has the shape (n, {size}, {size}), not {batch.shape}")
+        films = torch.from_numpy(np.ascontiguousarray(batch, dtype=np.float32))[:, None].to(self.device)
+        head = self._network.pooled_head()
+        if head is None:
+            logits, maps = grad_cam(self._network, films)
+            return _predictions(logits, maps, "gradcam")
+        with torch.inference_mode():
+            maps = class_activation(self._network.features(films), head)
+            return _predictions(maps.mean(dim=(2, 3)), maps, "cam")
+
+
+def analyse(manifest: Manifest, prediction: Prediction, prevalence: float | None = None) -> Analysis:
+    """A prediction as the node stores it, at the site's prevalence (0..1) where it states one.
+
+    The activation is the evidence for the finding: what is positive of the calibrated map, as a share of its largest
+    value; all zero where no part of the film speaks for the finding.
+    """
+    finding, kind = probabilities([float(each) for each in prediction.logits], manifest.calibration, prevalence)
+    return Analysis(
+        model=manifest.identity,
+        finding=manifest.finding,
+        probability=finding,
+        probabilities=class_probabilities(manifest.classes, finding, kind),
+        activation=_evidence(prediction, manifest),
+        explanation=prediction.explanation,
+    )
+
+
+def _evidence(prediction: Prediction, manifest: Manifest) -> tuple[tuple[float, ...], ...]:
+    evidence = prediction.activations[0] * manifest.calibration.finding_scale
+    if prediction.explanation == "cam":
+        evidence = evidence + manifest.calibration.finding_bias
+    positive = np.maximum(evidence, 0)
+    largest = float(positive.max())
+    share = positive / largest if largest > 0 else positive
+    return tuple(tuple(round(float(each), 4) for each in row) for row in share)
+
+
+def _predictions(logits: Tensor, maps: Tensor, explanation: str) -> list[Prediction]:
+    rows, activations = logits.float().cpu().numpy(), maps.float().cpu().numpy()
+    return [Prediction(row, activation, explanation) for row, activation in zip(rows, activations, strict=True)]
+
+
+def _network(manifest: Manifest) -> FilmNetwork:
+    build = NETWORKS.get(manifest.network)
+    if build is None:
+        raise ConfigError(f"The model {manifest.name} asks for the network {manifest.network!r}, which is not known.")
+    network = build(OUTPUTS)
+    network.load_state_dict({name: value.float() for name, value in load_file(manifest.weights).items()})
+    return network.eval()
+
+
+def _device(name: str) -> torch.device:
+    if name not in DEVICES:
+        raise ConfigError(f"The device {name!r} is not known; it is one of {', '.join(DEVICES)}.")
+    available = torch.cuda.is_available()
+    if name == "cuda" and not available:
+        raise ConfigError("The device is set to cuda, but no CUDA device is there; set it to auto or cpu.")
+    return torch.device("cuda" if available and name != "cpu" else "cpu")

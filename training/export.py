@@ -1,0 +1,128 @@
+"""A finished run becomes a model folder: weights, metadata, golden films, results and model card."""
+
+import importlib.metadata
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+from cxr_node.domain.finding import Cutoffs
+from cxr_node.errors import ConfigError
+from cxr_node.inference import golden
+from cxr_node.inference.calibration import Calibration
+from cxr_node.inference.manifest import METADATA, WEIGHTS, Manifest, load, sha256
+from cxr_node.inference.predictor import Predictor
+from training.recipe import Recipe
+
+FINDING = "pneumonia"
+CLASSES = ("normal", "bacterial_pneumonia", "viral_pneumonia")
+FAMILY = "Convolutional neural network (EfficientNet-Lite0) with class activation maps"
+INTENDED_USE = (
+    "Ordering the reading of frontal chest radiographs and showing where the evidence lies, for research and evaluation. "
+    "Not a medical device, not for diagnosis; every film is to be read by a qualified person."
+)
+LICENCE = (
+    "Weights: Apache-2.0. Trained on Kermany et al. 2018 (CC BY 4.0) and NIH ChestX-ray14 (NIH Clinical Center, no "
+    "restrictions on use), starting from ImageNet weights of EfficientNet-Lite0 (Apache-2.0)."
+)
+PACKAGES = ("monai", "torch", "numpy", "opencv-python-headless")
+
+
+def export(
+    directory: Path,
+    recipe: Recipe,
+    weights: Mapping[str, torch.Tensor],
+    calibration: Calibration,
+    points: Cutoffs,
+    documents: Mapping[str, str],
+) -> Manifest:
+    """Write the model folder `directory` (.../<name>/<version>), replacing what is there; `documents` are further texts.
+
+    Raises:
+        ConfigError: the folder exists and is no model.
+    """
+    if directory.exists():
+        if not (directory / METADATA).is_file():
+            raise ConfigError(f"{directory} exists and is no model; it is left alone.")
+        shutil.rmtree(directory)
+    (directory / METADATA).parent.mkdir(parents=True)
+    save_file({name: value.contiguous() for name, value in weights.items()}, directory / WEIGHTS)
+    (directory / WEIGHTS).chmod(0o644)  # safetensors writes for the owner alone, and services run as others
+    for name, content in documents.items():
+        path = directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="utf-8")
+    metadata = _metadata(directory, recipe, calibration, points)
+    _write(directory, metadata)
+    golden.write(Predictor(load(directory), "cpu"))
+    _write(directory, metadata)
+    return load(directory)
+
+
+def _write(directory: Path, metadata: dict[str, Any]) -> None:
+    """The metadata with the digests of every other file as it is now."""
+    files = sorted(path for path in directory.rglob("*") if path.is_file() and path != directory / METADATA)
+    digests = {path.relative_to(directory).as_posix(): sha256(path) for path in files}
+    text = json.dumps({**metadata, "files": digests}, indent=2) + "\n"
+    (directory / METADATA).write_text(text, encoding="utf-8")
+
+
+def _metadata(directory: Path, recipe: Recipe, calibration: Calibration, points: Cutoffs) -> dict[str, Any]:
+    """MONAI's bundle schema, with what the node needs under `cxr_node`."""
+    side = recipe.size
+    return {
+        "schema": "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json",
+        "name": directory.parent.name,
+        "version": directory.name,
+        "changelog": {directory.name: "first release"},
+        "required_packages_version": {package: importlib.metadata.version(package) for package in PACKAGES},
+        "task": "Pneumonia on frontal chest radiographs, and bacterial against viral",
+        "description": "Two logits: pneumonia against normal; bacterial against viral pneumonia, given pneumonia.",
+        "authors": "the cxr_node authors",
+        "copyright": LICENCE,
+        "intended_use": INTENDED_USE,
+        "data_source": "Kermany et al. 2018 (doi 10.17632/rscbjbr9sj.2), NIH ChestX-ray14 (Wang et al., CVPR 2017)",
+        "data_type": "8-bit greyscale JPEG in training, DICOM CR and DX in use",
+        "network_data_format": {
+            "inputs": {
+                "image": {
+                    "type": "image",
+                    "format": "magnitude",
+                    "num_channels": 1,
+                    "spatial_shape": [side, side],
+                    "dtype": "float32",
+                    "value_range": [0, 1],
+                    "is_patch_data": False,
+                    "channel_def": {"0": "film, black 0 to white 1, made by cxr_node.imaging.prepare"},
+                }
+            },
+            "outputs": {
+                "pred": {
+                    "type": "logits",
+                    "format": "classification",
+                    "num_channels": 2,
+                    "spatial_shape": [2],
+                    "dtype": "float32",
+                    "value_range": [],
+                    "is_patch_data": False,
+                    "channel_def": {"0": "pneumonia against normal", "1": "bacterial against viral, given pneumonia"},
+                }
+            },
+        },
+        "cxr_node": {
+            "network": recipe.network,
+            "size": side,
+            "finding": FINDING,
+            "classes": list(CLASSES),
+            "calibration": asdict(calibration),
+            "operating_points": asdict(points),
+            "family": FAMILY,
+            "population": "children of 1 to 5 years (Guangzhou) and adults (NIH); frontal views",
+            "recipe": recipe.model_dump(),
+        },
+    }
