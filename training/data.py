@@ -59,7 +59,12 @@ def read_manifest(directory: Path) -> list[Film]:
 
 def _film(directory: Path, row: dict[str, str]) -> Film:
     return Film(
-        directory / row["path"], row["source"], row["patient_id"], row["label"], row.get("view", "unknown"), row["split"]
+        directory / row["path"],
+        row["source"],
+        row["patient_id"],
+        row["label"],
+        row.get("view", "unknown"),
+        row["split"],
     )
 
 

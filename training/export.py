@@ -23,8 +23,8 @@ FINDING = "pneumonia"
 CLASSES = ("normal", "bacterial_pneumonia", "viral_pneumonia")
 FAMILY = "Convolutional neural network (EfficientNet-Lite0) with class activation maps"
 INTENDED_USE = (
-    "Ordering the reading of frontal chest radiographs and showing where the evidence lies, for research and evaluation. "
-    "Not a medical device, not for diagnosis; every film is to be read by a qualified person."
+    "Ordering the reading of frontal chest radiographs and showing where the evidence lies, for research and "
+    "evaluation. Not a medical device, not for diagnosis; every film is to be read by a qualified person."
 )
 LICENCE = (
     "Weights: Apache-2.0. Trained on Kermany et al. 2018 (CC BY 4.0) and NIH ChestX-ray14 (NIH Clinical Center, no "
@@ -37,11 +37,12 @@ def export(
     directory: Path,
     recipe: Recipe,
     weights: Mapping[str, torch.Tensor],
+    *,
     calibration: Calibration,
     points: Cutoffs,
     documents: Mapping[str, str],
 ) -> Manifest:
-    """Write the model folder `directory` (.../<name>/<version>), replacing what is there; `documents` are further texts.
+    """Write the model folder `directory` (.../<name>/<version>) anew; `documents` are further texts by their paths.
 
     Raises:
         ConfigError: the folder exists and is no model.

@@ -1,8 +1,8 @@
 """One training run: warm-up of the head, then the whole network, with an average of the weights kept beside it.
 
-A run is a folder: recipe.json, log.jsonl, checkpoint.pt (to resume), weights.safetensors (the average, when done). It is
-saved at the end of every epoch, and every epoch seeds itself, so that a run killed at any point resumes to the result
-that it would have had.
+A run is a folder: recipe.json, log.jsonl, checkpoint.pt (to resume), weights.safetensors (the average, when done). It
+is saved at the end of every epoch, and every epoch seeds itself, so that a run killed at any point resumes to the
+result that it would have had.
 """
 
 import json
@@ -14,7 +14,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from monai.data import CacheDataset, DataLoader
+from monai.data.dataloader import DataLoader
+from monai.data.dataset import CacheDataset
+from numpy.typing import NDArray
 from rich.console import Console
 from safetensors.torch import load_file, save_file
 from sklearn.metrics import roc_auc_score
@@ -24,12 +26,12 @@ from torch.utils.data import WeightedRandomSampler
 
 from cxr_node.errors import ConfigError
 from cxr_node.inference.manifest import sha256
-from cxr_node.inference.network import NETWORKS, FilmNetwork
+from cxr_node.inference.network import NETWORKS, FilmNetwork, channels_last
 from training.data import Film, trainable, weights
 from training.recipe import Recipe
+from training.run import OUTPUTS, Run
 from training.transforms import as_item, evaluation_transforms, training_transforms
 
-OUTPUTS = 2
 HEAD = "classifier."
 console = Console()
 
@@ -72,7 +74,8 @@ class Trainer:
 
     def __init__(self, recipe: Recipe, network: FilmNetwork) -> None:
         self.recipe = recipe
-        self.network = network.to(memory_format=torch.channels_last)
+        self.network = network
+        channels_last(network)
         self.average = {name: value.detach().clone() for name, value in network.state_dict().items()}
         head = [value for name, value in network.named_parameters() if name.startswith(HEAD)]
         body = [value for name, value in network.named_parameters() if not name.startswith(HEAD)]
@@ -108,7 +111,7 @@ class Trainer:
             logits = self.network(films)
         loss = loss_of(logits.float(), batch["pneumonia"], batch["bacterial"], self.recipe.fit.label_smoothing)
         self.optimiser.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
         self.optimiser.step()
         self._average()
@@ -142,7 +145,8 @@ class Trainer:
         """The network with the averaged weights, in evaluation mode."""
         network = NETWORKS[self.recipe.network](OUTPUTS)
         network.load_state_dict(self.average)
-        return network.to(memory_format=torch.channels_last).eval()
+        channels_last(network)
+        return network.eval()
 
     def save(self, path: Path) -> None:
         """Write everything that `load` needs, whole or not at all."""
@@ -166,15 +170,14 @@ class Trainer:
 
 
 @torch.inference_mode()
-def logits_of(network: nn.Module, films: Sequence[Film], size: int, batch: int = 32) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """The logits (n, 2) of prepared films, in their order."""
-    items = [as_item(film) for film in films]
+def logits_of(network: nn.Module, films: Sequence[Film], size: int, batch: int = 32) -> NDArray[np.float64]:
+    """The logits (n, 2) of films as the node prepares them, in their order."""
     prepare = evaluation_transforms(size)
     parts = []
-    for start in range(0, len(items), batch):
-        prepared = np.stack([prepare(item)["film"] for item in items[start : start + batch]])
+    for start in range(0, len(films), batch):
+        prepared = np.stack([prepare(as_item(film))["film"] for film in films[start : start + batch]])
         tensor = torch.from_numpy(prepared).contiguous(memory_format=torch.channels_last)
-        parts.append(network(tensor).float().numpy())
+        parts.append(network(tensor).double().numpy())
     return np.concatenate(parts)
 
 
@@ -190,14 +193,13 @@ def validate(network: nn.Module, films: Sequence[Film], size: int) -> dict[str, 
     return areas
 
 
-def fit(recipe: Recipe, films: Sequence[Film], start: Path, run: Path) -> None:
-    """Train in the folder `run`, going on from its checkpoint where there is one."""
-    run.mkdir(parents=True, exist_ok=True)
-    (run / "recipe.json").write_text(recipe.model_dump_json(indent=2) + "\n", encoding="utf-8")
+def fit(recipe: Recipe, films: Sequence[Film], start: Path, run: Run) -> None:
+    """Train from the public weights `start`, or on from the run's checkpoint where there is one."""
+    run.begin(recipe)
     torch.manual_seed(recipe.seed)
-    trainer, checkpoint = Trainer(recipe, pretrained(recipe, start)), run / "checkpoint.pt"
-    if checkpoint.exists():
-        trainer.load(checkpoint)
+    trainer = Trainer(recipe, pretrained(recipe, start))
+    if run.checkpoint.exists():
+        trainer.load(run.checkpoint)
     train = trainable(films, recipe.data.shares, "train")
     validation = trainable(films, recipe.data.shares, "val")
     transforms = training_transforms(recipe.size, recipe.augment)
@@ -208,13 +210,13 @@ def fit(recipe: Recipe, films: Sequence[Film], start: Path, run: Path) -> None:
         transforms.set_random_state(seed)
         sampler = WeightedRandomSampler(weights(train, recipe.data.shares), recipe.data.films_per_epoch)
         loss = trainer.run_epoch(DataLoader(dataset, 0, batch_size=recipe.fit.batch, sampler=sampler, drop_last=True))
-        trainer.save(checkpoint)
+        trainer.save(run.checkpoint)
         areas = validate(trainer.averaged(), validation, recipe.size)
         _log(run, {"epoch": trainer.epoch, "loss": loss, "seconds": time.monotonic() - began, **areas})
-    save_file({name: value.contiguous() for name, value in trainer.average.items()}, run / "weights.safetensors")
+    save_file({name: value.contiguous() for name, value in trainer.average.items()}, run.weights)
 
 
-def _log(run: Path, entry: dict[str, float]) -> None:
-    with (run / "log.jsonl").open("a", encoding="utf-8") as stream:
+def _log(run: Run, entry: dict[str, float]) -> None:
+    with run.log.open("a", encoding="utf-8") as stream:
         stream.write(json.dumps(entry) + "\n")
     console.print("  ".join(f"{name} {value:.4g}" for name, value in entry.items()))

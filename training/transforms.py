@@ -5,7 +5,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-from monai.transforms import Compose, MapTransform, RandomizableTransform
+from monai.transforms.compose import Compose
+from monai.transforms.transform import MapTransform, RandomizableTransform
 from numpy.typing import NDArray
 
 from cxr_node.imaging import Prepared, prepare_grey, read_picture
@@ -87,7 +88,7 @@ class RandFilmd(RandomizableTransform, MapTransform):
         gamma, contrast = 2 ** self._around(self.recipe.gamma), 1 + self._around(self.recipe.contrast)
         middle = float(film.mean()) + self._around(self.recipe.contrast / 3)
         exposed = (film**gamma - middle) * contrast + middle
-        return np.clip(exposed, 0, 1).astype(np.float32)
+        return np.asarray(np.clip(exposed, 0, 1), dtype=np.float32)
 
     def _sharpness(self, film: Prepared) -> Prepared:
         choice = self.R.random()

@@ -56,7 +56,7 @@ def render(stored: Stored, dataset: pydicom.Dataset, longest_side: int = 1024) -
     """The film for people: 0 black to 255 white, (h, w), square pixels, never enlarged."""
     shrunk, film = _resize(stored, dataset, _square_pixels(stored.shape, dataset, longest_side))
     shown = _display(shrunk, film, dataset)
-    return np.rint(np.where(film, shown, 0) * 255).astype(np.uint8)
+    return np.asarray(np.rint(np.where(film, shown, 0) * 255), dtype=np.uint8)
 
 
 def read_picture(path: Path) -> NDArray[np.uint8]:

@@ -9,7 +9,7 @@ import pydicom
 from numpy.typing import NDArray
 from pydicom import uid
 from pydicom.encaps import get_frame
-from pydicom.pixels import get_decoder
+from pydicom.pixels.decoders.base import get_decoder
 
 from cxr_node.errors import Ineligible, Permanent
 from cxr_node.imaging import codestream

@@ -46,7 +46,9 @@ def shift(probability: float, trained: float, site: float | None) -> float:
     return sigmoid(logit(probability) + logit(site) - logit(trained))
 
 
-def probabilities(logits: Sequence[float], calibration: Calibration, prevalence: float | None = None) -> tuple[float, float]:
+def probabilities(
+    logits: Sequence[float], calibration: Calibration, prevalence: float | None = None
+) -> tuple[float, float]:
     """(P(finding), P(first kind | finding)) from the two logits; `prevalence` is the site's where it states one."""
     finding = sigmoid(calibration.finding_scale * logits[0] + calibration.finding_bias)
     kind = sigmoid(calibration.kind_scale * logits[1] + calibration.kind_bias)

@@ -1,9 +1,9 @@
 """Where in the film the evidence for each output lies.
 
-A network that ends in average pooling and one linear layer explains itself in the forward pass: the class activation map
-(Zhou et al., CVPR 2016, arXiv 1512.04150) of an output is the linear layer applied before the pooling, and the map's
-mean is the logit. For any other head Grad-CAM (Selvaraju et al., ICCV 2017, arXiv 1610.02391) needs one backward pass
-an output.
+A network that ends in average pooling and one linear layer explains itself in the forward pass: an output's class
+activation map (Zhou et al., CVPR 2016, arXiv 1512.04150) is the linear layer applied before the pooling, and the mean
+of the map is the logit. For any other head Grad-CAM (Selvaraju et al., ICCV 2017, arXiv 1610.02391) takes one backward
+pass for each output.
 """
 
 import torch
@@ -22,8 +22,10 @@ def grad_cam(network: FilmNetwork, films: Tensor) -> tuple[Tensor, Tensor]:
 
     The maps keep their sign: below zero speaks against the output. Their scale is not that of the logits.
     """
+    with torch.no_grad():
+        features = network.features(films)
     with torch.enable_grad():
-        features = network.features(films).detach().requires_grad_()
+        features.requires_grad_()
         logits = network.classify(features)
         maps = []
         for output in range(logits.shape[1]):

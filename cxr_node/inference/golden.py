@@ -62,8 +62,8 @@ def check(predictor: Predictor) -> float:
     if difference > TOLERANCE:
         raise Permanent(
             "MODEL_GOLDEN",
-            f"The model {manifest.name} {manifest.version} computes other results here than at release: a logit differs "
-            f"by {difference:.2g}, more than {TOLERANCE:g}.",
+            f"The model {manifest.name} {manifest.version} computes other results here than at release: a logit "
+            f"differs by {difference:.2g}, more than {TOLERANCE:g}.",
         )
     return difference
 

@@ -1,8 +1,8 @@
 """What a model folder says about itself, read and checked without loading the network.
 
 A folder `<name>/<version>` is shaped as a MONAI bundle: configs/metadata.json, weights.safetensors, golden/,
-docs/README.md. The metadata list the SHA-256 of every other file, so that their own digest identifies the build. Free of
-torch.
+docs/README.md. The metadata list the SHA-256 of every other file, so that their own digest identifies the build. This
+module is free of torch.
 """
 
 import hashlib

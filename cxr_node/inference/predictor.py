@@ -13,7 +13,7 @@ from cxr_node.errors import ConfigError
 from cxr_node.inference.calibration import class_probabilities, probabilities
 from cxr_node.inference.explain import class_activation, grad_cam
 from cxr_node.inference.manifest import Manifest, verify
-from cxr_node.inference.network import NETWORKS, FilmNetwork
+from cxr_node.inference.network import NETWORKS, FilmNetwork, channels_last, fold_norms
 
 OUTPUTS = 2
 DEVICES = ("auto", "cpu", "cuda")
@@ -45,7 +45,7 @@ class Predictor:
         verify(manifest)
         self.manifest = manifest
         self.device = _device(device)
-        self._network = _network(manifest).to(self.device, memory_format=torch.channels_last)
+        self._network = _network(manifest).to(self.device)
 
     def predict(self, batch: Floats) -> list[Prediction]:
         """One prediction for each film of (n, size, size), float32 in 0..1, as `imaging.prepare` makes them.
@@ -103,7 +103,10 @@ def _network(manifest: Manifest) -> FilmNetwork:
         raise ConfigError(f"The model {manifest.name} asks for the network {manifest.network!r}, which is not known.")
     network = build(OUTPUTS)
     network.load_state_dict({name: value.float() for name, value in load_file(manifest.weights).items()})
-    return network.eval()
+    network.eval()
+    fold_norms(network)
+    channels_last(network)
+    return network
 
 
 def _device(name: str) -> torch.device:
