@@ -178,7 +178,7 @@ _ENCODERS: dict[str, Callable[[FileDataset, uid.UID], FileDataset]] = {
     uid.JPEG2000Lossless: _lossless,
     uid.JPEG2000: _jpeg_2000,
     uid.JPEGBaseline8Bit: _baseline,
-    uid.JPEGExtended12Bit: _dcmtk("dcmcjpeg", "--encode-extended", "--bits-force-12", "--uid-never"),
+    uid.JPEGExtended12Bit: _dcmtk("dcmcjpeg", "--encode-extended", "--bits-force-12", "--scaling-range", "--uid-never"),
     uid.JPEGLossless: _dcmtk("dcmcjpeg", "--encode-lossless", "--uid-never"),
     uid.JPEGLosslessSV1: _dcmtk("dcmcjpeg", "--encode-lossless-sv1", "--uid-never"),
 }

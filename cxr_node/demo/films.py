@@ -66,19 +66,25 @@ PROGRAMME: tuple[Phantom | Specimen, ...] = (
 )
 
 
-def demo_films(made: datetime, report: Report) -> Iterator[Film]:
+def installed(file: str) -> Path | None:
+    """Where the package pydicom-data keeps `file`, None where it is not installed; nothing is downloaded."""
+    found = get_testdata_file(file, download=False)
+    return Path(found) if isinstance(found, str) else None
+
+
+def demo_films(made: datetime, report: Report, find: Callable[[str], Path | None] = installed) -> Iterator[Film]:
     """The films of `PROGRAMME`, each made when it is asked for (about a second for a phantom).
 
-    Nothing is downloaded: where pydicom-data is not installed `report` hears it and the phantoms go on alone. `made`
-    is when the phantoms say that they were taken.
+    `made` is when the phantoms say that they were taken. Real films are those that `find` knows; of the others `report`
+    hears, and the programme goes on without them.
     """
-    missing = [entry.file for entry in PROGRAMME if isinstance(entry, Specimen) and _find(entry.file) is None]
-    if missing:
-        report(f"pydicom-data is not installed (extra demo): {' and '.join(missing)} left out, phantoms only.")
+    real = {entry.file: find(entry.file) for entry in PROGRAMME if isinstance(entry, Specimen)}
+    if missing := sorted(file for file, path in real.items() if path is None):
+        report(f"pydicom-data (extra: demo) is not installed, so {' and '.join(missing)} cannot be shown.")
     for entry in PROGRAMME:
         if isinstance(entry, Phantom):
             yield Film(f"phantom {entry.number}: {entry.name.lower()}", phantom_dataset(entry, made))
-        elif path := _find(entry.file):
+        elif path := real[entry.file]:
             yield Film(entry.title, path)
 
 
@@ -201,9 +207,3 @@ def _instance(path: Path) -> Path:
     if "SOPClassUID" not in header:
         raise Permanent("NO_DICOM", f"{path} is DICOM, but no instance that could be sent: it has no SOP Class UID")
     return path
-
-
-def _find(file: str) -> Path | None:
-    """Where the installed package pydicom-data keeps `file`."""
-    found = get_testdata_file(file, download=False)
-    return Path(found) if isinstance(found, str) else None
