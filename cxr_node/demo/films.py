@@ -56,13 +56,13 @@ class Specimen:
 # In order of arrival, which is not that of severity: the worklist has something to do.
 PROGRAMME: tuple[Phantom | Specimen, ...] = (
     Phantom(1, "CLEAR"),
-    Phantom(2, "SMALL OPACITY", (Opacity(0.73, 0.46, 1.3, 0.7),)),
+    Phantom(2, "SMALL OPACITY", (Opacity(0.73, 0.46, 1.8, 1.0),)),
     Specimen("RG3_UNCR.dcm", "a real leg, which must be refused"),
-    Phantom(3, "MEDIUM OPACITY", (Opacity(0.27, 0.57, 2.4, 0.75),)),
+    Phantom(3, "MEDIUM OPACITY", (Opacity(0.27, 0.56, 2.8, 0.95),)),
     Phantom(4, "CLEAR"),
     Specimen("RG1_J2KR.dcm", "a real chest film with several large masses (JPEG 2000)"),
-    Phantom(5, "WIDESPREAD OPACITIES", (Opacity(0.26, 0.5, 4.2, 0.85), Opacity(0.75, 0.48, 4.0, 0.8))),
-    Phantom(6, "LARGE OPACITY", (Opacity(0.28, 0.52, 3.8, 0.85),)),
+    Phantom(5, "WIDESPREAD OPACITIES", (Opacity(0.26, 0.5, 4.6, 1.0), Opacity(0.75, 0.48, 4.4, 1.0))),
+    Phantom(6, "LARGE OPACITY", (Opacity(0.28, 0.52, 4.2, 1.0),)),
 )
 
 

@@ -222,7 +222,7 @@ def _present(attenuation: Map, pitch: float) -> NDArray[np.uint16]:
     """The film as it is shown: large differences compressed, fine ones kept, on an S-shaped curve to 12 bits."""
     base = blur(attenuation, 2.0 / pitch)
     compressed = attenuation - 0.45 * (base - 2.0)
-    shown = 1 / (1 + np.exp(-(compressed - 2.05) / 0.42))
+    shown = 1 / (1 + np.exp(-(compressed - 1.9) / 0.45))
     return np.asarray(np.round(shown * (2**BITS - 1)), dtype=np.uint16)
 
 

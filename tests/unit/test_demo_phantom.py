@@ -8,7 +8,7 @@ from cxr_node.demo.shadows import Plane, blur
 
 RIGHT_LUNG = (slice(120, 150), slice(55, 75))  # rows, columns of a film of 256 x 224
 HEART = (slice(150, 165), slice(120, 130))
-BESIDE_THE_NECK = (slice(25, 35), slice(5, 40))
+BESIDE_THE_NECK = (slice(18, 26), slice(25, 55))
 
 
 def film(*opacities: Opacity, seed: int = 1) -> np.ndarray:
