@@ -1,0 +1,157 @@
+"""Decoding: every transfer syntax gives the stored values back, and every bad film is refused with a reason."""
+
+import copy
+import shutil
+from typing import Any
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom import uid
+from pydicom.encaps import encapsulate
+
+from cxr_node.errors import CxrNodeError, Ineligible, Permanent
+from cxr_node.imaging import MAXIMUM_PIXELS, codestream, decode
+from tests.films import LOSSY, NEEDS_DCMTK, SYNTAXES, change, chest, encode
+
+LOSS = {uid.JPEGBaseline8Bit: 0.01, uid.JPEG2000: 0.01, uid.JPEGLSNearLossless: 0.0005, uid.JPEGExtended12Bit: 0.01}
+"""The mean difference that the tests' lossy encoders may make, as a share of the range."""
+
+
+def _marks(syntax: uid.UID) -> Any:
+    missing = pytest.mark.skipif(shutil.which("dcmcjpeg") is None, reason="dcmtk is not installed")
+    return pytest.param(
+        syntax, id=uid.UID(syntax).keyword, marks=[pytest.mark.peers, missing] if syntax in NEEDS_DCMTK else []
+    )
+
+
+@pytest.mark.parametrize("syntax", [_marks(syntax) for syntax in SYNTAXES])
+def test_decodes(syntax: uid.UID) -> None:
+    film = chest(1)
+    stored = np.frombuffer(film.PixelData, "<u2").reshape(film.Rows, film.Columns)
+    found = decode(encode(film, syntax))
+    expected, whole = (stored >> 4, 255) if syntax == uid.JPEGBaseline8Bit else (stored, 4095)
+    assert np.abs(found.astype(int) - expected).mean() <= whole * LOSS.get(syntax, 0)
+    assert (syntax in LOSS) == (syntax in LOSSY)
+
+
+@pytest.mark.parametrize("syntax", [uid.ExplicitVRLittleEndian, uid.JPEG2000Lossless, uid.RLELossless])
+@pytest.mark.parametrize("bits", [12, 16])
+def test_signed_values(syntax: uid.UID, bits: int) -> None:
+    values = np.linspace(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1, 64 * 48).reshape(64, 48).astype(np.int16)
+    film = chest(1, Rows=64, Columns=48, BitsStored=bits, HighBit=bits - 1, PixelRepresentation=1)
+    film.PixelData = values.tobytes()
+    assert np.array_equal(decode(encode(film, syntax)), values)
+
+
+def test_bits_above_the_stored_ones_are_removed() -> None:
+    film = chest(1)
+    stored = np.frombuffer(film.PixelData, "<u2").reshape(film.Rows, film.Columns)
+    overlaid = change(copy.deepcopy(film), PixelData=(stored | 0x8000).tobytes())
+    assert np.array_equal(decode(overlaid), stored)
+    shifted = change(copy.deepcopy(film), PixelData=(stored << 2 | 3).tobytes(), HighBit=13)
+    assert np.array_equal(decode(shifted), stored)
+
+
+def test_unused_bits_of_signed_values_do_not_count() -> None:
+    values = np.array([[-5, 4], [-2048, 2047]], np.int16)
+    film = chest(1, Rows=2, Columns=2, PixelRepresentation=1, PixelData=(values & 0x0FFF).tobytes())
+    assert np.array_equal(decode(film), values)
+
+
+def test_eight_bit_film() -> None:
+    values = np.arange(64 * 32, dtype=np.uint8).reshape(64, 32)
+    film = chest(1, Rows=64, Columns=32, BitsAllocated=8, BitsStored=8, HighBit=7, PixelData=values.tobytes())
+    assert np.array_equal(decode(film), values)
+
+
+BAD: list[tuple[str, type[CxrNodeError], str, dict[str, Any]]] = [
+    ("no pixel data", Permanent, "NO_PIXEL_DATA", {"PixelData": None}),
+    ("empty pixel data", Permanent, "NO_PIXEL_DATA", {"PixelData": b""}),
+    ("short pixel data", Permanent, "SHORT_PIXEL_DATA", {"PixelData": b"\0\1" * 100}),
+    ("no rows", Permanent, "BAD_HEADER", {"Rows": None}),
+    ("no rows at all", Permanent, "BAD_HEADER", {"Rows": 0}),
+    ("no columns", Permanent, "BAD_HEADER", {"Columns": None}),
+    ("no bits allocated", Permanent, "BAD_HEADER", {"BitsAllocated": None}),
+    ("32 bits", Permanent, "BAD_HEADER", {"BitsAllocated": 32}),
+    ("more bits stored than allocated", Permanent, "BAD_HEADER", {"BitsStored": 17}),
+    ("high bit below the stored bits", Permanent, "BAD_HEADER", {"HighBit": 3}),
+    ("no pixel representation", Permanent, "BAD_HEADER", {"PixelRepresentation": None}),
+    ("no photometric interpretation", Permanent, "BAD_HEADER", {"PhotometricInterpretation": None}),
+    ("too many pixels", Permanent, "TOO_LARGE", {"Rows": 60000, "Columns": 60000}),
+    ("several frames", Ineligible, "MULTI_FRAME", {"NumberOfFrames": 2}),
+    ("colour", Ineligible, "COLOUR", {"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB"}),
+    ("palette", Ineligible, "COLOUR", {"PhotometricInterpretation": "PALETTE COLOR"}),
+    ("blank", Ineligible, "BLANK", {"PixelData": bytes(2 * 256 * 224)}),
+]
+
+
+@pytest.mark.parametrize(("kind", "code", "attributes"), [pytest.param(*row[1:], id=row[0]) for row in BAD])
+def test_refuses(kind: type[CxrNodeError], code: str, attributes: dict[str, Any]) -> None:
+    with pytest.raises(kind) as caught:
+        decode(chest(1, **attributes))
+    assert caught.value.code == code
+    assert caught.value.message.endswith(".")
+
+
+def test_refuses_rows_written_as_text() -> None:
+    film = chest(1, Rows=None)
+    film.add_new("Rows", "LO", "256")
+    with pytest.raises(Permanent, match="Rows is not a whole number"):
+        decode(film)
+
+
+def test_refuses_a_film_without_transfer_syntax() -> None:
+    film = chest(1)
+    del film.file_meta.TransferSyntaxUID
+    with pytest.raises(Permanent, match="names no transfer syntax"):
+        decode(film)
+
+
+def test_refuses_an_unknown_transfer_syntax() -> None:
+    film = chest(1)
+    film.file_meta.TransferSyntaxUID = uid.MPEG2MPML
+    with pytest.raises(Permanent) as caught:
+        decode(film)
+    assert caught.value.code == "TRANSFER_SYNTAX"
+
+
+@pytest.mark.parametrize(
+    "syntax", [uid.JPEGBaseline8Bit, uid.JPEGLSLossless, uid.JPEG2000Lossless, uid.RLELossless, uid.JPEGLosslessSV1]
+)
+@pytest.mark.parametrize("frame", [b"\xff\xd8\xff\xff", b"\0" * 64, b"no image at all, but bytes"])
+def test_refuses_what_does_not_decode(syntax: uid.UID, frame: bytes) -> None:
+    film = chest(1, PixelData=encapsulate([frame]))
+    film.file_meta.TransferSyntaxUID = syntax
+    with pytest.raises(Permanent) as caught:
+        decode(film)
+    assert caught.value.code == "UNDECODABLE"
+
+
+@pytest.mark.parametrize("syntax", [uid.JPEGBaseline8Bit, uid.JPEGLSLossless, uid.JPEG2000Lossless])
+def test_refuses_a_compressed_film_of_another_size_before_decoding(syntax: uid.UID) -> None:
+    film = change(encode(chest(1), syntax), Rows=64)
+    with pytest.raises(Permanent, match="compressed image is 256 x 224; Rows x Columns say 64 x 224") as caught:
+        decode(film)
+    assert caught.value.code == "PIXEL_SIZE"
+
+
+@pytest.mark.parametrize("syntax", [uid.JPEGBaseline8Bit, uid.JPEGLSLossless, uid.JPEG2000Lossless, uid.RLELossless])
+def test_truncated_compressed_film_never_escapes_the_taxonomy(syntax: uid.UID) -> None:
+    film = encode(chest(1), syntax)
+    whole = pydicom.encaps.get_frame(film.PixelData, 0, number_of_frames=1)
+    for length in (3, 20, 60, len(whole) // 2):
+        film.PixelData = encapsulate([whole[:length]])
+        try:
+            decode(film)
+        except CxrNodeError as error:
+            assert error.code in ("UNDECODABLE", "PIXEL_SIZE", "BLANK")
+
+
+def test_the_limit_stands_above_every_detector() -> None:
+    assert MAXIMUM_PIXELS >= 5 * 4_500 * 4_400
+
+
+@pytest.mark.parametrize("frame", [b"", b"\xff\xd8", b"\xff\xd8\xff", b"\xff\x4f\xff\x51\0", b"\xff\xd8\xff\xd9"])
+def test_codestreams_without_a_size(frame: bytes) -> None:
+    assert codestream.size(frame) is None
