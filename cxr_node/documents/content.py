@@ -1,6 +1,7 @@
 """The content tree of the report: TID 1500 Imaging Measurement Report (PS3.16)."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from highdicom.sr import (
     AlgorithmIdentification,
@@ -38,7 +39,7 @@ from cxr_node.documents.envelope import MANUFACTURER
 from cxr_node.documents.headers import ImageFacts
 from cxr_node.documents.region import main_outline
 from cxr_node.documents.request import Profile, Source, StudyReport
-from cxr_node.documents.wording import explanation_code, finding_code, percent
+from cxr_node.documents.wording import explanation_code, finding_code, likelier_kind, percent
 from cxr_node.domain.finding import Analysis, ModelIdentity, Tier
 
 Group = MeasurementsAndQualitativeEvaluations | PlanarROIMeasurementsAndQualitativeEvaluations
@@ -137,7 +138,7 @@ def _summary(report: StudyReport, images: list[Image]) -> Group:
     evaluations = [QualitativeEvaluation(codes.RUN_STATUS, status)]
     if tier in profile.triage_category:
         evaluations.append(QualitativeEvaluation(codes.PRIORITY, codes.TRIAGE[profile.triage_category[tier]]))
-    name = language.sentence("summary", profile.language)
+    name = language.sentence("group.summary", profile.language)
     if report.revision > 1:
         name += ", " + language.sentence("revision", profile.language, number=report.revision)
     return MeasurementsAndQualitativeEvaluations(
@@ -154,10 +155,9 @@ def _image_groups(profile: Profile, image: Image, analysis: Analysis) -> list[Gr
     """The finding in one image and its likelier kind; without a finding, no more than what the algorithm gave out."""
     if profile.cutoffs.tier(analysis.probability) is Tier.NONE:
         return [_output_group(profile, image, analysis)]
-    kinds = [kind for kind in codes.KINDS.get(analysis.finding, ()) if kind in analysis.probabilities]
     groups = [_finding_group(profile, image, analysis)]
-    if kinds:
-        groups.append(_kind_group(profile, image, analysis, max(kinds, key=lambda kind: analysis.probabilities[kind])))
+    if kind := likelier_kind(analysis):
+        groups.append(_kind_group(profile, image, analysis, kind))
     return groups
 
 
@@ -165,9 +165,12 @@ def _finding_group(profile: Profile, image: Image, analysis: Analysis) -> Group:
     """The finding: with the outline of where the model looked (TID 1410) in full mode, else without (TID 1501)."""
     finding = finding_code(analysis.finding)
     name = language.sentence(
-        "image.finding", profile.language, finding=language.meaning(finding, profile.language), number=image.number
+        "group.finding",
+        profile.language,
+        finding=language.named(finding, profile.language).meaning,
+        number=image.number,
     )
-    shared = {
+    shared: dict[str, Any] = {
         "tracking_identifier": _tracking(profile, analysis.model, image.facts.sop_instance_uid, analysis.finding, name),
         "finding_type": finding,
         "finding_sites": [FindingSite(codes.LUNG)],
@@ -186,7 +189,7 @@ def _finding_group(profile: Profile, image: Image, analysis: Analysis) -> Group:
 
 
 def _kind_group(profile: Profile, image: Image, analysis: Analysis, kind: str) -> Group:
-    name = language.sentence("image.kind", profile.language, number=image.number)
+    name = language.sentence("group.kind", profile.language, number=image.number)
     return MeasurementsAndQualitativeEvaluations(
         tracking_identifier=_tracking(profile, analysis.model, image.facts.sop_instance_uid, "kind", name),
         finding_type=finding_code(kind),
@@ -198,8 +201,8 @@ def _kind_group(profile: Profile, image: Image, analysis: Analysis, kind: str) -
 
 
 def _output_group(profile: Profile, image: Image, analysis: Analysis) -> Group:
-    meaning = language.meaning(finding_code(analysis.finding), profile.language)
-    name = language.sentence("image.output", profile.language, finding=meaning.lower(), number=image.number)
+    meaning = language.named(finding_code(analysis.finding), profile.language).meaning
+    name = language.sentence("group.output", profile.language, finding=meaning.lower(), number=image.number)
     return MeasurementsAndQualitativeEvaluations(
         tracking_identifier=_tracking(profile, analysis.model, image.facts.sop_instance_uid, "output", name),
         algorithm_id=_algorithm(profile, analysis.model),
@@ -264,7 +267,7 @@ def _algorithm(profile: Profile, model: ModelIdentity) -> AlgorithmIdentificatio
                 high=percent(cutoffs.high),
             ),
             calibration,
-            say("intended_use." + profile.mode),
+            say("parameter.intended_use", use=say("intended_use." + profile.mode)),
         ],
         family=codes.ARTIFICIAL_INTELLIGENCE,
     )

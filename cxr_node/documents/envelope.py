@@ -1,15 +1,16 @@
 """What every object of ours has around its content (PS3.3 C.7.5, C.12), and its writing as a Part 10 file."""
 
+from collections.abc import Iterable
 from io import BytesIO
 from typing import Final
 
 from pydicom import Dataset, dcmwrite
 from pydicom.dataset import FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from cxr_node.documents import codes, headers, language
 from cxr_node.documents.identity import IMPLEMENTATION_CLASS_UID, device_uid
-from cxr_node.documents.request import StudyReport
+from cxr_node.documents.request import Document, Kind, StudyReport
 
 MANUFACTURER: Final = "cxr_node"
 
@@ -27,12 +28,11 @@ def describe(dataset: Dataset, report: StudyReport) -> None:
     _equipment(contributor, report)
     contributor.DeviceUID = device_uid(report.profile.uid_root, report.leading.model)
     contributor.ContributionDateTime = moment.strftime("%Y%m%d%H%M%S%z")
-    contributor.ContributionDescription = language.sentence(
-        "intended_use." + report.profile.mode, report.profile.language
-    )
-    contributor.PurposeOfReferenceCodeSequence = [headers.as_item(codes.PROCESSING_EQUIPMENT)]
+    said = report.profile.language
+    contributor.ContributionDescription = language.sentence("intended_use." + report.profile.mode, said)
+    purpose = language.named(codes.PROCESSING_EQUIPMENT, said)
+    contributor.PurposeOfReferenceCodeSequence = [headers.as_item(purpose)]
     dataset.ContributingEquipmentSequence = [contributor]
-    language.translate(contributor, report.profile.language)
 
 
 def _equipment(dataset: Dataset, report: StudyReport) -> None:
@@ -48,15 +48,23 @@ def _equipment(dataset: Dataset, report: StudyReport) -> None:
         dataset.StationName = profile.station
 
 
-def encode(dataset: Dataset) -> bytes:
-    """The data set as a Part 10 file, Explicit VR Little Endian; the same data set always gives the same bytes."""
+def seal(kind: Kind, dataset: Dataset, notes: Iterable[str]) -> Document:
+    """The finished data set as a Part 10 file, Explicit VR Little Endian; the same data set gives the same bytes."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.ImplementationClassUID = IMPLEMENTATION_CLASS_UID
+    meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
     meta.ImplementationVersionName = "CXR_NODE"
     dataset.file_meta = meta
     buffer = BytesIO()
     dcmwrite(buffer, dataset, enforce_file_format=True)
-    return buffer.getvalue()
+    return Document(
+        kind=kind,
+        sop_class_uid=dataset.SOPClassUID,
+        sop_instance_uid=dataset.SOPInstanceUID,
+        series_instance_uid=dataset.SeriesInstanceUID,
+        study_instance_uid=dataset.StudyInstanceUID,
+        content=buffer.getvalue(),
+        notes=tuple(dict.fromkeys(notes)),
+    )

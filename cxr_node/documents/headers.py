@@ -29,6 +29,7 @@ _ORDER_EMPTY = (
 _ORDER_OPTIONAL = ("IssuerOfAccessionNumberSequence", "ReasonForTheRequestedProcedure")
 _DATE = re.compile(r"(\d{4})[.\-/]?(0[1-9]|1[0-2])[.\-/]?(0[1-9]|[12]\d|3[01])")
 _TIME = re.compile(r"([01]\d|2[0-3])(?::?([0-5]\d)(?::?([0-5]\d)(?:\.(\d{1,6})\d*)?)?)?")
+_METHOD = re.compile(r"[A-Z0-9_]{1,16}")
 _ORIENTATION = re.compile(r"[APRLHF]{1,3}")
 
 
@@ -165,9 +166,9 @@ class ImageFacts:
     spacing: tuple[float, float] | None
     orientation: tuple[str, str] | None
     view: str
-    lossy_ratios: tuple[str, ...]
+    lossy: str
+    lossy_ratios: tuple[float, ...]
     lossy_methods: tuple[str, ...]
-    lossy: bool
     burned_in: bool
 
 
@@ -181,26 +182,32 @@ def image_facts(received: Received) -> ImageFacts:
         series_instance_uid=received.text("SeriesInstanceUID"),
         study_instance_uid=received.text("StudyInstanceUID"),
         modality=received.text("Modality"),
-        rows=received.integer("Rows"),
-        columns=received.integer("Columns"),
+        rows=_count(received, "Rows"),
+        columns=_count(received, "Columns"),
         spacing=_spacing(received),
         orientation=(orientation[0], orientation[1]) if valid else None,
         view=received.text("ViewPosition"),
-        lossy=received.text("LossyImageCompression") == "01",
-        lossy_ratios=tuple(_decimals(received.values("LossyImageCompressionRatio"))),
-        lossy_methods=tuple(received.values("LossyImageCompressionMethod")),
+        lossy=lossy if (lossy := received.text("LossyImageCompression")) in ("00", "01") else "",
+        lossy_ratios=_positive(received, "LossyImageCompressionRatio"),
+        lossy_methods=tuple(_METHOD.findall(received.text("LossyImageCompressionMethod"))),
         burned_in=received.text("BurnedInAnnotation") == "YES",
     )
 
 
-def _decimals(values: list[str]) -> list[str]:
-    """The values, where all of them are positive Decimal Strings (PS3.5 6.2); else none."""
-    try:
-        return values if all(len(value) <= 16 and float(value) > 0 for value in values) else []
-    except ValueError:
-        return []
+def _count(received: Received, keyword: str) -> int | None:
+    values = received.numbers(keyword)
+    return int(values[0]) if len(values) == 1 and values[0] >= 1 else None
 
 
 def _spacing(received: Received) -> tuple[float, float] | None:
-    values = _decimals(received.values("ImagerPixelSpacing"))
-    return (float(values[0]), float(values[1])) if len(values) == 2 else None
+    values = _positive(received, "ImagerPixelSpacing")
+    return (values[0], values[1]) if len(values) == 2 else None
+
+
+def _positive(received: Received, keyword: str) -> tuple[float, ...]:
+    """The values, where all of them are above zero; else none, and a note."""
+    values = received.numbers(keyword)
+    if all(value > 0 for value in values) and (values or not received.text(keyword)):
+        return values
+    received.note(keyword, "left out, not a positive number (DS, PS3.5 6.2)")
+    return ()

@@ -7,10 +7,11 @@ from pydicom import Dataset
 
 from cxr_node.documents import codes, envelope, identity, language
 from cxr_node.documents.headers import ImageFacts, as_item, image_facts, study_header
-from cxr_node.documents.picture import Colour, Grey, Legend, draw
-from cxr_node.documents.received import Received, put
-from cxr_node.documents.request import Document, Source, StudyReport
-from cxr_node.documents.wording import finding_code, percent
+from cxr_node.documents.picture import Grey, Legend, Picture, draw
+from cxr_node.documents.received import Received
+from cxr_node.documents.region import Activation
+from cxr_node.documents.request import Document, Language, Source, StudyReport
+from cxr_node.documents.wording import finding_code, likelier_kind, percent
 from cxr_node.domain.finding import Analysis, Tier
 
 SECONDARY_CAPTURE: Final = "1.2.840.10008.5.1.4.1.1.7"
@@ -28,19 +29,16 @@ def build_heatmap(report: StudyReport, source: Source, film: Grey) -> Document:
     dataset, facts = study_header(reader), image_facts(reader)
     _identify(dataset, report, source)
     envelope.describe(dataset, report)
-    _derive(dataset, facts)
-    positive = report.profile.cutoffs.tier(source.analysis.probability) is not Tier.NONE
-    seen = source.analysis.activation if positive and np.any(source.analysis.activation) else None
-    _set_pixels(dataset, draw(film, seen, _legend(report, source.analysis)))
-    return Document(
-        kind="sc",
-        sop_class_uid=dataset.SOPClassUID,
-        sop_instance_uid=dataset.SOPInstanceUID,
-        series_instance_uid=dataset.SeriesInstanceUID,
-        study_instance_uid=dataset.StudyInstanceUID,
-        content=envelope.encode(dataset),
-        notes=tuple(reader.notes),
-    )
+    _derive(dataset, facts, report.profile.language)
+    legend = _legend(report, source.analysis)
+    _set_pixels(dataset, draw(film, _shown(report, source.analysis), legend))
+    return envelope.seal("sc", dataset, reader.notes)
+
+
+def _shown(report: StudyReport, analysis: Analysis) -> Activation | None:
+    """The map, where it belongs to a finding and is not blank: its colours look the same at any probability."""
+    positive = report.profile.cutoffs.tier(analysis.probability) is not Tier.NONE
+    return analysis.activation if positive and np.any(analysis.activation) else None
 
 
 def _identify(dataset: Dataset, report: StudyReport, source: Source) -> None:
@@ -62,7 +60,7 @@ def _identify(dataset: Dataset, report: StudyReport, source: Source) -> None:
     dataset.DerivationDescription = description
 
 
-def _derive(dataset: Dataset, facts: ImageFacts) -> None:
+def _derive(dataset: Dataset, facts: ImageFacts, said: Language) -> None:
     """What it was made from, and what it inherits from it (PS3.3 C.7.6.1)."""
     dataset.ImageType = ["DERIVED", "SECONDARY", "OTHER"]
     dataset.PatientOrientation = list(facts.orientation or ())
@@ -70,16 +68,17 @@ def _derive(dataset: Dataset, facts: ImageFacts) -> None:
     image = Dataset()
     image.ReferencedSOPClassUID = facts.sop_class_uid
     image.ReferencedSOPInstanceUID = facts.sop_instance_uid
-    image.PurposeOfReferenceCodeSequence = [as_item(codes.PROCESSED_IMAGE)]
+    image.PurposeOfReferenceCodeSequence = [as_item(language.named(codes.PROCESSED_IMAGE, said))]
     dataset.SourceImageSequence = [image]
-    dataset.LossyImageCompression = "01" if facts.lossy else "00"
+    if facts.lossy:
+        dataset.LossyImageCompression = facts.lossy
     if facts.lossy_ratios:
-        put(dataset, "LossyImageCompressionRatio", list(facts.lossy_ratios))
+        dataset.LossyImageCompressionRatio = [f"{ratio:.6g}" for ratio in facts.lossy_ratios]
     if facts.lossy_methods:
-        put(dataset, "LossyImageCompressionMethod", list(facts.lossy_methods))
+        dataset.LossyImageCompressionMethod = list(facts.lossy_methods)
 
 
-def _set_pixels(dataset: Dataset, picture: Colour) -> None:
+def _set_pixels(dataset: Dataset, picture: Picture) -> None:
     """Image Pixel (PS3.3 C.7.6.3)."""
     dataset.Rows, dataset.Columns, dataset.SamplesPerPixel = picture.shape
     dataset.PhotometricInterpretation = "RGB"
@@ -94,31 +93,35 @@ def _set_pixels(dataset: Dataset, picture: Colour) -> None:
 
 def _legend(report: StudyReport, analysis: Analysis) -> Legend:
     """What is written below the film."""
-    profile = report.profile
+    profile, model = report.profile, analysis.model
 
     def say(key: str, **values: object) -> str:
         return language.sentence(key, profile.language, **values)
 
-    def name(finding: str) -> str:
-        return language.meaning(finding_code(finding), profile.language)
+    def sure(finding: str, probability: float) -> str:
+        name = language.named(finding_code(finding), profile.language).meaning
+        key = "picture.certainty" if profile.prevalence is None else "picture.probability"
+        return say(key, finding=name, percent=percent(probability))
 
-    positive = profile.cutoffs.tier(analysis.probability) is not Tier.NONE
-    verdict = "picture.positive" if positive else "picture.negative"
-    model = analysis.model
-    details = [say(verdict, threshold=percent(profile.cutoffs.threshold))]
-    kinds = [kind for kind in codes.KINDS.get(analysis.finding, ()) if kind in analysis.probabilities]
-    if positive and kinds:
-        details.append(", ".join(f"{name(kind)} {percent(analysis.probabilities[kind])} %" for kind in kinds))
-    built = say("picture.model", model=model.name, version=model.version, digest=model.digest[:8])
-    moment = report.local_time.isoformat(sep=" ")
-    details.append(
-        f"{built}   {moment}" + (f"   {say('revision', number=report.revision)}" if report.revision > 1 else "")
-    )
+    threshold = say("picture.threshold", threshold=percent(profile.cutoffs.threshold))
+    if _shown(report, analysis) is None:
+        threshold += ", " + say("picture.no_region")
+    headline = sure(analysis.finding, analysis.probability)
+    details = [threshold]
+    kind = likelier_kind(analysis)
+    if profile.cutoffs.tier(analysis.probability) is Tier.NONE:
+        headline, details = say("picture.negative"), [headline, threshold]
+    elif kind:
+        details = [sure(kind, analysis.probabilities[kind]), threshold]
+    time = say("picture.time", time=report.local_time.isoformat(sep=" ", timespec="minutes"))
+    revision = f" - {say('revision', number=report.revision)}" if report.revision > 1 else ""
+    details.append(say("picture.model", model=model.name, version=model.version, digest=model.digest[:8]))
+    details.append(time + revision)
     return Legend(
-        headline=f"{name(analysis.finding)} {percent(analysis.probability)} %",
+        headline=headline,
         details=tuple(details),
         warning=say("intended_use." + profile.mode),
+        scale=say("picture.scale"),
         low=say("picture.low"),
         high=say("picture.high"),
-        scale=say("picture.scale"),
     )

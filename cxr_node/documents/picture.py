@@ -2,108 +2,130 @@
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Final, TypeAlias
+from typing import Final
 
 import cv2
 import numpy as np
-import numpy.typing as npt
-from PIL import Image as Pillow
-from PIL import ImageDraw, ImageFont
+from numpy.typing import NDArray
 
 from cxr_node.documents.region import Activation, main_outline, spread
 
-Grey: TypeAlias = npt.NDArray[np.uint8]
-Colour: TypeAlias = npt.NDArray[np.uint8]
+Grey = NDArray[np.uint8]
+"""(rows, columns), 0 black to 255 white."""
+Picture = NDArray[np.uint8]
+"""(rows, columns, RGB)."""
+Colour = tuple[int, int, int]
 
-SHORTEST_WIDTH: Final = 900
-_PALETTE: Final = cv2.COLORMAP_INFERNO
-_OPACITY: Final = 0.6
+NARROWEST: Final = 900
+"""Pixels. A narrower film is enlarged, or its legend could not be read."""
+
+_PALETTE: Final = cv2.COLORMAP_INFERNO  # lightness rises with the value, so that it is read without colour vision too
+_OPACITY: Final = 0.5
 _FAINT: Final = 0.2  # below this share of the map the film shows through unchanged
 _BACKGROUND: Final = (16, 16, 20)
-_WHITE: Final = (240, 240, 240)
-_SOFT: Final = (190, 190, 195)
+_WHITE: Final = (245, 245, 245)
+_SOFT: Final = (195, 195, 200)
 _AMBER: Final = (255, 200, 60)
 _OUTLINE: Final = (120, 255, 255)
+_BOLD: Final = 600
+_REGULAR: Final = 400
+_LEFT: Final = cv2.PUT_TEXT_ALIGN_LEFT
+_RIGHT: Final = cv2.PUT_TEXT_ALIGN_RIGHT
 
 
 @dataclass(frozen=True, slots=True)
 class Legend:
-    """The words below the film: a headline, lines of detail, the warning, and the ends and title of the colour bar."""
+    """The words below the film: a headline, lines of detail, the warning, and the title and ends of the colour bar."""
 
     headline: str
     details: tuple[str, ...]
     warning: str
+    scale: str
     low: str
     high: str
-    scale: str
 
 
-def draw(film: Grey, activation: Activation | None, legend: Legend) -> Colour:
-    """The picture, RGB, as wide as the film and at least 900 pixels (a smaller film is enlarged, in its proportions).
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A line of text: its size and the height it takes, as multiples of the legend's unit."""
 
-    `film` has square pixels. Without an `activation` the film is shown as it is.
+    text: str
+    size: float
+    height: float
+    colour: Colour
+    weight: int = _REGULAR
+
+
+def draw(film: Grey, activation: Activation | None, legend: Legend) -> Picture:
+    """The picture: the film in its proportions, at least 900 pixels wide, and the legend below it.
+
+    `film` has square pixels. Without an `activation` the film is shown as it is, and there is no colour bar.
     """
-    if film.shape[1] < SHORTEST_WIDTH:
-        factor = SHORTEST_WIDTH / film.shape[1]
-        size = (SHORTEST_WIDTH, round(film.shape[0] * factor))
-        film = cv2.resize(film, size, interpolation=cv2.INTER_CUBIC)
-    picture = cv2.cvtColor(film, cv2.COLOR_GRAY2RGB)
+    if film.shape[1] < NARROWEST:
+        size = (NARROWEST, round(film.shape[0] * NARROWEST / film.shape[1]))
+        film = np.asarray(cv2.resize(film, size, interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
+    picture = np.repeat(film[..., None], 3, axis=2)
     if activation is not None:
         picture = _overlay(picture, activation)
     return np.vstack([picture, _band(picture.shape[1], legend, coloured=activation is not None)])
 
 
-def _overlay(picture: Colour, activation: Activation) -> Colour:
+def _overlay(picture: Picture, activation: Activation) -> Picture:
     rows, columns = picture.shape[:2]
     surface = spread(activation, rows, columns)
     colours = _ramp()[(surface * 255).astype(np.uint8)]
-    weight = _OPACITY * np.clip((surface - _FAINT) / (1 - _FAINT), 0, 1)[..., None]
-    mixed = (picture * (1 - weight) + colours * weight).astype(np.uint8)
+    weight = (_OPACITY * np.clip((surface - _FAINT) / (1 - _FAINT), 0, 1)).astype(np.float32)
+    mixed = np.asarray(cv2.blendLinear(colours, picture, weight, 1 - weight), dtype=np.uint8)
     outline = main_outline(activation, rows, columns)
     if outline is not None:
-        points = np.round(outline).astype(np.int32)
-        cv2.polylines(
-            mixed, [points], isClosed=True, color=_OUTLINE, thickness=max(2, columns // 500), lineType=cv2.LINE_AA
-        )
+        points = [np.rint(outline).astype(np.int32)]
+        cv2.polylines(mixed, points, True, _OUTLINE, thickness=max(2, columns // 500), lineType=cv2.LINE_AA)
     return mixed
 
 
 @cache
-def _ramp() -> Colour:
-    """The palette from nothing to the most, 256 x RGB."""
+def _ramp() -> Picture:
+    """The palette from nothing to the most: (256, RGB)."""
     values = np.arange(256, dtype=np.uint8)[:, None]
-    return cv2.cvtColor(cv2.applyColorMap(values, _PALETTE), cv2.COLOR_BGR2RGB)[:, 0]
+    return np.asarray(cv2.applyColorMap(values, _PALETTE)[:, 0, ::-1], dtype=np.uint8)
 
 
-@cache
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size=size)
-
-
-def _band(width: int, legend: Legend, *, coloured: bool) -> Colour:
+def _band(width: int, legend: Legend, *, coloured: bool) -> Picture:
+    """The legend, as wide as the film: the words on the left, the colour bar on the right."""
     unit = width / 48
-    heights = [1.9 * unit] + [1.25 * unit] * (len(legend.details) + 1)
-    top = 0.8 * unit
-    band = Pillow.new("RGB", (width, round(sum(heights) + 2 * top)), _BACKGROUND)
-    pen = ImageDraw.Draw(band)
     lines = [
-        (legend.headline, 1.5, _WHITE),
-        *((line, 0.95, _SOFT) for line in legend.details),
-        (legend.warning, 1.0, _AMBER),
+        _Line(legend.headline, 1.5, 2.2, _WHITE, _BOLD),
+        *(_Line(text, 1.0, 1.45, _SOFT) for text in legend.details),
+        _Line(legend.warning, 1.0, 1.45, _AMBER, _BOLD),
     ]
-    for (text, size, colour), height in zip(lines, heights, strict=True):
-        pen.text((unit, top), text, font=_font(round(size * unit)), fill=colour)
-        top += height
+    height = round((sum(line.height for line in lines) + 1.4) * unit)
+    band = np.full((height, width, 3), _BACKGROUND, dtype=np.uint8)
+    room = (33 if coloured else 46) * unit
+    baseline = 0.4 * unit
+    for line in lines:
+        baseline += line.height * unit
+        _write(band, line, unit, (unit, baseline), room)
     if coloured:
-        _colour_bar(band, pen, unit, legend)
-    return np.asarray(band)
+        _colour_bar(band, legend, unit)
+    return band
 
 
-def _colour_bar(band: Pillow.Image, pen: ImageDraw.ImageDraw, unit: float, legend: Legend) -> None:
-    left, right, top, bottom = (round(edge * unit) for edge in (34, 47, 2.2, 3.2))
-    bar = cv2.resize(_ramp()[None], (right - left, bottom - top), interpolation=cv2.INTER_LINEAR)
-    band.paste(Pillow.fromarray(bar), (left, top))
-    font = _font(round(0.95 * unit))
-    pen.text((left, 0.8 * unit), legend.scale, font=font, fill=_SOFT)
-    pen.text((left, bottom + 0.2 * unit), legend.low, font=font, fill=_SOFT)
-    pen.text((right, bottom + 0.2 * unit), legend.high, font=font, fill=_SOFT, anchor="ra")
+def _write(band: Picture, line: _Line, unit: float, at: tuple[float, float], room: float, *, side: int = _LEFT) -> None:
+    """Writes a line that starts, or with `_RIGHT` ends, at `at` (column, baseline): smaller if it exceeds `room`."""
+    font = cv2.FontFace("sans")
+    size = round(line.size * unit)
+    width = cv2.getTextSize((0, 0), line.text, (0, 0), font, size, line.weight)[2]
+    if width > room:
+        size = int(size * room / width)
+    place = (round(at[0]), round(at[1]))
+    cv2.putText(band, line.text, place, line.colour, font, size, line.weight, side)
+
+
+def _colour_bar(band: Picture, legend: Legend, unit: float) -> None:
+    left, right, top, bottom = (round(edge * unit) for edge in (35, 47, 2.2, 3.2))
+    shades = np.linspace(0, 255, right - left).astype(np.uint8)
+    band[top:bottom, left:right] = _ramp()[shades]
+    title, low, high = (_Line(text, 0.95, 0, _SOFT) for text in (legend.scale, legend.low, legend.high))
+    _write(band, title, unit, (left, 1.75 * unit), room=right - left)
+    _write(band, low, unit, (left, bottom + 1.25 * unit), room=(right - left) / 2)
+    _write(band, high, unit, (right, bottom + 1.25 * unit), room=(right - left) / 2, side=_RIGHT)

@@ -11,12 +11,15 @@ from typing import Any
 from pydicom import DataElement, Dataset
 from pydicom.charset import CODES_TO_ENCODINGS, python_encoding
 from pydicom.config import IGNORE
-from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
+from pydicom.datadict import dictionary_VR, keyword_for_tag
+from pydicom.sequence import Sequence as SequenceOfItems
 from pydicom.tag import Tag
 from pydicom.valuerep import PersonName
 
+from cxr_node.imaging.header import numbers, read
+
 _ASCII = {"", "ISO_IR 6", "ISO 2022 IR 6"}
-_TEXT = {"AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT"}
+_TEXT = {"AE", "AS", "CS", "DA", "DT", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT"}
 _KEEP_ESCAPE = {"iso2022_jp", "iso2022_jp_2"}
 _FRAGMENT = re.compile(rb"^[^\x1b]+|\x1b[^\x1b]*")
 _ESCAPE = re.compile(rb"\x1b(?:\$[()]?.|[()-].)")
@@ -59,7 +62,7 @@ class Received:
 
     def text(self, keyword: str) -> str:
         """The value as Unicode without its padding, backslashes and all; empty where there is none."""
-        element = self._dataset.get_item(tag_for_keyword(keyword))
+        element = self._dataset.get_item(keyword)
         value = None if element is None else element.value
         if isinstance(value, PersonName):
             value = value.original_string
@@ -84,22 +87,16 @@ class Received:
         text = self.text(keyword)
         return [value.strip() for value in text.split("\\")] if text else []
 
-    def integer(self, keyword: str) -> int | None:
-        """The value of a binary (US) attribute, or None where it is absent or not one number."""
-        element = self._dataset.get_item(tag_for_keyword(keyword))
-        value = None if element is None else element.value
-        if isinstance(value, bytes):
-            order = "little" if element.is_little_endian else "big"
-            return int.from_bytes(value, order) if len(value) == 2 else None
-        return value if isinstance(value, int) else None
-
     def items(self, keyword: str) -> list["Received"]:
         """The items of a sequence; empty where there is none, or something that is not a sequence."""
-        tag = tag_for_keyword(keyword)
-        element = self._dataset[tag] if tag in self._dataset else None
-        if element is None or element.VR != "SQ":
+        value = read(self._dataset, keyword)
+        if not isinstance(value, SequenceOfItems):
             return []
-        return [Received(item, self._charsets, self.notes) for item in element.value]
+        return [Received(item, self._charsets, self.notes) for item in value]
+
+    def numbers(self, keyword: str) -> tuple[float, ...]:
+        """The values of a numeric attribute; empty where it is absent or one of them is not a finite number."""
+        return numbers(self._dataset, keyword)
 
     def copy(self) -> Dataset:
         """All standard text of this item and of the items in it, in Unicode and otherwise as it came."""

@@ -37,7 +37,7 @@ def main_outline(activation: Activation, rows: int, columns: int) -> Polygon | N
     points = _simplified(max(contours, key=cv2.contourArea))
     if len(points) < 3:
         return None
-    points = (points + 0.5) * np.float32([columns / width, rows / height])
+    points = (points + 0.5) * np.array([columns / width, rows / height], dtype=np.float32)
     return np.concatenate([points, points[:1]])
 
 

@@ -33,16 +33,7 @@ def build_report(report: StudyReport) -> Document:
     _refer(dataset, report, [image.facts for image in images])
     if orders := requests(readers[0]):
         dataset.ReferencedRequestSequence = orders
-    notes = [note for reader in readers for note in reader.notes]
-    return Document(
-        kind="sr",
-        sop_class_uid=dataset.SOPClassUID,
-        sop_instance_uid=dataset.SOPInstanceUID,
-        series_instance_uid=dataset.SeriesInstanceUID,
-        study_instance_uid=dataset.StudyInstanceUID,
-        content=envelope.encode(dataset),
-        notes=tuple(dict.fromkeys(notes)),
-    )
+    return envelope.seal("sr", dataset, (note for reader in readers for note in reader.notes))
 
 
 def _identify(dataset: Dataset, report: StudyReport) -> None:

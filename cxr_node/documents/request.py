@@ -43,7 +43,7 @@ class Profile:
     that it does not name states none. `timezone` is an IANA name; None means UTC. `node_version` is major.minor.patch.
 
     Raises ValueError for any other category (1, minutes, never follows from a probability alone), for a prevalence
-    outside 0..1 and for a time zone that is not known (ZoneInfoNotFoundError, a KeyError, where the name is well formed).
+    outside 0..1, and ZoneInfoNotFoundError (a KeyError) for a time zone that is not known.
     """
 
     mode: Mode

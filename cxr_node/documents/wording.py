@@ -3,6 +3,7 @@
 from pydicom.sr.coding import Code
 
 from cxr_node.documents import codes
+from cxr_node.domain.finding import Analysis
 from cxr_node.errors import Permanent
 
 
@@ -16,6 +17,12 @@ def explanation_code(name: str) -> Code:
     if name not in codes.EXPLANATIONS:
         raise Permanent("DOCUMENT_CODE", f"the explanation {name!r} has no code in documents.codes (PS3.16 CID 217)")
     return codes.EXPLANATIONS[name]
+
+
+def likelier_kind(analysis: Analysis) -> str | None:
+    """The class that the finding most likely is of, where the model tells kinds of it apart."""
+    kinds = [kind for kind in codes.KINDS.get(analysis.finding, ()) if kind in analysis.probabilities]
+    return max(kinds, key=analysis.probabilities.__getitem__) if kinds else None
 
 
 def percent(fraction: float) -> str:
