@@ -23,7 +23,7 @@ NATIVE = (uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.DeflatedEx
 DECODERS: Mapping[str, str] = {
     uid.ExplicitVRBigEndian: "",
     uid.RLELossless: "pydicom",
-    uid.JPEGBaseline8Bit: "pylibjpeg",
+    uid.JPEGBaseline8Bit: "pillow",
     uid.JPEGExtended12Bit: "pylibjpeg",
     uid.JPEGLossless: "pylibjpeg",
     uid.JPEGLosslessSV1: "pylibjpeg",
@@ -32,8 +32,8 @@ DECODERS: Mapping[str, str] = {
     uid.JPEG2000Lossless: "pylibjpeg",
     uid.JPEG2000: "pylibjpeg",
 }
-"""The plugin of pydicom that decodes each further transfer syntax: the fastest exact one (JPEG-LS: 162 ms for a film
-of 7.5 million pixels with CharLS, 764 with libjpeg)."""
+"""The plugin of pydicom that decodes each further transfer syntax: the fastest exact one (for a film of 7.5 million
+pixels JPEG-LS takes 97 ms with CharLS and 400 with libjpeg, baseline JPEG 9 ms with Pillow and 41 with libjpeg)."""
 
 
 def decode(dataset: pydicom.Dataset) -> Stored:

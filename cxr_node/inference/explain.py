@@ -12,6 +12,16 @@ from torch import Tensor, nn
 from cxr_node.inference.network import FilmNetwork
 
 
+def explain(network: FilmNetwork, films: Tensor) -> tuple[Tensor, Tensor, str]:
+    """(logits (n, outputs), maps (n, outputs, h, w), `cam` or `gradcam`) of films (n, 1, size, size)."""
+    head = network.pooled_head()
+    if head is None:
+        return *grad_cam(network, films), "gradcam"
+    with torch.inference_mode():
+        maps = class_activation(network.features(films), head)
+        return maps.mean(dim=(2, 3)), maps, "cam"
+
+
 def class_activation(features: Tensor, head: nn.Linear) -> Tensor:
     """Maps (n, outputs, h, w) from feature maps (n, c, h, w); the mean of each map is its logit."""
     return torch.einsum("nchw,kc->nkhw", features, head.weight) + head.bias[:, None, None]

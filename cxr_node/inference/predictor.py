@@ -6,12 +6,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
-from torch import Tensor
 
 from cxr_node.domain.finding import Analysis
 from cxr_node.errors import ConfigError
 from cxr_node.inference.calibration import class_probabilities, probabilities
-from cxr_node.inference.explain import class_activation, grad_cam
+from cxr_node.inference.explain import explain
 from cxr_node.inference.manifest import Manifest, verify
 from cxr_node.inference.network import NETWORKS, FilmNetwork, channels_last, fold_norms
 
@@ -56,13 +55,9 @@ class Predictor:
         if batch.ndim != 3 or batch.shape[1:] != (size, size):
             raise ValueError(f"a batch has the shape (n, {size}, {size}), not {batch.shape}")
         films = torch.from_numpy(np.ascontiguousarray(batch, dtype=np.float32))[:, None].to(self.device)
-        head = self._network.pooled_head()
-        if head is None:
-            logits, maps = grad_cam(self._network, films)
-            return _predictions(logits, maps, "gradcam")
-        with torch.inference_mode():
-            maps = class_activation(self._network.features(films), head)
-            return _predictions(maps.mean(dim=(2, 3)), maps, "cam")
+        logits, maps, explanation = explain(self._network, films)
+        rows, activations = logits.cpu().numpy(), maps.cpu().numpy()
+        return [Prediction(row, activation, explanation) for row, activation in zip(rows, activations, strict=True)]
 
 
 def analyse(manifest: Manifest, prediction: Prediction, prevalence: float | None = None) -> Analysis:
@@ -90,11 +85,6 @@ def _evidence(prediction: Prediction, manifest: Manifest) -> tuple[tuple[float, 
     largest = float(positive.max())
     share = positive / largest if largest > 0 else positive
     return tuple(tuple(round(float(each), 4) for each in row) for row in share)
-
-
-def _predictions(logits: Tensor, maps: Tensor, explanation: str) -> list[Prediction]:
-    rows, activations = logits.float().cpu().numpy(), maps.float().cpu().numpy()
-    return [Prediction(row, activation, explanation) for row, activation in zip(rows, activations, strict=True)]
 
 
 def _network(manifest: Manifest) -> FilmNetwork:
