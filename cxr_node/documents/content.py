@@ -119,7 +119,9 @@ def _library_entry(facts: ImageFacts) -> ImageContentItem:
     descriptors: list[ContentItem] = [CodeContentItem(name, value, related) for name, value in coded if value]
     for name, count in ((codes.PIXEL_ROWS, facts.rows), (codes.PIXEL_COLUMNS, facts.columns)):
         if count is not None:
-            descriptors.append(NumContentItem(name, count, codes.PIXELS, relationship_type=related))
+            item = NumContentItem(name, count, codes.PIXELS, relationship_type=related)
+            item.MeasuredValueSequence[0].NumericValue = str(count)  # highdicom writes "1024.0"
+            descriptors.append(item)
     if facts.orientation:
         for name, text in zip((codes.ORIENTATION_ROW, codes.ORIENTATION_COLUMN), facts.orientation, strict=True):
             descriptors.append(TextContentItem(name, text, related))
@@ -243,31 +245,29 @@ def _region(image: Image, analysis: Analysis) -> ImageRegion | None:
 
 
 def _algorithm(profile: Profile, model: ModelIdentity) -> AlgorithmIdentification:
-    """The model build and the settings that its output was read with (TID 4019)."""
+    """The model build, and in one text the settings that its output was read with (TID 4019)."""
 
     def say(key: str, **values: object) -> str:
         return language.sentence(key, profile.language, **values)
 
     cutoffs = profile.cutoffs
-    calibration = (
+    settings = [
+        say("parameter.digest", digest=model.digest),
+        say(
+            "parameter.cutoffs",
+            threshold=percent(cutoffs.threshold),
+            medium=percent(cutoffs.medium),
+            high=percent(cutoffs.high),
+        ),
         say("parameter.uncalibrated")
         if profile.prevalence is None
-        else say("parameter.prevalence", prevalence=percent(profile.prevalence))
-    )
+        else say("parameter.prevalence", prevalence=percent(profile.prevalence)),
+        say("parameter.intended_use", use=say("intended_use." + profile.mode)),
+    ]
     return AlgorithmIdentification(
         name=model.name,
         version=model.version,
         manufacturer=MANUFACTURER,
-        parameters=[
-            say("parameter.digest", digest=model.digest),
-            say(
-                "parameter.cutoffs",
-                threshold=percent(cutoffs.threshold),
-                medium=percent(cutoffs.medium),
-                high=percent(cutoffs.high),
-            ),
-            calibration,
-            say("parameter.intended_use", use=say("intended_use." + profile.mode)),
-        ],
+        parameters=["; ".join(settings)],
         family=codes.ARTIFICIAL_INTELLIGENCE,
     )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from pydicom import Dataset
 from pydicom.sr.coding import Code
+from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless
 
 from cxr_node.documents.received import Received, put
 from cxr_node.errors import Permanent
@@ -29,6 +30,11 @@ _ORDER_EMPTY = (
 _ORDER_OPTIONAL = ("IssuerOfAccessionNumberSequence", "ReasonForTheRequestedProcedure")
 _DATE = re.compile(r"(\d{4})[.\-/]?(0[1-9]|1[0-2])[.\-/]?(0[1-9]|[12]\d|3[01])")
 _TIME = re.compile(r"([01]\d|2[0-3])(?::?([0-5]\d)(?::?([0-5]\d)(?:\.(\d{1,6})\d*)?)?)?")
+_LOSSY_SYNTAXES: dict[str, str] = {
+    JPEGBaseline8Bit: "ISO_10918_1",
+    JPEGExtended12Bit: "ISO_10918_1",
+    JPEGLSNearLossless: "ISO_14495_1",
+}
 _METHOD = re.compile(r"[A-Z0-9_]{1,16}")
 _ORIENTATION = re.compile(r"[APRLHF]{1,3}")
 
@@ -154,6 +160,7 @@ class ImageFacts:
     """What our objects say about the film itself; an empty or None value is not known.
 
     `spacing` is between rows and between columns, in mm at the detector. `orientation` is that of rows and columns.
+    `lossy` is 00, 01 or unknown: what the header says, and 01 where the transfer syntax as received is lossy.
     """
 
     sop_class_uid: str
@@ -176,6 +183,9 @@ def image_facts(received: Received) -> ImageFacts:
     """Reads the facts of the film; what is malformed counts as not known."""
     orientation = received.values("PatientOrientation")
     valid = len(orientation) == 2 and all(_ORIENTATION.fullmatch(value) for value in orientation)
+    method = _LOSSY_SYNTAXES.get(received.transfer_syntax)
+    lossy = "01" if method else received.text("LossyImageCompression")
+    methods = [value for value in received.values("LossyImageCompressionMethod") if _METHOD.fullmatch(value)]
     return ImageFacts(
         sop_class_uid=received.text("SOPClassUID"),
         sop_instance_uid=received.text("SOPInstanceUID"),
@@ -187,9 +197,9 @@ def image_facts(received: Received) -> ImageFacts:
         spacing=_spacing(received),
         orientation=(orientation[0], orientation[1]) if valid else None,
         view=received.text("ViewPosition"),
-        lossy=lossy if (lossy := received.text("LossyImageCompression")) in ("00", "01") else "",
+        lossy=lossy if lossy in ("00", "01") else "",
         lossy_ratios=_positive(received, "LossyImageCompressionRatio"),
-        lossy_methods=tuple(_METHOD.findall(received.text("LossyImageCompressionMethod"))),
+        lossy_methods=tuple(methods) or ((method,) if method else ()),
         burned_in=received.text("BurnedInAnnotation") == "YES",
     )
 

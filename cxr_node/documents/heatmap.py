@@ -11,7 +11,7 @@ from cxr_node.documents.picture import Grey, Legend, Picture, draw
 from cxr_node.documents.received import Received
 from cxr_node.documents.region import Activation
 from cxr_node.documents.request import Document, Language, Source, StudyReport
-from cxr_node.documents.wording import finding_code, likelier_kind, percent
+from cxr_node.documents.wording import finding_code, likelier_kind, percent, tenths
 from cxr_node.domain.finding import Analysis, Tier
 
 SECONDARY_CAPTURE: Final = "1.2.840.10008.5.1.4.1.1.7"
@@ -98,10 +98,12 @@ def _legend(report: StudyReport, analysis: Analysis) -> Legend:
     def say(key: str, **values: object) -> str:
         return language.sentence(key, profile.language, **values)
 
+    def name(finding: str) -> str:
+        return language.named(finding_code(finding), profile.language).meaning
+
     def sure(finding: str, probability: float) -> str:
-        name = language.named(finding_code(finding), profile.language).meaning
         key = "picture.certainty" if profile.prevalence is None else "picture.probability"
-        return say(key, finding=name, percent=percent(probability))
+        return say(key, finding=name(finding), percent=tenths(probability))
 
     threshold = say("picture.threshold", threshold=percent(profile.cutoffs.threshold))
     if _shown(report, analysis) is None:
@@ -110,10 +112,12 @@ def _legend(report: StudyReport, analysis: Analysis) -> Legend:
     details = [threshold]
     kind = likelier_kind(analysis)
     if profile.cutoffs.tier(analysis.probability) is Tier.NONE:
-        headline, details = say("picture.negative"), [headline, threshold]
+        details = [f"{headline} - {say('picture.nothing_else')}", threshold]
+        headline = say("picture.negative", finding=name(analysis.finding))
     elif kind:
         details = [sure(kind, analysis.probabilities[kind]), threshold]
-    time = say("picture.time", time=report.local_time.isoformat(sep=" ", timespec="minutes"))
+    moment = report.local_time.isoformat(sep=" ", timespec="minutes")
+    time = say("picture.time", time=moment[:-6], offset=moment[-6:])
     revision = f" - {say('revision', number=report.revision)}" if report.revision > 1 else ""
     details.append(say("picture.model", model=model.name, version=model.version, digest=model.digest[:8]))
     details.append(time + revision)

@@ -20,7 +20,7 @@ NARROWEST: Final = 900
 """Pixels. A narrower film is enlarged, or its legend could not be read."""
 
 _PALETTE: Final = cv2.COLORMAP_INFERNO  # lightness rises with the value, so that it is read without colour vision too
-_OPACITY: Final = 0.5
+_OPACITY: Final = 0.42
 _FAINT: Final = 0.2  # below this share of the map the film shows through unchanged
 _BACKGROUND: Final = (16, 16, 20)
 _WHITE: Final = (245, 245, 245)
@@ -94,14 +94,14 @@ def _band(width: int, legend: Legend, *, coloured: bool) -> Picture:
     """The legend, as wide as the film: the words on the left, the colour bar on the right."""
     unit = width / 48
     lines = [
-        _Line(legend.headline, 1.5, 2.2, _WHITE, _BOLD),
-        *(_Line(text, 1.0, 1.45, _SOFT) for text in legend.details),
-        _Line(legend.warning, 1.0, 1.45, _AMBER, _BOLD),
+        _Line(legend.headline, 1.6, 2.3, _WHITE, _BOLD),
+        *(_Line(text, 1.0, 1.5, _SOFT) for text in legend.details),
+        _Line(legend.warning, 1.0, 1.7, _AMBER, _BOLD),
     ]
-    height = round((sum(line.height for line in lines) + 1.4) * unit)
+    height = round((sum(line.height for line in lines) + 1.0) * unit)
     band = np.full((height, width, 3), _BACKGROUND, dtype=np.uint8)
     room = (33 if coloured else 46) * unit
-    baseline = 0.4 * unit
+    baseline = 0.0
     for line in lines:
         baseline += line.height * unit
         _write(band, line, unit, (unit, baseline), room)

@@ -54,6 +54,12 @@ class Received:
         self.notes: list[str] = [] if notes is None else notes
         self._charsets = self.values("SpecificCharacterSet") or charsets
 
+    @property
+    def transfer_syntax(self) -> str:
+        """The transfer syntax that the data set was received in; empty where it did not come as a Part 10 file."""
+        meta = getattr(self._dataset, "file_meta", None)
+        return "" if meta is None else Received(meta).text("TransferSyntaxUID")
+
     def note(self, keyword: str, what: str) -> None:
         """Records, once, that something was done about the attribute `keyword`."""
         sentence = f"{keyword}: {what}"
