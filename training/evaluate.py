@@ -1,11 +1,12 @@
 """Figures with intervals: each source by itself, since a figure over a mix of hospitals says which hospital it was."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import roc_auc_score
 
 from training.data import UNKNOWN_PATIENT, Film
 
@@ -56,18 +57,15 @@ def score(targets: Floats, probabilities: Floats, patients: Sequence[str], thres
     def estimate(metric: Metric) -> Estimate:
         return _bootstrap(metric, targets, probabilities, groups)
 
-    def called(y: Floats, p: Floats, w: Floats) -> float:
-        return float(np.average((p >= threshold) == (y == 1), weights=w))
-
     return Scores(
         films=len(targets),
         patients=int(groups.max()) + 1,
         positives=int(targets.sum()),
-        auc=estimate(lambda y, p, w: float(roc_auc_score(y, p, sample_weight=w))),
-        accuracy=estimate(called),
-        sensitivity=estimate(lambda y, p, w: called(y[y == 1], p[y == 1], w[y == 1])),
-        specificity=estimate(lambda y, p, w: called(y[y == 0], p[y == 0], w[y == 0])),
-        brier=estimate(lambda y, p, w: float(np.average((p - y) ** 2, weights=w))),
+        auc=estimate(roc_area),
+        accuracy=estimate(lambda y, p, w: _mean((p >= threshold) == (y == 1), w)),
+        sensitivity=estimate(lambda y, p, w: _mean(p >= threshold, w * y)),
+        specificity=estimate(lambda y, p, w: _mean(p < threshold, w * (1 - y))),
+        brier=estimate(lambda y, p, w: _mean((p - y) ** 2, w)),
         ece=estimate(calibration_error),
         ece_expected=_expected_error(probabilities),
     )
@@ -87,6 +85,16 @@ def positive_share(probabilities: Floats, patients: Sequence[str], threshold: fl
 def patients_of(films: Sequence[Film]) -> list[str]:
     """What to resample: the patient, or the film where the source names none."""
     return [str(film.path) if film.patient == UNKNOWN_PATIENT else film.patient for film in films]
+
+
+def roc_area(targets: Floats, probabilities: Floats, weights: Floats) -> float:
+    """The area under the ROC curve: the weighted share of pairs in the right order, ties half; NaN without pairs."""
+    place = np.unique(probabilities, return_inverse=True)[1]
+    positive = np.bincount(place, weights * targets)
+    negative = np.bincount(place, weights * (1 - targets))
+    ordered = positive * (np.cumsum(negative) - negative / 2)
+    pairs = positive.sum() * negative.sum()
+    return float(ordered.sum() / pairs) if pairs else math.nan
 
 
 def calibration_error(targets: Floats, probabilities: Floats, weights: Floats) -> float:
@@ -109,15 +117,12 @@ def _bootstrap(metric: Metric, targets: Floats, probabilities: Floats, groups: N
     values = []
     for _ in range(RESAMPLES):
         weights = np.bincount(random.integers(0, count, count), minlength=count)[groups].astype(float)
-        drawn = weights > 0
-        values.append(_value(metric, targets[drawn], probabilities[drawn], weights[drawn]))
+        values.append(metric(targets, probabilities, weights))
     low, high = np.nanpercentile(values, INTERVAL)
-    return Estimate(_value(metric, targets, probabilities, np.ones_like(probabilities)), float(low), float(high))
+    return Estimate(metric(targets, probabilities, np.ones_like(probabilities)), float(low), float(high))
 
 
-def _value(metric: Metric, targets: Floats, probabilities: Floats, weights: Floats) -> float:
-    """The metric, NaN where a resample happens to hold one label only."""
-    try:
-        return metric(targets, probabilities, weights)
-    except (ValueError, ZeroDivisionError):
-        return float("nan")
+def _mean(values: NDArray[Any], weights: Floats) -> float:
+    """The weighted mean, NaN without weight: a resample may happen to hold one label only."""
+    total = weights.sum()
+    return float((values * weights).sum() / total) if total else math.nan

@@ -19,7 +19,6 @@ from monai.data.dataset import CacheDataset
 from numpy.typing import NDArray
 from rich.console import Console
 from safetensors.torch import load_file, save_file
-from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import WeightedRandomSampler
@@ -28,6 +27,7 @@ from cxr_node.errors import ConfigError
 from cxr_node.inference.manifest import sha256
 from cxr_node.inference.network import NETWORKS, FilmNetwork, channels_last
 from training.data import Film, trainable, weights
+from training.evaluate import roc_area
 from training.recipe import Recipe
 from training.run import OUTPUTS, Run
 from training.transforms import as_item, evaluation_transforms, training_transforms
@@ -184,13 +184,15 @@ def logits_of(network: nn.Module, films: Sequence[Film], size: int, batch: int =
 def validate(network: nn.Module, films: Sequence[Film], size: int) -> dict[str, float]:
     """The area under the ROC curve of pneumonia against normal in each source, and of bacterial against viral."""
     logits = logits_of(network, films, size)
+    finding = np.array([film.pneumonia for film in films])
+    kind = np.array([film.bacterial for film in films])
+    even = np.ones_like(finding)
     areas = {}
     for source in sorted({film.source for film in films}):
-        chosen = [index for index, film in enumerate(films) if film.source == source]
-        areas[source] = float(roc_auc_score([films[i].pneumonia for i in chosen], logits[chosen, 0]))
-    kinds = [index for index, film in enumerate(films) if not math.isnan(film.bacterial)]
-    areas["bacterial"] = float(roc_auc_score([films[i].bacterial for i in kinds], logits[kinds, 1]))
-    return areas
+        there = np.array([film.source == source for film in films])
+        areas[source] = roc_area(finding[there], logits[there, 0], even[there])
+    known = ~np.isnan(kind)
+    return areas | {"bacterial": roc_area(kind[known], logits[known, 1], even[known])}
 
 
 def fit(recipe: Recipe, films: Sequence[Film], start: Path, run: Run) -> None:

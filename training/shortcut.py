@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
 
 from cxr_node.imaging import prepare_grey, read_picture
 from training.data import Film
+from training.evaluate import roc_area
 
 SIDE = 32
 REGULARISATION = 1e-3
@@ -23,8 +23,7 @@ def thumbnail_auc(train: Sequence[Film], test: Sequence[Film]) -> float:
     """The area under the ROC curve of a logistic regression on 32 x 32 pixels."""
     model = LogisticRegression(C=REGULARISATION, class_weight="balanced", max_iter=2000)
     model.fit(_thumbnails(train), [film.pneumonia for film in train])
-    scores = model.decision_function(_thumbnails(test))
-    return float(roc_auc_score([film.pneumonia for film in test], scores))
+    return _area(test, model.decision_function(_thumbnails(test)))
 
 
 def view_auc(train: Sequence[Film], test: Sequence[Film]) -> float | None:
@@ -33,8 +32,11 @@ def view_auc(train: Sequence[Film], test: Sequence[Film]) -> float | None:
     if len(views) < 2:
         return None
     share = {view: np.mean([film.pneumonia for film in train if film.view == view]) for view in views}
-    scores = [share.get(film.view, 0.5) for film in test]
-    return float(roc_auc_score([film.pneumonia for film in test], scores))
+    return _area(test, np.array([share.get(film.view, 0.5) for film in test]))
+
+
+def _area(films: Sequence[Film], scores: NDArray[np.float64]) -> float:
+    return roc_area(np.array([film.pneumonia for film in films]), scores, np.ones(len(films)))
 
 
 def _thumbnails(films: Sequence[Film]) -> NDArray[np.float32]:

@@ -1,0 +1,282 @@
+"""From labelled films to a model folder, on generated films and a network that learns nothing but the way."""
+
+import csv
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from safetensors.torch import load_file, save_file
+
+from cxr_node.errors import ConfigError
+from cxr_node.inference import golden, manifest
+from cxr_node.inference.network import NETWORKS, EfficientNetLite0
+from cxr_node.inference.predictor import Predictor
+from training import recipe as recipes
+from training.calibrate import balanced, calibrate, operating_points, scale_and_bias
+from training.card import fill
+from training.cli import commands
+from training.data import Film, check_splits, read_manifest, trainable, weights
+from training.evaluate import calibration_error, positive_share, score
+from training.fit import Trainer, fit, loss_of, pretrained
+from training.recipe import Recipe
+from training.run import Run
+from training.transforms import as_item, evaluation_transforms, training_transforms
+
+RECIPES = sorted((Path(__file__).parents[2] / "config" / "recipes").glob("*.toml"))
+COLUMNS = ("path", "source", "patient_id", "label", "view", "split")
+SIZE = 64
+
+
+def _film(name: str, label: str = "normal", split: str = "train", patient: str = "p1", source: str = "a") -> Film:
+    return Film(Path(f"{name}.png"), source, patient, label, "PA", split)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Small films gain nothing from more threads, which wait for each other where the machine is busy."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder: generated films of two sources, opacities where the label says pneumonia."""
+    folder = tmp_path_factory.mktemp("data")
+    labels = ("normal", "bacterial_pneumonia", "normal", "viral_pneumonia")
+    rows = []
+    for split, count in (("train", 8), ("val", 8), ("test", 8)):
+        for source in ("a", "b"):
+            for index in range(count):
+                label, name = labels[index % 4], f"{source}-{split}-{index}.png"
+                picture = golden.phantom(0 if label == "normal" else 3 + index, SIZE)
+                cv2.imwrite(str(folder / name), picture)
+                rows.append((name, source, f"{source}:{split}{index}", label, "PA" if index < 4 else "AP", split))
+    rows += [(f"a-test-{index}.png", "c", "unknown", "covid19", "PA", "test") for index in range(6)]
+    with (folder / "manifest.csv").open("w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream).writerows([COLUMNS, *rows])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Random weights in place of the public ones."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "start.safetensors"
+    save_file(EfficientNetLite0(1000).state_dict(), path)
+    return path
+
+
+@pytest.fixture
+def recipe(start: Path) -> Recipe:
+    """The shipped recipe, made small."""
+    shipped = recipes.load(RECIPES[0]).model_dump()
+    shipped["data"] = {"shares": {"a": 0.5, "b": 0.5}, "films_per_epoch": 8}
+    shipped["fit"] |= {"warm_up_epochs": 1, "epochs": 1, "batch": 4}
+    return Recipe.model_validate(shipped | {"size": SIZE, "weights_sha256": manifest.sha256(start)})
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_shipped_recipes_load_and_build(path: Path) -> None:
+    recipe = recipes.load(path)
+    network = NETWORKS[recipe.network](2)
+    assert sum(value.numel() for value in network.parameters()) == 3_371_008 + 2 * 1281
+    assert sum(recipe.data.shares.values()) == pytest.approx(1)
+
+
+def test_recipes_say_all_mistakes_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text(RECIPES[0].read_text().replace("batch = 32", "batch = 0").replace("size = 224", "sice = 224"))
+    with pytest.raises(ConfigError, match=r"(?s)size: .*fit\.batch: .*sice: "):
+        recipes.load(path)
+    path.write_text("network = ")
+    with pytest.raises(ConfigError, match="not valid TOML"):
+        recipes.load(path)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        recipes.load(tmp_path / "missing.toml")
+
+
+def test_a_patient_in_two_splits_is_refused() -> None:
+    with pytest.raises(ConfigError, match="1 patients are in more than one split: p1"):
+        check_splits([_film("one"), _film("two", split="test"), _film("three", patient="p2")])
+
+
+def test_films_without_a_patient_stand_in_one_split() -> None:
+    unknown = [_film("one", patient="unknown"), _film("two", patient="unknown", split="val")]
+    with pytest.raises(ConfigError, match="a:unknown"):
+        check_splits(unknown)
+    check_splits([unknown[0], replace(unknown[1], source="b")])
+
+
+def test_manifests_are_checked(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_manifest(tmp_path)
+    (tmp_path / "manifest.csv").write_text("path,label\nfilm.png,normal\n")
+    with pytest.raises(ConfigError, match="has no column 'source'"):
+        read_manifest(tmp_path)
+    (tmp_path / "manifest.csv").write_text("path,source,patient_id,label,split\nfilm.png,a,p,normal,dev\n")
+    with pytest.raises(ConfigError, match="in the split 'dev'"):
+        read_manifest(tmp_path)
+
+
+def test_targets() -> None:
+    labels = ("normal", "bacterial_pneumonia", "viral_pneumonia", "pneumonia_unspecified", "covid19")
+    found = [(_film("x", label).pneumonia, _film("x", label).bacterial) for label in labels]
+    assert np.array_equal(found, [(0, math.nan), (1, 1), (1, 0), (1, math.nan), (math.nan,) * 2], equal_nan=True)
+    assert len(trainable([_film("x", label) for label in labels], ["a"], "train")) == 4
+
+
+def test_sources_have_their_shares_and_labels_are_even() -> None:
+    labels = ["normal"] * 3 + ["viral_pneumonia"] * 7
+    films = [_film(f"{index}", label) for index, label in enumerate(labels)]
+    films += [replace(film, source="b") for film in films[2:5]]
+    drawn = dict(zip(films, weights(films, {"a": 0.75, "b": 0.25}), strict=True))
+    for source, share in (("a", 0.75), ("b", 0.25)):
+        for pneumonia in (0.0, 1.0):
+            cell = [w for film, w in drawn.items() if (film.source, film.pneumonia) == (source, pneumonia)]
+            assert sum(cell) == pytest.approx(share / 2)
+    with pytest.raises(ConfigError, match="no normal or no pneumonia"):
+        weights(films[:2], {"a": 1.0})
+
+
+def test_augmentation_keeps_shape_and_range_and_follows_its_seed(films: Path, recipe: Recipe) -> None:
+    item = as_item(read_manifest(films)[0])
+    transforms = training_transforms(SIZE, recipe.augment)
+    plain = evaluation_transforms(SIZE)(item)["film"]
+    drawn = []
+    for _ in range(2):
+        transforms.set_random_state(5)
+        drawn.append([transforms(item)["film"] for _ in range(20)])
+    for film in drawn[0]:
+        assert film.shape == (1, SIZE, SIZE)
+        assert film.dtype == np.float32
+        assert 0 <= film.min() <= film.max() <= 1
+    assert np.array_equal(drawn[0], drawn[1])
+    assert not any(np.array_equal(film, plain) for film in drawn[0])
+
+
+def test_the_kind_counts_only_where_it_is_known() -> None:
+    logits, pneumonia = torch.zeros(2, 2), torch.tensor([0.0, 1.0])
+    unknown = loss_of(logits, pneumonia, torch.full((2,), math.nan), 0)
+    assert float(unknown) == pytest.approx(math.log(2))
+    known = loss_of(logits, pneumonia, torch.tensor([math.nan, 1.0]), 0)
+    assert float(known) == pytest.approx(1.25 * math.log(2))
+
+
+def test_a_step_learns(films: Path, recipe: Recipe, start: Path) -> None:
+    torch.manual_seed(4)
+    trainer = Trainer(recipe, pretrained(recipe, start))
+    items = [evaluation_transforms(SIZE)(as_item(film)) for film in trainable(read_manifest(films), ["a"], "train")]
+    batch = {key: torch.as_tensor(np.stack([item[key] for item in items])) for key in items[0]}
+    losses = [trainer.step(batch) for _ in range(6)]
+    assert losses[-1] < losses[0]
+
+
+def test_other_weights_than_the_recipes_are_refused(recipe: Recipe, tmp_path: Path) -> None:
+    (tmp_path / "other").write_bytes(b"other")
+    with pytest.raises(ConfigError, match="is not the file with SHA-256"):
+        pretrained(recipe, tmp_path / "other")
+
+
+def test_a_run_that_was_killed_comes_to_the_same_result(
+    films: Path, recipe: Recipe, start: Path, tmp_path: Path
+) -> None:
+    known = read_manifest(films)
+    fit(recipe, known, start, whole := Run(tmp_path / "whole"))
+    killed = Run(tmp_path / "killed")
+    _after_the_warm_up(recipe, known, start, killed)
+    fit(recipe, known, start, killed)
+    resumed, straight = load_file(killed.weights), load_file(whole.weights)
+    assert all(torch.equal(resumed[name], straight[name]) for name in straight)
+
+
+def _after_the_warm_up(recipe: Recipe, films: Sequence[Film], start: Path, run: Run) -> None:
+    """Make `run` as it was when its first epoch was over."""
+    short = Run(run.directory.with_name("short"))
+    fit(recipe.model_copy(update={"fit": recipe.fit.model_copy(update={"epochs": 0})}), films, start, short)
+    run.directory.mkdir()
+    run.checkpoint.write_bytes(short.checkpoint.read_bytes())
+
+
+def test_a_folder_of_another_recipe_is_refused(recipe: Recipe, tmp_path: Path) -> None:
+    Run(tmp_path).begin(recipe)
+    with pytest.raises(ConfigError, match="another recipe"):
+        Run(tmp_path).begin(recipe.model_copy(update={"seed": 1}))
+
+
+def test_every_step_of_the_command(films: Path, recipe: Recipe, start: Path, tmp_path: Path) -> None:
+    fit(recipe, read_manifest(films), start, Run(tmp_path / "run"))
+    card = tmp_path / "card.md"
+    card.write_text("$test $kind $unseen $shortcuts $threshold $high $calibration")
+    run, data = str(tmp_path / "run"), ("--data", str(films))
+    for arguments in (
+        ("train", str(RECIPES[0]), *data, "--weights", str(start), "--run", run),
+        ("calibrate", run, *data),
+        ("evaluate", run, *data),
+        ("export", run, "--name", "m", "--version", "0.1.0", "--card", str(card), "--models", str(tmp_path)),
+    ):
+        result = CliRunner().invoke(commands, arguments)
+        assert result.exit_code == (2 if arguments[0] == "train" else 0), result.output
+    model = manifest.find(tmp_path, "m")
+    manifest.verify(model)
+    assert golden.check(Predictor(model, "cpu")) < golden.TOLERANCE
+    assert "c, covid19" in model.card.read_text(encoding="utf-8")
+
+
+def test_calibration_recovers_scale_and_bias() -> None:
+    random = np.random.default_rng(0)
+    true = random.normal(0, 2, 20_000)
+    targets = (random.random(len(true)) < 1 / (1 + np.exp(-true))).astype(float)
+    scale, bias = scale_and_bias((true - 1) / 0.5, targets, np.full(len(true), 1 / len(true)))
+    assert scale == pytest.approx(0.5, abs=0.03)
+    assert bias == pytest.approx(1, abs=0.06)
+
+
+def test_operating_points_hold_what_they_promise() -> None:
+    random = np.random.default_rng(1)
+    labels = ["normal", "viral_pneumonia"] * 500
+    films = [_film(str(index), label) for index, label in enumerate(labels)]
+    finding = np.array([film.pneumonia for film in films])
+    logits = np.column_stack([random.normal(2 * finding - 1, 1), random.normal(0, 1, len(films))])
+    assert balanced(films) == pytest.approx(1 / len(films))
+    probabilities = 1 / (1 + np.exp(-2 * logits[:, 0]))
+    points = operating_points(films, probabilities)
+    assert np.mean(probabilities[finding == 1] >= points.threshold) == pytest.approx(0.92, abs=0.005)
+    assert np.mean(probabilities[finding == 0] < points.high) == pytest.approx(0.95, abs=0.005)
+    mixed = [replace(film, label="bacterial_pneumonia") if index % 4 == 1 else film for index, film in enumerate(films)]
+    found = calibrate(mixed, logits)
+    assert found.finding_scale == pytest.approx(2, abs=0.3)
+    assert found.prevalence == 0.5
+
+
+def test_scores() -> None:
+    targets = np.array([0, 0, 0, 1, 1, 1, 1, 0], float)
+    probabilities = np.array([0.1, 0.2, 0.6, 0.7, 0.8, 0.9, 0.3, 0.1])
+    found = score(targets, probabilities, list("abcdefga"), 0.5)
+    assert (found.films, found.patients, found.positives) == (8, 7, 4)
+    assert found.auc.value == pytest.approx(15 / 16)
+    assert found.sensitivity.value == found.specificity.value == found.accuracy.value == 0.75
+    assert found.brier.value == pytest.approx(np.mean((targets - probabilities) ** 2))
+    assert found.auc.low <= found.auc.value <= found.auc.high
+    share = positive_share(probabilities, list("abcdefgh"), 0.5)
+    assert share.value == 0.5
+
+
+def test_calibration_error() -> None:
+    even = np.ones(4)
+    assert calibration_error(np.array([0, 1, 1, 1.0]), np.array([0.75] * 4), even) == pytest.approx(0)
+    assert calibration_error(np.zeros(4), np.array([0.1, 0.1, 0.9, 0.9]), even) == pytest.approx(0.5)
+
+
+def test_a_card_that_asks_for_more_is_refused() -> None:
+    empty = {"test": {}, "kind": {}, "unseen": {}, "shortcuts": {}}
+    model = manifest.find(None, "cxr-pneumonia")
+    with pytest.raises((ConfigError, KeyError)):
+        fill("$nonsense", empty, model.calibration, model.points)
