@@ -197,7 +197,9 @@ def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) 
     for section, key, value in _overrides(environment):
         table = data.setdefault(section, {})
         if not isinstance(table, dict):
-            raise ConfigError(f"{_PREFIX}{section.upper()}__{key.upper()}: [{section}] is not a table that can be overridden")
+            raise ConfigError(
+                f"{_PREFIX}{section.upper()}__{key.upper()}: [{section}] is not a table that can be overridden"
+            )
         table[key] = value
     try:
         return Config.model_validate(data)

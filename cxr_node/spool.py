@@ -7,7 +7,6 @@ folder synced. Names derive from digests and derived UIDs, never from what a pee
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -39,13 +38,13 @@ class Spool:
     def below_watermark(self) -> bool:
         return self.free_bytes() < self._watermark
 
-    def keep_film(self, part: BinaryIO, digest: str) -> str:
-        """Sync a received part and give it its name; its path relative to the root. The part stays open."""
-        return self._settle(part, self.films / digest[:2] / f"{digest}.dcm")
+    def keep_film(self, part: Path, stream: BinaryIO, digest: str) -> str:
+        """Sync a received part and give it its name; its path relative to the root. `stream` is open on it."""
+        return self._settle(part, stream, self.films / digest[:2] / f"{digest}.dcm")
 
-    def keep_aside(self, part: BinaryIO, digest: str) -> str:
+    def keep_aside(self, part: Path, stream: BinaryIO, digest: str) -> str:
         """The same for bytes that could not be taken for a film."""
-        return self._settle(part, self.quarantine / f"{digest}.dcm")
+        return self._settle(part, stream, self.quarantine / f"{digest}.dcm")
 
     def write(self, target: Path, content: bytes) -> str:
         """Write a file of our own as durably; its path relative to the root."""
@@ -54,7 +53,7 @@ class Spool:
             with part.open("wb") as stream:
                 stream.write(content)
                 stream.flush()
-                return self._settle(stream, target)
+                return self._settle(part, stream, target)
         except OSError as error:
             part.unlink(missing_ok=True)
             raise Transient("DISK_FULL", f"cannot write into {self.root}: {error.strerror}") from error
@@ -66,9 +65,6 @@ class Spool:
             part.unlink()
         return len(parts)
 
-    def stored_films(self) -> Iterator[Path]:
-        return self.films.glob("*/*.dcm")
-
     def path(self, relative: str) -> Path:
         return self.root / relative
 
@@ -76,12 +72,12 @@ class Spool:
         """Where the picture that heat maps are drawn on stands."""
         return self.pictures / digest[:2] / f"{digest}.png"
 
-    def _settle(self, stream: BinaryIO, target: Path) -> str:
+    def _settle(self, part: Path, stream: BinaryIO, target: Path) -> str:
         os.fsync(stream.fileno())
         if not target.parent.is_dir():
             target.parent.mkdir(mode=0o700, exist_ok=True)
             _sync_folder(target.parent.parent)
-        Path(stream.name).replace(target)
+        part.replace(target)
         _sync_folder(target.parent)
         return str(target.relative_to(self.root))
 

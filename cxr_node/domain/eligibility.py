@@ -5,6 +5,7 @@ Each refusal has a code and a sentence that names the attribute and its value. W
 """
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -21,7 +22,6 @@ SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 CHEST_CODES = frozenset({"816094009", "51185008", "T-D3000", "39607008", "T-28000", "416319003", "416550000"})
 # PS3.16 CID 4010 and its retired SNOMED-RT forms: antero-posterior, postero-anterior.
 FRONTAL_CODES = frozenset({"399348003", "R-10206", "272479007", "R-10214"})
-
 
 
 _SYNONYMS = {"POSTEROANTERIOR": "PA", "POSTERIORANTERIOR": "PA", "ANTEROPOSTERIOR": "AP", "ANTERIORPOSTERIOR": "AP"}
@@ -66,7 +66,9 @@ def _sop_class(header: Header, rules: Rules) -> Iterator[Refusal]:
         return
     if header.sop_class_uid == SECONDARY_CAPTURE and rules.secondary_capture:
         return
-    yield Refusal("SOP_CLASS", f"SOP Class UID (0008,0016) is {header.sop_class_uid}, not an accepted X-ray image class")
+    yield Refusal(
+        "SOP_CLASS", f"SOP Class UID (0008,0016) is {header.sop_class_uid}, not an accepted X-ray image class"
+    )
 
 
 def _modality(header: Header, rules: Rules) -> Iterator[Refusal]:
@@ -77,7 +79,9 @@ def _modality(header: Header, rules: Rules) -> Iterator[Refusal]:
 
 def _origin(header: Header, _: Rules) -> Iterator[Refusal]:
     if len(header.image_type) > 1 and header.image_type[1].upper() == "SECONDARY":
-        yield Refusal("SECONDARY", "Image Type (0008,0008) value 2 is SECONDARY: made from other images, not by exposure")
+        yield Refusal(
+            "SECONDARY", "Image Type (0008,0008) value 2 is SECONDARY: made from other images, not by exposure"
+        )
     if (header.presentation_intent or "").upper() == "FOR PROCESSING":
         yield Refusal(
             "FOR_PROCESSING",
@@ -93,14 +97,16 @@ def _species(header: Header, _: Rules) -> Iterator[Refusal]:
 def _body_part(header: Header, rules: Rules) -> Iterator[Refusal]:
     wanted = _listed(rules.body_parts)
     if header.body_part:
-        if not (_words(header.body_part) & rules.body_parts or header.body_part.upper() in rules.body_parts):
+        if not _words(header.body_part) & rules.body_parts:
             yield Refusal("BODY_PART", f"Body Part Examined (0018,0015) is {header.body_part!r}, not one of {wanted}")
     elif header.anatomic_region:
         if header.anatomic_region not in CHEST_CODES:
             said = f"Anatomic Region Sequence (0008,2218) has code {header.anatomic_region!r}"
             yield Refusal("BODY_PART", f"{said}, which is not the chest")
     elif not rules.accept_unknown_body_part:
-        yield Refusal("BODY_PART_UNKNOWN", "Body Part Examined (0018,0015) is absent, and the site refuses unknown ones")
+        yield Refusal(
+            "BODY_PART_UNKNOWN", "Body Part Examined (0018,0015) is absent, and the site refuses unknown ones"
+        )
 
 
 def _view(header: Header, rules: Rules) -> Iterator[Refusal]:
@@ -114,8 +120,8 @@ def _view(header: Header, rules: Rules) -> Iterator[Refusal]:
     elif header.patient_orientation and header.patient_orientation[0][:1].upper() in ("A", "P"):
         said = "\\".join(header.patient_orientation)
         yield Refusal("VIEW", f"Patient Orientation (0020,0020) is {said!r}: rows run front to back, a lateral view")
-    elif lateral := _LATERAL_WORD.search(" ".join(header.descriptions).upper()):
-        yield Refusal("VIEW", f"no view is coded, and the film's description says {lateral[0]!r}")
+    elif lateral := next((d for d in header.descriptions.items() if _LATERAL_WORD.search(d[1].upper())), None):
+        yield Refusal("VIEW", f"no view is coded, and {lateral[0]} is {lateral[1]!r}")
     elif not rules.accept_unknown_view:
         yield Refusal("VIEW_UNKNOWN", "View Position (0018,5101) is absent, and the site refuses unknown views")
 
@@ -136,7 +142,9 @@ def _age(header: Header, rules: Rules) -> Iterator[Refusal]:
         if not rules.accept_unknown_age:
             yield Refusal("AGE_UNKNOWN", "Patient's Age (0010,1010) is absent, and the site refuses unknown ages")
     elif not low <= header.age_years <= high:
-        yield Refusal("AGE", f"Patient's Age (0010,1010) is outside the {low:g} to {high:g} years that the site analyses")
+        yield Refusal(
+            "AGE", f"Patient's Age (0010,1010) is outside the {low:g} to {high:g} years that the site analyses"
+        )
 
 
 def _size(header: Header, rules: Rules) -> Iterator[Refusal]:
@@ -163,7 +171,9 @@ _CHECKS: tuple[_Check, ...] = (
 
 
 def _words(text: str) -> frozenset[str]:
-    return frozenset(re.findall(r"[^\W\d_]+", text.upper()))
+    """The words of a text in capitals without accents: "Tórax AP" has TORAX and AP."""
+    plain = unicodedata.normalize("NFKD", text.upper()).encode("ascii", "ignore").decode()
+    return frozenset(re.findall(r"[A-Z]+", plain))
 
 
 def _views(text: str) -> frozenset[str]:

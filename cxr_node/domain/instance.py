@@ -3,7 +3,7 @@
 An attribute that the film does not have, or has in a form that cannot be read, is None: unknown, not "no".
 """
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Any, Self
 
@@ -20,7 +20,10 @@ class InstanceState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The attributes of a film that eligibility, the worklist and comparison look at (PS3.3 C.7 and C.8)."""
+    """The attributes of a film that eligibility, the worklist and comparison look at (PS3.3 C.7 and C.8).
+
+    `descriptions` holds free texts that may tell the view, by the name of their attribute.
+    """
 
     sop_class_uid: str
     sop_instance_uid: str
@@ -35,21 +38,21 @@ class Header:
     view_code: str | None = None
     patient_orientation: tuple[str, ...] = ()
     laterality: str | None = None
-    descriptions: tuple[str, ...] = ()
+    descriptions: dict[str, str] = field(default_factory=dict)
     species: str | None = None
     age_years: float | None = None
     rows: int | None = None
     columns: int | None = None
-    manufacturer: str | None = None
     patient_id: str | None = None
     issuer_of_patient_id: str | None = None
     accession_number: str | None = None
     requested_priority: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        return {name: value for name, value in asdict(self).items() if value not in (None, ())}
+        return {name: value for name, value in asdict(self).items() if value not in (None, (), {})}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
-        known = {field.name for field in fields(cls)}
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in data.items() if k in known})
+        known = {one.name for one in fields(cls)}
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items() if k in known}
+        return cls(**values)

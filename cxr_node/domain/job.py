@@ -27,12 +27,17 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """A job to be done, or done again: keyed by (kind, subject, target). `not_before`: seconds since 1970 UTC, 0 for now."""
+    """A job to be done, or done again: keyed by (kind, subject, target).
+
+    `not_before` in seconds since 1970 UTC, 0 for now. `only_sooner`: if the job already waits for its time, that time
+    is moved forward at most, never back.
+    """
 
     kind: str
     subject: str
     target: str = ""
     not_before: float = 0.0
+    only_sooner: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,8 +97,6 @@ def revision_due(previous: Revision | None, images: Sequence[Image], cutoffs: Cu
         return False
     if previous is None:
         return True
-    corrected = any(
-        previous.images.get(image.sop_instance_uid, image.digest) != image.digest for image in judged
-    )
+    corrected = any(previous.images.get(image.sop_instance_uid, image.digest) != image.digest for image in judged)
     now = assess(judged, cutoffs)
     return corrected or now.positive != previous.positive or now.tier.rank < previous.tier.rank

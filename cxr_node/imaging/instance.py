@@ -1,131 +1,107 @@
-"""The header read warily: what pixels, tables and geometry need, whatever the sender wrote."""
+"""The facts of a film's header that eligibility, the worklist and comparison look at, whatever state it is in."""
 
 import math
-import struct
-import warnings
-from collections.abc import Iterable
-from dataclasses import dataclass
+import re
+from datetime import date
 from typing import Any
 
-import pydicom
+from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
-from cxr_node.errors import Ineligible, Permanent
+from cxr_node.domain.instance import Header
+from cxr_node.errors import Permanent
+from cxr_node.imaging.header import first_item, read
 
-MAXIMUM_PIXELS = 100_000_000
-"""Films with more pixels than this are refused before anything is decoded (the largest detectors have 20 million)."""
-
-_UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, NotImplementedError, OverflowError, struct.error)
-
-
-def read(dataset: pydicom.Dataset, keyword: str) -> Any:
-    """The value of an element, None where it is absent, empty or does not parse; pydicom's warnings are not passed on.
-
-    A value that pydicom only warns about (a DS of 17 characters, a text in a numeric element) is returned as it is.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            value = dataset.get(keyword)
-        except _UNREADABLE:
-            return None
-    return None if value is None or (isinstance(value, str) and not value.strip()) else value
+_UID = re.compile(r"[0-9]+(\.[0-9]+)*")
+_AGE_UNITS = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0}
+_DESCRIPTIONS = {
+    "SeriesDescription": "Series Description (0008,103E)",
+    "ProtocolName": "Protocol Name (0018,1030)",
+    "AcquisitionDeviceProcessingDescription": "Acquisition Device Processing Description (0018,1400)",
+}
 
 
-def numbers(dataset: pydicom.Dataset, keyword: str) -> tuple[float, ...]:
-    """Every value of a numeric element; empty where it is absent or any of them is not a finite number."""
-    value = read(dataset, keyword)
-    values: Iterable[Any] = value if isinstance(value, (MultiValue, list, tuple)) else [value]
-    try:
-        parsed = tuple(float(each) for each in values)
-    except (ValueError, TypeError, OverflowError):
-        return ()
-    return parsed if all(math.isfinite(each) for each in parsed) else ()
-
-
-def text(dataset: pydicom.Dataset, keyword: str) -> str:
-    """The first value of an element as upper-case text without padding; empty where it is absent."""
-    value = read(dataset, keyword)
-    if isinstance(value, (MultiValue, list, tuple)):
-        value = value[0] if value else ""
-    return "" if value is None else str(value).strip(" \0").upper()
-
-
-def first_item(dataset: pydicom.Dataset, keyword: str) -> pydicom.Dataset | None:
-    """The first item of a sequence, None where there is none."""
-    value = read(dataset, keyword)
-    return value[0] if isinstance(value, pydicom.Sequence) and len(value) > 0 else None
-
-
-@dataclass(frozen=True, slots=True)
-class PixelHeader:
-    """How one greyscale film is stored (PS3.3 C.7.6.3): bits counted as DICOM does, `high_bit` from zero."""
-
-    rows: int
-    columns: int
-    bits_allocated: int
-    bits_stored: int
-    high_bit: int
-    signed: bool
-    transfer_syntax: str
-
-    @property
-    def byte_count(self) -> int:
-        """The bytes of one uncompressed frame."""
-        return self.rows * self.columns * self.bits_allocated // 8
-
-
-def read_instance(dataset: pydicom.Dataset) -> PixelHeader:
-    """The pixel attributes of a film, checked against each other.
+def read_instance(dataset: Dataset) -> Header:
+    """The header's facts; attributes that are absent or malformed become None.
 
     Raises:
-        Ineligible: MULTI_FRAME, COLOUR: sound, but nothing that the model may judge.
-        Permanent: BAD_HEADER, TOO_LARGE, NO_TRANSFER_SYNTAX: the attributes are missing, of the wrong kind or absurd.
+        Permanent: UID_MISSING, UID_INVALID: the film cannot be filed, since its SOP Class, SOP Instance, Study or
+            Series Instance UID is missing or no UID (PS3.5 section 9: digits and dots, at most 64 characters).
     """
-    frames = numbers(dataset, "NumberOfFrames")
-    if frames and frames[0] > 1:
-        raise Ineligible("MULTI_FRAME", f"The image has {frames[0]:.0f} frames; a radiograph has one.")
-    _require_grey(dataset)
-    rows, columns = _integer(dataset, "Rows"), _integer(dataset, "Columns")
-    if rows < 1 or columns < 1:
-        raise Permanent("BAD_HEADER", f"Rows x Columns is {rows} x {columns}: there are no pixels.")
-    if rows * columns > MAXIMUM_PIXELS:
-        raise Permanent("TOO_LARGE", f"{rows} x {columns} pixels are more than the limit of {MAXIMUM_PIXELS}.")
-    allocated, stored = _integer(dataset, "BitsAllocated"), _integer(dataset, "BitsStored")
-    high = _integer(dataset, "HighBit") if read(dataset, "HighBit") is not None else stored - 1
-    if allocated not in (8, 16) or not 1 <= stored <= allocated or not stored - 1 <= high < allocated:
-        raise Permanent(
-            "BAD_HEADER",
-            f"Bits Allocated {allocated}, Bits Stored {stored}, High Bit {high} do not describe 8- or 16-bit pixels.",
-        )
-    return PixelHeader(
-        rows, columns, allocated, stored, high, _integer(dataset, "PixelRepresentation") == 1, _transfer_syntax(dataset)
+    return Header(
+        sop_class_uid=_uid(dataset, "SOPClassUID", "(0008,0016)"),
+        sop_instance_uid=_uid(dataset, "SOPInstanceUID", "(0008,0018)"),
+        study_instance_uid=_uid(dataset, "StudyInstanceUID", "(0020,000D)"),
+        series_instance_uid=_uid(dataset, "SeriesInstanceUID", "(0020,000E)"),
+        modality=_text(dataset, "Modality"),
+        image_type=_values(dataset, "ImageType"),
+        presentation_intent=_text(dataset, "PresentationIntentType"),
+        body_part=_text(dataset, "BodyPartExamined"),
+        anatomic_region=_code(dataset, "AnatomicRegionSequence"),
+        view_position=_text(dataset, "ViewPosition"),
+        view_code=_code(dataset, "ViewCodeSequence"),
+        patient_orientation=_values(dataset, "PatientOrientation"),
+        laterality=_text(dataset, "ImageLaterality") or _text(dataset, "Laterality"),
+        descriptions={name: text for keyword, name in _DESCRIPTIONS.items() if (text := _text(dataset, keyword))},
+        species=_code(dataset, "PatientSpeciesCodeSequence") or _upper(_text(dataset, "PatientSpeciesDescription")),
+        age_years=_age(dataset),
+        rows=_count(dataset, "Rows"),
+        columns=_count(dataset, "Columns"),
+        patient_id=_text(dataset, "PatientID"),
+        issuer_of_patient_id=_text(dataset, "IssuerOfPatientID"),
+        accession_number=_text(dataset, "AccessionNumber"),
+        requested_priority=_upper(_text(dataset, "RequestedProcedurePriority")),
     )
 
 
-def _require_grey(dataset: pydicom.Dataset) -> None:
-    photometric = text(dataset, "PhotometricInterpretation")
-    samples = numbers(dataset, "SamplesPerPixel")
-    if samples and samples[0] != 1:
-        raise Ineligible("COLOUR", f"The image has {samples[0]:.0f} samples per pixel ({photometric}), not one.")
-    if not photometric:
-        raise Permanent("BAD_HEADER", "Photometric Interpretation (0028,0004) is missing.")
-    if photometric not in ("MONOCHROME1", "MONOCHROME2"):
-        raise Ineligible("COLOUR", f"Photometric Interpretation is {photometric}, not MONOCHROME1 or MONOCHROME2.")
+def _text(dataset: Dataset, keyword: str) -> str | None:
+    return next(iter(_values(dataset, keyword)), None) or None
 
 
-def _integer(dataset: pydicom.Dataset, keyword: str) -> int:
+def _upper(text: str | None) -> str | None:
+    return text.upper() if text else None
+
+
+def _values(dataset: Dataset, keyword: str) -> tuple[str, ...]:
     value = read(dataset, keyword)
-    if value is None:
-        raise Permanent("BAD_HEADER", f"{keyword} is missing or unreadable.")
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise Permanent("BAD_HEADER", f"{keyword} is not a whole number (it is of type {type(value).__name__}).")
-    return int(value)
+    if value is None or isinstance(value, bytes | bytearray | Dataset):
+        return ()
+    items: Any = value if isinstance(value, MultiValue | list | tuple) else [value]
+    return tuple(str(item).replace("\x00", "").strip() for item in items)
 
 
-def _transfer_syntax(dataset: pydicom.Dataset) -> str:
-    meta = getattr(dataset, "file_meta", None)
-    syntax = text(meta, "TransferSyntaxUID") if meta is not None else ""
-    if not syntax:
-        raise Permanent("NO_TRANSFER_SYNTAX", "The file meta information names no transfer syntax.")
-    return syntax
+def _uid(dataset: Dataset, keyword: str, tag: str) -> str:
+    text = _text(dataset, keyword)
+    if text is None:
+        raise Permanent("UID_MISSING", f"{keyword} {tag} is missing; the object cannot be filed")
+    if len(text) > 64 or not _UID.fullmatch(text):
+        raise Permanent("UID_INVALID", f"{keyword} {tag} is not a UID: digits and dots, at most 64 characters")
+    return text
+
+
+def _code(dataset: Dataset, keyword: str) -> str | None:
+    item = first_item(dataset, keyword)
+    return _text(item, "CodeValue") if item is not None else None
+
+
+def _count(dataset: Dataset, keyword: str) -> int | None:
+    value = read(dataset, keyword)
+    return value if isinstance(value, int) and value > 0 else None
+
+
+def _age(dataset: Dataset) -> float | None:
+    """Patient's Age (0010,1010), else from birth date and study date; in years."""
+    match = re.fullmatch(r"(\d{3})([DWMY])", _text(dataset, "PatientAge") or "")
+    if match:
+        return int(match[1]) * _AGE_UNITS[match[2]]
+    born, seen = _date(dataset, "PatientBirthDate"), _date(dataset, "StudyDate")
+    years = (seen - born).days / 365.25 if born and seen else math.nan
+    return years if 0 <= years <= 130 else None
+
+
+def _date(dataset: Dataset, keyword: str) -> date | None:
+    match = re.fullmatch(r"(\d{4})\.?(\d{2})\.?(\d{2})", _text(dataset, keyword) or "")
+    try:
+        return date(int(match[1]), int(match[2]), int(match[3])) if match else None
+    except ValueError:
+        return None

@@ -36,8 +36,17 @@ def read_complete(path: Path) -> Dataset:
 
 def read_film(path: Path) -> Dataset:
     """The whole data set of a film in the spool. Raises Permanent("UNPARSEABLE") or ("FILE_MISSING")."""
+    return _read(path, header_only=False)
+
+
+def read_film_header(path: Path) -> Dataset:
+    """The same without the pixel data."""
+    return _read(path, header_only=True)
+
+
+def _read(path: Path, *, header_only: bool) -> Dataset:
     try:
-        return dcmread(path)
+        return dcmread(path, stop_before_pixels=header_only)
     except FileNotFoundError as error:
         raise Permanent("FILE_MISSING", f"the film's file {path.name} is not in the spool any more") from error
     except Exception as error:

@@ -22,39 +22,66 @@ def enqueue(tx: Tx, jobs: Iterable[NewJob], now: float) -> None:
             """
             INSERT INTO job (kind, subject, target, not_before, changed_at) VALUES (?, ?, ?, ?, ?)
             ON CONFLICT (kind, subject, target) DO UPDATE SET
-                state = 'ready', not_before = excluded.not_before, attempt = 0, owner = NULL, lease_token = NULL,
+                not_before = CASE WHEN ? AND state = 'ready' THEN min(not_before, excluded.not_before)
+                    ELSE excluded.not_before END, state = 'ready', attempt = 0, owner = NULL, lease_token = NULL,
                 lease_until = NULL, error_code = NULL, error = NULL, changed_at = excluded.changed_at
             """,
-            (job.kind, job.subject, job.target, job.not_before or now, now),
+            (job.kind, job.subject, job.target, job.not_before or now, now, job.only_sooner),
         )
+
+
+def hasten(tx: Tx, job: NewJob) -> None:
+    """Make a job that waits for its time due earlier, never later."""
+    tx.execute(
+        "UPDATE job SET not_before = min(not_before, ?) "
+        "WHERE kind = ? AND subject = ? AND target = ? AND state = 'ready'",
+        (job.not_before, job.kind, job.subject, job.target),
+    )
 
 
 def claim(
-    tx: Tx, kinds: Sequence[str], owner: str, now: float, lease_seconds: float, *, limit: int = 1, target: str | None = None
+    tx: Tx, kind: str, owner: str, now: float, lease_seconds: float, *, limit: int = 1, target: str | None = None
 ) -> list[Job]:
-    """Take up to `limit` jobs of one kind, the kinds tried in the order given, the longest due first.
+    """Take up to `limit` jobs of a kind, the longest due first; of one target, or of all.
 
     A job that was there when its process died is taken alone, so that it cannot take its neighbours with it.
     """
-    for kind in kinds:
-        due = tx.rows(
-            f"""
-            SELECT id, alone FROM job
-            WHERE kind = ? AND state = 'ready' AND not_before <= ? {"AND target = ?" if target is not None else ""}
-            ORDER BY not_before, id LIMIT ?
-            """,  # noqa: S608 - the only variable part is a constant clause
-            (kind, now, *([target] if target is not None else []), limit),
-        )
-        batch = due[:1] if due and due[0]["alone"] else [row for row in due if not row["alone"]]
-        if batch:
-            return [_take(tx, int(row["id"]), owner, now, lease_seconds) for row in batch]
-    return []
+    due = tx.rows(
+        """
+        SELECT id, alone FROM job
+        WHERE kind = ? AND state = 'ready' AND not_before <= ? AND (? IS NULL OR target = ?)
+        ORDER BY not_before, id LIMIT ?
+        """,
+        (kind, now, target, target, limit),
+    )
+    batch = due[:1] if due and due[0]["alone"] else [row for row in due if not row["alone"]]
+    return [_take(tx, int(row["id"]), owner, now, lease_seconds) for row in batch]
+
+
+def next_due(tx: Tx, kinds: Sequence[str]) -> float | None:
+    """When the next ready job of these kinds is due, seconds since 1970 UTC."""
+    marks = ", ".join("?" for _ in kinds)
+    row = tx.row(f"SELECT min(not_before) AS t FROM job WHERE state = 'ready' AND kind IN ({marks})", kinds)  # noqa: S608
+    return row["t"] if row else None
+
+
+def by_id(tx: Tx, identifier: int) -> Row:
+    row = tx.row("SELECT * FROM job WHERE id = ?", (identifier,))
+    assert row is not None  # noqa: S101 - jobs are never deleted
+    return row
+
+
+def isolate(tx: Tx, job: Job, now: float, *, error_code: str, error: str) -> None:
+    """Hand a job back, to be taken alone the next time."""
+    if finish(tx, job, JobState.READY, now, error_code=error_code, error=error):
+        tx.execute("UPDATE job SET alone = 1, attempt = max(attempt - 1, 0) WHERE id = ?", (job.id,))
 
 
 def _take(tx: Tx, identifier: int, owner: str, now: float, lease_seconds: float) -> Job:
     row = tx.row(
         """
-        UPDATE job SET state = 'running', attempt = attempt + 1, owner = ?, lease_token = ?, lease_until = ?, changed_at = ?
+        UPDATE job SET state = 'running', attempt = attempt + 1, owner = ?, lease_token = ?, lease_until = ?,
+            changed_at = ?
         WHERE id = ? RETURNING id, kind, subject, target, attempt, lease_token
         """,
         (owner, uuid.uuid4().hex, now + lease_seconds, now, identifier),
@@ -63,7 +90,9 @@ def _take(tx: Tx, identifier: int, owner: str, now: float, lease_seconds: float)
     return Job(**row)
 
 
-def finish(tx: Tx, job: Job, state: JobState, now: float, *, error_code: str | None = None, error: str | None = None) -> bool:
+def finish(
+    tx: Tx, job: Job, state: JobState, now: float, *, error_code: str | None = None, error: str | None = None
+) -> bool:
     """End a job if the lease still holds; False means another has it, and nothing may be written."""
     changed = tx.execute(
         """
@@ -96,7 +125,9 @@ def release(tx: Tx, owner: str, now: float) -> int:
 
 def release_others(tx: Tx, owners: Sequence[str], now: float) -> int:
     """Hand back every running job whose owner is not among `owners` (those that live)."""
-    gone = {str(row["owner"]) for row in tx.rows("SELECT DISTINCT owner FROM job WHERE state = 'running'")} - set(owners)
+    gone = {str(row["owner"]) for row in tx.rows("SELECT DISTINCT owner FROM job WHERE state = 'running'")} - set(
+        owners
+    )
     return sum(release(tx, owner, now) for owner in gone)
 
 
@@ -111,16 +142,19 @@ def release_expired(tx: Tx, now: float) -> int:
     )
 
 
-def blame(tx: Tx, owner: str, now: float, *, crashes: int, error: str) -> list[Row]:
+def blame(tx: Tx, owner: str, now: float, *, crashes: int, error: str) -> list[Job]:
     """Account for a process that died with jobs in hand; the jobs that are set aside for it.
 
     The members of a batch are to run alone; one that was alone has its crash counted, and is failed when it has
     `crashes` of them.
     """
     running = tx.rows("SELECT * FROM job WHERE state = 'running' AND owner = ?", (owner,))
+    set_aside = []
     for row in running:
         crash_count = int(row["crash_count"]) + (1 if len(running) == 1 else 0)
         failed = crash_count >= crashes
+        if failed:
+            set_aside.append(Job(**{name: row[name] for name in Job.__slots__}))
         tx.execute(
             """
             UPDATE job SET state = ?, crash_count = ?, alone = 1, owner = NULL, lease_token = NULL, lease_until = NULL,
@@ -128,8 +162,7 @@ def blame(tx: Tx, owner: str, now: float, *, crashes: int, error: str) -> list[R
             """,
             (JobState.FAILED if failed else JobState.READY, crash_count, error, now, row["id"]),
         )
-        row["failed"] = failed
-    return [row for row in running if row["failed"]]
+    return set_aside
 
 
 def counts(tx: Tx) -> dict[str, dict[str, int]]:
@@ -149,14 +182,3 @@ def oldest_ready(tx: Tx, now: float) -> float | None:
     """Seconds that the job longest due has been waiting; None when nothing is due."""
     row = tx.row("SELECT min(not_before) AS t FROM job WHERE state = 'ready' AND not_before <= ?", (now,))
     return max(0.0, now - row["t"]) if row and row["t"] is not None else None
-
-
-def requeue_failed(tx: Tx, now: float) -> int:
-    """Make every failed job ready again, its history of crashes forgotten; how many there were."""
-    return tx.execute(
-        """
-        UPDATE job SET state = 'ready', attempt = 0, crash_count = 0, alone = 0, not_before = ?, error_code = NULL,
-            error = NULL, changed_at = ? WHERE state = 'failed'
-        """,
-        (now, now),
-    )

@@ -92,7 +92,9 @@ def document(tx: Tx, sop_instance_uid: str) -> Written | None:
 def documents(tx: Tx, study: str) -> list[Written]:
     return [
         _written(row)
-        for row in tx.rows("SELECT * FROM document WHERE study_instance_uid = ? ORDER BY revision, written_at", (study,))
+        for row in tx.rows(
+            "SELECT * FROM document WHERE study_instance_uid = ? ORDER BY revision, written_at", (study,)
+        )
     ]
 
 
@@ -101,7 +103,9 @@ def _written(row: Row) -> Written:
 
 
 def add_delivery(tx: Tx, sop_instance_uid: str, destination: str) -> None:
-    tx.execute("INSERT OR IGNORE INTO delivery (sop_instance_uid, destination) VALUES (?, ?)", (sop_instance_uid, destination))
+    tx.execute(
+        "INSERT OR IGNORE INTO delivery (sop_instance_uid, destination) VALUES (?, ?)", (sop_instance_uid, destination)
+    )
 
 
 def delivered(tx: Tx, sop_instance_uid: str, destination: str, sent_at: float, status: int) -> None:

@@ -1,14 +1,13 @@
 """Instances, and the revisions in which a study was reported."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from cxr_node.domain.eligibility import Refusal
 from cxr_node.domain.finding import Tier
 from cxr_node.domain.instance import Header, InstanceState
-from cxr_node.domain.study import Image, Revision
+from cxr_node.domain.study import Image, Revision, settle_at
 from cxr_node.store.db import Row, Tx
 
 
@@ -55,6 +54,12 @@ def by_digest(tx: Tx, digest: str) -> Stored | None:
     return _stored(row) if row else None
 
 
+def study_of(tx: Tx, digest: str) -> str | None:
+    """The study of an instance."""
+    row = tx.row("SELECT study_instance_uid FROM instance WHERE digest = ?", (digest,))
+    return row["study_instance_uid"] if row else None
+
+
 def current_version(tx: Tx, sop_instance_uid: str) -> Stored | None:
     """The version of an instance that results are made from."""
     row = tx.row(
@@ -66,15 +71,19 @@ def current_version(tx: Tx, sop_instance_uid: str) -> Stored | None:
 
 def of_study(tx: Tx, study: str) -> list[Stored]:
     """Every version of every instance of a study, in the order of receipt."""
-    return [_stored(row) for row in tx.rows("SELECT * FROM instance WHERE study_instance_uid = ? ORDER BY id", (study,))]
+    return [
+        _stored(row) for row in tx.rows("SELECT * FROM instance WHERE study_instance_uid = ? ORDER BY id", (study,))
+    ]
 
 
 def set_state(tx: Tx, digest: str, state: InstanceState) -> None:
     tx.execute("UPDATE instance SET state = ? WHERE digest = ?", (state, digest))
 
 
-def digests(tx: Tx) -> set[str]:
-    return {str(row["digest"]) for row in tx.rows("SELECT digest FROM instance")}
+def digests(tx: Tx, prefix: str) -> set[str]:
+    """The digests of all instances that begin with `prefix`."""
+    rows = tx.rows("SELECT digest FROM instance WHERE digest >= ? AND digest < ?", (prefix, prefix + "g"))
+    return {str(row["digest"]) for row in rows}
 
 
 def images(tx: Tx, study: str, model_digest: str) -> list[Image]:
@@ -148,10 +157,30 @@ def _stored(row: Row) -> Stored:
     return Stored(arrival, InstanceState(row["state"]), refusal)
 
 
-def missing_files(tx: Tx, exists: Sequence[str]) -> list[str]:
-    """Digests of instances whose file is not among `exists` (paths relative to the spool)."""
-    there = frozenset(exists)
-    return [str(row["digest"]) for row in tx.rows("SELECT digest, path FROM instance") if row["path"] not in there]
+def settle_due(tx: Tx, study: str, settle_seconds: float, max_wait_seconds: float) -> float | None:
+    """When the wait for further films ends, seconds since 1970 UTC; None when all are in the last revision.
+
+    The window opens with the first film that no revision has reported.
+    """
+    window = _window(tx, study)
+    return settle_at(window[0], window[1], settle_seconds, max_wait_seconds) if window else None
+
+
+def wait_ends(tx: Tx, study: str, max_wait_seconds: float) -> float:
+    """When nothing may keep the documents waiting any more, seconds since 1970 UTC."""
+    window = _window(tx, study)
+    return window[0] + max_wait_seconds if window else 0.0
+
+
+def _window(tx: Tx, study: str) -> tuple[float, float] | None:
+    last = latest_revision(tx, study)
+    reported = frozenset(last.images.values()) if last else frozenset()
+    rows = tx.rows(
+        "SELECT digest, received_at FROM instance WHERE study_instance_uid = ? AND state = ?",
+        (study, InstanceState.CURRENT),
+    )
+    new = [float(row["received_at"]) for row in rows if row["digest"] not in reported]
+    return (min(new), max(new)) if new else None
 
 
 def summary(stored: Stored) -> dict[str, Any]:

@@ -1,0 +1,234 @@
+"""The commands, thin: each reads its arguments, calls one function and prints what it gives."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+import cxr_node
+from cxr_node import config as configuration
+from cxr_node.config import Config
+from cxr_node.errors import ConfigError, CxrNodeError
+
+_CONFIG_STATUS = 78  # EX_CONFIG
+
+
+class _Commands(click.Group):
+    """Failures as every command shows them: one line first, on standard error, and the exit status of the contract."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except ConfigError as error:
+            click.echo(f"configuration: {error.message}", err=True)
+            sys.exit(_CONFIG_STATUS)
+        except CxrNodeError as error:
+            click.echo(f"{error.code}: {error.message}", err=True)
+            sys.exit(1)
+
+
+def _with_config(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the configuration as its first argument."""
+    text = f"Configuration file; default ${configuration.FILE_VARIABLE}, else {configuration.DEFAULT_FILE}."
+
+    @click.option("-c", "--config", "file", type=click.Path(path_type=Path), help=text)
+    @wraps(command)
+    def loaded(file: Path | None, **arguments: Any) -> Any:
+        return command(configuration.load(file), **arguments)
+
+    return loaded
+
+
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.group(cls=_Commands)
+@click.version_option(cxr_node.__version__, prog_name="cxr-node")
+def main() -> None:
+    """A DICOM node that analyses chest films, reports to the PACS and orders the reading worklist."""
+
+
+@main.command(epilog="Example: cxr-node serve -c /etc/cxr-node/cxr-node.toml")
+@_with_config
+def serve(config: Config) -> None:
+    """Run the node in the foreground, until SIGTERM or Ctrl-C."""
+    from cxr_node.daemon import Daemon
+    from cxr_node.observe.log import configure
+
+    configure(config.log.level, config.log.format, role="node")
+    Daemon(config).run()
+
+
+@main.command(epilog="Example: cxr-node infer -c config/cxr-node.toml")
+@click.option("-c", "--config", "file", type=click.Path(path_type=Path))
+def infer(file: Path | None) -> None:
+    """Run the inference child alone, for debugging: it takes films that wait from the node's job table."""
+    _child("infer", file)
+
+
+@main.command(hidden=True)
+@click.option("-c", "--config", "file", type=click.Path(path_type=Path))
+def work(file: Path | None) -> None:
+    """Run the documents' worker alone, for debugging."""
+    _child("work", file)
+
+
+def _child(role: Any, file: Path | None) -> None:
+    from cxr_node import link, roles
+
+    started_by_daemon = link.VARIABLE in os.environ
+    sys.exit(roles.run(role, None if started_by_daemon else configuration.load(file)))
+
+
+@main.command(epilog="Example: cxr-node check --offline")
+@click.option("--offline", is_flag=True, help="Do not call the peers.")
+@_with_config
+def check(config: Config, offline: bool) -> None:
+    """Look over configuration, folders, disk, database, model, device and peers; change nothing."""
+    from cxr_node.checks import examine
+
+    findings = list(examine(config, offline=offline))
+    for finding in findings:
+        click.echo(f"{finding.verdict:<7} {finding.subject}: {finding.text}")
+    if any(finding.verdict == "failed" for finding in findings):
+        sys.exit(1)
+
+
+@main.command(epilog="Example: cxr-node status --json")
+@_as_json
+@_with_config
+def status(config: Config, as_json: bool) -> None:
+    """Health, queues, destinations and dead letters."""
+    from cxr_node import tables, views
+    from cxr_node.plan import open_store
+
+    found = views.status(config, open_store(config), time.time())
+    click.echo(json.dumps(found, indent=2) if as_json else tables.status(found))
+    sys.exit(0 if found["ready"] else 1)
+
+
+@main.command(epilog="Example: cxr-node worklist --json --all")
+@_as_json
+@click.option("--all", "closed", is_flag=True, help="Also studies that are read or withdrawn.")
+@click.option(
+    "--freeze/--unfreeze", "freeze", default=None, help="Kill switch: arrival order, the model moves nothing."
+)
+@_with_config
+def worklist(config: Config, as_json: bool, closed: bool, freeze: bool | None) -> None:
+    """The studies in the order in which they should be read now."""
+    from cxr_node import tables, views
+    from cxr_node.plan import open_store
+    from cxr_node.store import worklist as entries
+
+    store = open_store(config)
+    if freeze is not None:
+        with store.transaction() as tx:
+            entries.freeze(tx, freeze, time.time())
+    found = views.reading_order(config, store, time.time(), closed=closed)
+    click.echo(json.dumps(found, indent=2) if as_json else tables.worklist(found))
+
+
+@main.command(epilog="Example: cxr-node study 1.2.826.0.1 --json")
+@click.argument("uid")
+@_as_json
+@_with_config
+def study(config: Config, uid: str, as_json: bool) -> None:
+    """Everything the node knows of one study."""
+    from cxr_node import tables, views
+    from cxr_node.plan import open_store
+
+    found = views.study(open_store(config), uid)
+    if found is None:
+        raise CxrNodeError("STUDY_UNKNOWN", f"no film of study {uid} has been received")
+    click.echo(json.dumps(found, indent=2) if as_json else tables.study(found))
+
+
+@main.command(epilog="Examples: cxr-node requeue --failed; cxr-node requeue 1.2.826.0.1")
+@click.argument("uid", required=False)
+@click.option("--failed", is_flag=True, help="Every job that failed.")
+@_with_config
+def requeue(config: Config, uid: str | None, failed: bool) -> None:
+    """Try again: all that failed, or one study from its films on."""
+    from cxr_node.plan import Plan, open_store
+    from cxr_node.store.requeue import requeue_failed, requeue_study
+
+    if failed == (uid is not None):
+        raise click.UsageError("give a study UID, or --failed")
+    with open_store(config).transaction() as tx:
+        if uid is None:
+            count = requeue_failed(tx, time.time())
+        else:
+            count = requeue_study(tx, uid, Plan.of(config).manifest.digest, time.time())
+    click.echo(f"{count} jobs will be tried again")
+
+
+@main.command(epilog="Example: cxr-node analyze films/ --out results/")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder for the results.")
+@click.option("--model", "name", help="Another model than the configured one.")
+@click.option("--explain", type=click.Choice(["cam", "gradcam"]), help="How heat maps are made.")
+@_with_config
+def analyze(config: Config, paths: tuple[Path, ...], out: Path, name: str | None, explain: str | None) -> None:
+    """Analyse films without a node: DICOM, PNG, JPEG, or folders of them."""
+    from cxr_node.offline import analyze as run
+
+    sys.exit(run(config, paths, out, name, explain))
+
+
+@main.command(epilog="Example: cxr-node demo --films my-films/ --open")
+@click.option("--films", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Play your own films.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("demo-out"), show_default=True)
+@click.option("--open", "show", is_flag=True, help="Open the contact sheet at the end.")
+def demo(films: Path | None, out: Path, show: bool) -> None:
+    """A node, a throw-away archive and a modality that sends films; ends by itself."""
+    from cxr_node.demo.play import play
+
+    sys.exit(play(films, out, show=show))
+
+
+@main.group()
+def models() -> None:
+    """The models that are installed."""
+
+
+@models.command("list", epilog="Example: cxr-node models list")
+@_with_config
+def list_(config: Config) -> None:
+    """Name, version, digest and intended use of every model."""
+    from cxr_node.inference import manifest
+
+    for model in manifest.list_models(config.model.directory):
+        click.echo(f"{model.name} {model.version}  {model.digest[:12]}  {model.intended_use}")
+
+
+@models.command(epilog="Example: cxr-node models show cxr-pneumonia")
+@click.argument("name")
+@_with_config
+def show(config: Config, name: str) -> None:
+    """The model card."""
+    from cxr_node.inference import manifest
+
+    click.echo(manifest.find(config.model.directory, name).card.read_text("utf-8"))
+
+
+@models.command(epilog="Example: cxr-node models verify")
+@click.argument("name", required=False)
+@_with_config
+def verify(config: Config, name: str | None) -> None:
+    """Recompute the digests and the golden outputs of one model, or of all."""
+    from cxr_node.inference import golden, manifest
+    from cxr_node.inference.predictor import Predictor
+
+    known = manifest.list_models(config.model.directory)
+    chosen = [model for model in known if name in (None, model.name)]
+    if not chosen:
+        raise ConfigError(f"no model is named {name!r}; there are {', '.join(sorted({m.name for m in known}))}")
+    for model in chosen:
+        golden.check(Predictor(model, config.inference.device))
+        click.echo(f"{model.name} {model.version}: every file and every golden output is as released")

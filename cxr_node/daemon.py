@@ -1,0 +1,177 @@
+"""The node as a service: configuration -> objects -> loops -> signals -> notifications.
+
+Three processes, joined by the job table: this one listens and supervises, `work` makes and sends documents, `infer`
+judges films. This one never imports torch, so it is ready in a second or two while the model loads beside it.
+"""
+
+import fcntl
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from cxr_node.config import Config
+from cxr_node.dimse.listener import Listener
+from cxr_node.domain.job import Job
+from cxr_node.errors import ConfigError
+from cxr_node.observe.sdnotify import Notifier
+from cxr_node.plan import Plan, open_store
+from cxr_node.reconcile import reconcile
+from cxr_node.stages import analyse
+from cxr_node.stages.receive import Receive
+from cxr_node.store import events, jobs, studies
+from cxr_node.store.db import Tx
+from cxr_node.supervisor import Child
+
+log = structlog.get_logger()
+
+_BEAT_SECONDS = 2.0
+_DRAIN_SECONDS = 15.0
+_IN_FLIGHT_SECONDS = 600.0  # a film may stand in the spool this long before its row is committed
+
+
+class Daemon:
+    """One node. `run` returns when it has been told to stop and has put everything in order."""
+
+    def __init__(self, config: Config) -> None:
+        self._plan = Plan.of(config)
+        self._spool, self._judging = self._plan.spool(), self._plan.judging()
+        self._store = open_store(config)
+        self._began = time.time()
+        self._stopping = threading.Event()
+        self._notifier = Notifier()
+        self._children = [
+            Child(
+                role,
+                configuration=config.model_dump_json(),
+                store=self._store,
+                set_aside=self._set_aside,
+                wake=self._wake,
+                clock=time.time,
+            )
+            for role in ("infer", "work")
+        ]
+        self._intake = Receive(
+            store=self._store,
+            spool=self._spool,
+            rules=self._plan.rules(),
+            judging=self._judging,
+            waiting=self._plan.waiting(),
+            clock=time.time,
+            wake=self._wake,
+        )
+        self._listener = Listener(self._plan.endpoint(), self._intake, self._spool.incoming)
+        self._scheduler = self._schedule()
+
+    def run(self) -> None:
+        """Serve until SIGTERM or SIGINT."""
+        with _only_one(self._plan.config.node.data_dir):
+            self._start()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, lambda *_: self._stopping.set())
+            while not self._stopping.wait(_BEAT_SECONDS):
+                self._beat()
+            self._stop()
+
+    def _start(self) -> None:
+        config = self._plan.config
+        self._spool.prepare()
+        dropped = self._spool.drop_parts()
+        with self._store.transaction() as tx:
+            released = jobs.release_others(tx, (), time.time())
+            events.append(
+                tx, time.time(), "node.started", None, mode=config.node.mode, model=self._plan.manifest.digest
+            )
+        for child in self._children:
+            child.start()
+        self._listener.start()
+        self._scheduler.start()
+        log.info(
+            "node.ready",
+            ae_title=config.node.ae_title,
+            host=config.receive.host,
+            port=self._listener.port,
+            mode=config.node.mode,
+            model=f"{self._plan.manifest.name} {self._plan.manifest.version}",
+            dropped_parts=dropped,
+            released_jobs=released,
+        )
+        if config.node.mode == "shadow":
+            log.info("node.shadow", meaning="films are analysed and recorded; nothing is sent and no study is moved")
+        self._notifier.ready(f"{config.node.mode} mode, listening on port {self._listener.port}")
+
+    def _beat(self) -> None:
+        """systemd hears from us only while every loop lives: the listener, the scheduler and the documents' worker."""
+        for child in self._children:
+            child.ping()
+        if self._listener.alive() and self._scheduler.running and all(c.alive() for c in self._children):
+            self._notifier.alive()
+
+    def _stop(self) -> None:
+        log.info("node.stopping")
+        self._notifier.stopping()
+        self._scheduler.shutdown(wait=False)
+        self._listener.stop(_DRAIN_SECONDS)
+        for child in self._children:
+            child.stop(_DRAIN_SECONDS)
+        with self._store.transaction() as tx:
+            released = jobs.release_others(tx, (), time.time())
+            events.append(tx, time.time(), "node.stopped", None)
+        self._store.close()
+        log.info("node.stopped", released_jobs=released)
+
+    def _wake(self) -> None:
+        for child in self._children:
+            child.wake()
+
+    def _set_aside(self, tx: Tx, job: Job) -> None:
+        """A job that killed its process is failed; an analysis takes its study's worklist entry with it."""
+        now = time.time()
+        study = studies.study_of(tx, job.subject) if job.kind in ("analyse", "compare") else job.subject
+        events.append(tx, now, "job.failed", study, kind=job.kind, subject=job.subject, code="CRASH")
+        if study and job.kind == "analyse":
+            jobs.enqueue(tx, analyse.follow(tx, study, self._judging, self._plan.waiting(), now), now)
+
+    def _schedule(self) -> BackgroundScheduler:
+        scheduler = BackgroundScheduler(timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1})
+        scheduler.add_job(self._release_expired, "interval", seconds=30)
+        scheduler.add_job(self._watch_disk, "interval", seconds=15)
+        scheduler.add_job(self._reconcile, "interval", hours=6, next_run_time=datetime.now(UTC))
+        return scheduler
+
+    def _release_expired(self) -> None:
+        with self._store.transaction() as tx:
+            released = jobs.release_expired(tx, time.time())
+        if released:
+            log.warning("jobs.released", count=released, reason="their leases ran out")
+            self._wake()
+
+    def _reconcile(self) -> None:
+        reconcile(self._store, self._spool, self._intake, older_than=max(self._began, time.time() - _IN_FLIGHT_SECONDS))
+
+    def _watch_disk(self) -> None:
+        if self._spool.below_watermark():
+            log.error("disk.low", free_bytes=self._spool.free_bytes(), meaning="films are refused until there is room")
+
+
+@contextmanager
+def _only_one(data_dir: Path) -> Iterator[None]:
+    """Two nodes on one folder would take each other's jobs."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(data_dir / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise ConfigError(f"another node is running on {data_dir}; stop it, or set node.data_dir") from error
+    try:
+        yield
+    finally:
+        os.close(descriptor)

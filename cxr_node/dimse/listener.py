@@ -1,0 +1,144 @@
+"""The listener: Verification and Storage as SCP (PS3.4 annexes A and B)."""
+
+import contextlib
+import ipaddress
+import logging
+import threading
+import time
+import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+from pydicom.dataset import Dataset
+from pynetdicom import AE, _config, evt
+from pynetdicom.association import Association
+
+from cxr_node.dimse import contexts
+from cxr_node.dimse.reception import NodeRequestHandler, NodeServer, finished_part, receive_into, unfinished_part
+from cxr_node.domain.intake import Answer, Intake, Received
+from cxr_node.errors import ConfigError
+
+log = structlog.get_logger()
+
+_COMMENT_LENGTH = 64  # Error Comment (0000,0902) is LO
+
+# pynetdicom logs identifiers and UIDs of patients by default (Law 7); what matters is logged here, as one line each.
+logging.getLogger("pynetdicom").setLevel(logging.CRITICAL + 1)
+_config.LOG_HANDLER_LEVEL = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where the listener stands and who may call. `timeout` in seconds, for every wait; `max_pdu` in bytes."""
+
+    ae_title: str
+    host: str
+    port: int
+    max_associations: int
+    max_pdu: int
+    timeout: float
+    allowed_ae_titles: Sequence[str] = ()
+    allowed_networks: Sequence[str] = ()
+
+
+class Listener:
+    """Receives until it is stopped; films go to `intake`, their parts are written in `incoming`."""
+
+    def __init__(self, endpoint: Endpoint, intake: Intake, incoming: Path) -> None:
+        self._endpoint, self._intake, self._incoming = endpoint, intake, incoming
+        self._studies: weakref.WeakKeyDictionary[Association, set[str]] = weakref.WeakKeyDictionary()
+        self._ae = AE(ae_title=endpoint.ae_title)
+        self._ae.maximum_associations = endpoint.max_associations
+        self._ae.maximum_pdu_size = endpoint.max_pdu
+        self._ae.network_timeout = self._ae.dimse_timeout = endpoint.timeout
+        self._ae.acse_timeout = min(endpoint.timeout, 30.0)
+        self._ae.require_calling_aet = list(endpoint.allowed_ae_titles)
+        self._server: NodeServer | None = None
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Returns when the port answers. Raises ConfigError when it cannot be had."""
+        receive_into(self._incoming)
+        where = (self._endpoint.host, self._endpoint.port)
+        handlers: list[Any] = [
+            (evt.EVT_C_STORE, self._stored),
+            (evt.EVT_RELEASED, self._released),
+            (evt.EVT_CONN_CLOSE, self._closed),
+            (evt.EVT_REJECTED, _rejected),
+        ]
+        try:
+            self._server = NodeServer(
+                self._ae, where, self._endpoint.ae_title, contexts.offered(),
+                evt_handlers=handlers, request_handler=NodeRequestHandler,
+            )  # fmt: skip
+        except OSError as error:
+            raise ConfigError(f"cannot listen on {where[0]} port {where[1]}: {error.strerror}") from error
+        self._server.networks = [ipaddress.ip_network(text) for text in self._endpoint.allowed_networks]
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.2,), name="listener", daemon=True)
+        self._thread.start()
+
+    @property
+    def port(self) -> int:
+        return int(self._server.server_address[1]) if self._server else self._endpoint.port
+
+    def alive(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
+
+    def stop(self, grace: float) -> None:
+        """Take no more associations, let live ones finish for `grace` seconds, then abort what is left."""
+        if self._server is None:
+            return
+        self._server.shutdown()
+        until = time.monotonic() + grace
+        while self._ae.active_associations and time.monotonic() < until:
+            time.sleep(0.02)
+        for association in self._ae.active_associations:
+            association.abort()
+
+    def _stored(self, event: evt.Event) -> int | Dataset:
+        request: Any = event.request
+        part = finished_part(request)
+        received = Received(
+            path=Path(part.name),
+            stream=part.stream,
+            error=part.error,
+            sop_class_uid=str(request.AffectedSOPClassUID),
+            sop_instance_uid=str(request.AffectedSOPInstanceUID),
+            transfer_syntax=str(event.context.transfer_syntax),
+            calling_ae_title=event.assoc.requestor.ae_title,
+        )
+        try:
+            verdict = self._intake.accept(received)
+        except Exception:
+            log.exception("instance.fault", calling=received.calling_ae_title)
+            return _status(Answer.FAULT, "internal error of the node; see its log")
+        if verdict.study:
+            self._studies.setdefault(event.assoc, set()).add(verdict.study)
+        return _status(verdict.answer, verdict.comment)
+
+    def _released(self, event: evt.Event) -> None:
+        if studies := self._studies.pop(event.assoc, None):
+            self._intake.released(frozenset(studies))
+
+    def _closed(self, event: evt.Event) -> None:
+        self._studies.pop(event.assoc, None)
+        if part := unfinished_part(event.assoc):
+            log.warning("association.broken", calling=event.assoc.requestor.ae_title, reason="closed within a data set")
+            with contextlib.suppress(OSError):
+                part.discard()
+
+
+def _status(answer: Answer, comment: str) -> int | Dataset:
+    if not comment:
+        return int(answer)
+    response = Dataset()
+    response.Status = int(answer)
+    response.ErrorComment = comment[:_COMMENT_LENGTH]
+    return response
+
+
+def _rejected(event: evt.Event) -> None:
+    log.warning("association.rejected", calling=event.assoc.requestor.ae_title, peer=event.assoc.requestor.address)

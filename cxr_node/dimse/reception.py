@@ -1,0 +1,127 @@
+"""How films come in: an adapter over pynetdicom's receiving side.
+
+pynetdicom writes a data set to a temporary file as it arrives, and reads its sockets 4096 bytes at a time. Here the
+file is a part in the spool's own file system, where the final rename costs nothing and a full disk becomes an answer
+instead of a dead thread, and the socket is read in large pieces. Both belong upstream; a test fails when pynetdicom
+changes underneath. Nothing else of the project reaches into pynetdicom's insides.
+"""
+
+import contextlib
+import ipaddress
+import socket
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from socketserver import TCPServer
+from types import MethodType
+from typing import Any
+
+from pynetdicom import _config, dimse_messages
+from pynetdicom.association import Association
+from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
+
+_PIECE = 1 << 20
+
+
+class Part:
+    """Stands in for the temporary file that pynetdicom writes a data set to.
+
+    After the first failed write the rest of the bytes is discarded; `error` says why, and the sender will be told.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.error: OSError | None = None
+        try:
+            descriptor, self.name = tempfile.mkstemp(dir=folder, suffix=".part")
+        except OSError as error:
+            self.error, self.name = error, str(folder / "unwritten.part")
+            descriptor = None
+        self.stream = open(descriptor if descriptor is not None else "/dev/null", "w+b", buffering=_PIECE)  # noqa: SIM115, PTH123
+        self.file = self  # pynetdicom flushes `.file` after every fragment, which buffering makes needless
+
+    def write(self, data: bytes) -> int:
+        if self.error is None:
+            try:
+                return self.stream.write(data)
+            except OSError as error:
+                self.error = error
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing on the way; `complete` flushes once."""
+
+    def complete(self) -> None:
+        """All bytes have come: bring them to the file."""
+        try:
+            self.stream.flush()
+        except OSError as error:
+            self.error = self.error or error
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self.stream.close()
+
+    def discard(self) -> None:
+        self.close()
+        Path(self.name).unlink(missing_ok=True)
+
+
+def receive_into(folder: Path) -> None:
+    """From now on this process writes received data sets to parts in `folder`."""
+    _config.STORE_RECV_CHUNKED_DATASET = True
+    factory: Callable[..., Part] = lambda **_: Part(folder)  # noqa: E731
+    dimse_messages.NamedTemporaryFile = factory
+
+
+def unfinished_part(association: Association) -> Part | None:
+    """The part of a data set that was still arriving when its association ended."""
+    message = association.dimse.message
+    part = getattr(message, "_data_set_file", None)
+    return part if isinstance(part, Part) else None
+
+
+def finished_part(request: Any) -> Part:
+    """The part that a complete C-STORE request was written to."""
+    part = request._dataset_file
+    assert isinstance(part, Part)  # noqa: S101 - receive_into was called before the server started
+    part.complete()
+    return part
+
+
+class NodeServer(ThreadedAssociationServer):
+    """Accepts connections from the allowed networks; `networks` empty means from everywhere."""
+
+    networks: Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network] = ()
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002 - signature of socketserver
+        if not self.networks:
+            return True
+        address = ipaddress.ip_address(client_address[0])
+        return any(address in network for network in self.networks)
+
+    def shutdown(self) -> None:
+        """Stop accepting; live associations go on."""
+        TCPServer.shutdown(self)
+        self.server_close()
+
+
+class NodeRequestHandler(RequestHandler):
+    """Prepares each connection: no delay for small answers, a time-out for every read, large reads."""
+
+    def _create_association(self) -> Association:
+        self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.request.settimeout(self.ae.network_timeout)
+        association = super()._create_association()
+        association.dul.socket.recv = MethodType(_receive, association.dul.socket)
+        return association
+
+
+def _receive(connection: AssociationSocket, count: int) -> bytearray:
+    """As AssociationSocket.recv, in pieces of up to 1 MiB that are taken as they come, never ahead of what came."""
+    received = bytearray()
+    while len(received) < count:
+        piece = connection.socket.recv(min(count - len(received), _PIECE))
+        if not piece:
+            break
+        received += piece
+    return received

@@ -1,0 +1,117 @@
+"""Sending documents: Verification and Storage as SCU (PS3.4 annexes A and B)."""
+
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydicom import dcmread
+from pydicom.uid import UID
+from pynetdicom import AE, _config, evt
+from pynetdicom.association import Association
+
+from cxr_node.dimse.contexts import VERIFICATION
+from cxr_node.errors import Permanent, Transient
+
+# A document is sent as the bytes that stand in the outbox, never decoded and encoded again (Law 4).
+_config.STORE_SEND_CHUNKED_DATASET = True
+
+_DUPLICATE = 0x0111  # PS3.7 C.5.7: the peer has the instance, which is what was wanted
+_WARNINGS = frozenset({0xB000, 0xB006, 0xB007})
+_PERMANENT_REJECTION = 0x01
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A storage SCP. `timeout` in seconds, for connecting and for every answer."""
+
+    name: str
+    ae_title: str
+    host: str
+    port: int
+    timeout: float = 30.0
+
+
+def echo(peer: Peer, calling: str) -> None:
+    """C-ECHO. Raises Transient with what went wrong."""
+    ae = _application_entity(peer, calling)
+    ae.add_requested_context(VERIFICATION)
+    association = _associate(ae, peer)
+    try:
+        status = association.send_c_echo()
+        if "Status" not in status or status.Status != 0x0000:
+            raise Transient("ECHO_FAILED", f"{peer.name} accepted the association and did not answer C-ECHO")
+    finally:
+        association.release()
+
+
+def send(peer: Peer, calling: str, path: Path) -> int:
+    """C-STORE the Part 10 file at `path`; the peer's status, success or warning (PS3.4 B.2.3).
+
+    Raises Transient when it may work later, Permanent when the peer does not take this object.
+    """
+    meta = dcmread(path, stop_before_pixels=True, specific_tags=["SOPClassUID"]).file_meta
+    ae = _application_entity(peer, calling)
+    ae.add_requested_context(UID(meta.MediaStorageSOPClassUID), UID(meta.TransferSyntaxUID))
+    association = _associate(ae, peer)
+    try:
+        response = association.send_c_store(path)
+    except RuntimeError as error:
+        raise Transient("ASSOCIATION_LOST", f"the association with {peer.name} was lost while sending") from error
+    finally:
+        if association.is_established:
+            association.release()
+    if "Status" not in response:
+        raise Transient("NO_ANSWER", f"{peer.name} did not answer C-STORE")
+    return _judged(int(response.Status), peer)
+
+
+def _judged(status: int, peer: Peer) -> int:
+    if status in (0x0000, _DUPLICATE) or status in _WARNINGS:
+        return status
+    sentence = f"{peer.name} answered C-STORE with status 0x{status:04X}"
+    if status >> 8 == 0xA7:
+        raise Transient("PEER_OUT_OF_RESOURCES", f"{sentence}: out of resources")
+    if status == 0x0110:
+        raise Transient("PEER_FAULT", f"{sentence}: processing failure")
+    raise Permanent("PEER_REFUSED", f"{sentence}: it does not take this object")
+
+
+def _application_entity(peer: Peer, calling: str) -> AE:
+    ae = AE(ae_title=calling)
+    ae.connection_timeout = min(peer.timeout, 10.0)
+    ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = peer.timeout
+    return ae
+
+
+def _associate(ae: AE, peer: Peer) -> Association:
+    handlers: list[Any] = [(evt.EVT_CONN_OPEN, _no_delay), (evt.EVT_DATA_SENT, _quick_acknowledgement)]
+    association = ae.associate(peer.host, peer.port, ae_title=peer.ae_title, evt_handlers=handlers)
+    if association.is_established:
+        return association
+    if association.rejected_contexts:
+        refused = association.rejected_contexts[0]
+        syntax = UID(refused.transfer_syntax[0]).name if refused.transfer_syntax else "any transfer syntax"
+        raise Permanent("NO_CONTEXT", f"{peer.name} accepts no {UID(refused.abstract_syntax).name} in {syntax}")
+    where = f"{peer.name} ({peer.ae_title} at {peer.host}:{peer.port})"
+    if not association.is_rejected:
+        raise Transient("UNREACHABLE", f"no association with {where}: not reachable, or it broke off")
+    answer: Any = association.acceptor.primitive
+    hint = "; is the node's AE title known there?" if answer.result == _PERMANENT_REJECTION else ""
+    raise Transient("REJECTED", f"{where} rejected the association: {answer.reason_str}{hint}")
+
+
+def _no_delay(event: evt.Event) -> None:
+    """Nagle's algorithm and delayed acknowledgements together cost 80 ms a C-STORE: switch off the first ..."""
+    _set_option(event, socket.TCP_NODELAY)
+
+
+def _quick_acknowledgement(event: evt.Event) -> None:
+    """... and the second, which Linux switches on again by itself after every exchange."""
+    _set_option(event, socket.TCP_QUICKACK)
+
+
+def _set_option(event: evt.Event, option: int) -> None:
+    transport: Any = event.assoc.dul.socket
+    if transport is not None and transport.socket is not None:
+        transport.socket.setsockopt(socket.IPPROTO_TCP, option, 1)

@@ -1,0 +1,53 @@
+"""What the listener hands over, and what it may answer."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+
+class Answer(IntEnum):
+    """C-STORE status codes that the node gives (PS3.4 B.2.3, PS3.7 C)."""
+
+    STORED = 0x0000
+    FAULT = 0x0110
+    OUT_OF_RESOURCES = 0xA700
+    MISMATCH = 0xA900
+    NOT_UNDERSTOOD = 0xC000
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A data set as it came over an association, in a part of the spool.
+
+    `stream` is open on the part (its `name` is the path); `error` is what went wrong while its bytes were written.
+    """
+
+    path: Path
+    stream: BinaryIO
+    error: OSError | None
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax: str
+    calling_ae_title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the sender is answered, with a sentence where it is refused; `study` is set when a film was stored."""
+
+    answer: Answer
+    comment: str = ""
+    study: str | None = None
+
+
+class Intake(Protocol):
+    """Takes responsibility for received objects."""
+
+    def accept(self, received: Received) -> Verdict:
+        """Store the object, drop it, or keep it aside."""
+        ...
+
+    def released(self, studies: frozenset[str]) -> None:
+        """The association over which films of these studies came was released."""
+        ...

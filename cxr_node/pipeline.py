@@ -1,0 +1,59 @@
+"""The flow of the node as one table. Read this first.
+
+    C-STORE -> receive -> analyse -> settle -> report -> heatmap
+                   \\-> compare           \\-> deliver  \\-> deliver
+
+`receive` runs in the listener and is not a job: the peer waits for its answer. It stores the film, opens or moves its
+worklist entry, and enqueues the first jobs, all in one transaction. Each job's result, its completion and its successors
+are one transaction too; the end of an analysis moves the worklist inside its own.
+
+Stages are named here and resolved only in the process that runs them, so that no other process imports what they need.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from importlib import import_module
+from typing import Any, Literal
+
+from cxr_node.domain.job import RetryPolicy
+from cxr_node.stages.stage import Stage
+
+Role = Literal["infer", "work"]
+
+_QUICK = RetryPolicy(base=1.0, ceiling=60.0, attempts=8)
+_PATIENT = RetryPolicy(base=2.0, ceiling=60.0, attempts=5000)  # a destination may be away for days
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One kind of job: its subject and target, who runs it, and what may follow. `lease` in seconds."""
+
+    kind: str
+    keyed_by: str
+    stage: str
+    role: Role
+    then: tuple[str, ...]
+    retry: RetryPolicy = _QUICK
+    batch: int = 1
+    lease: float = 300.0
+
+
+PIPELINE = (
+    Step("analyse", "instance digest, model digest", "analyse:Analyse", "infer", then=("settle",), batch=8),
+    Step("compare", "instance digest", "compare:Compare", "infer", then=("settle",)),
+    Step("settle", "study", "settle:Settle", "work", then=("settle", "report", "heatmap")),
+    Step("report", "study, revision/mode", "report:Report", "work", then=("deliver", "heatmap")),
+    Step("heatmap", "study, revision/mode", "heatmap:Heatmap", "work", then=("deliver",)),
+    Step("deliver", "document, destination", "deliver:Deliver", "work", then=(), retry=_PATIENT),
+)
+
+
+def assemble(role: Role, values: Mapping[str, Any]) -> dict[str, tuple[Step, Stage]]:
+    """The stages of a role by kind, each made from those of `values` that its fields name."""
+    stages: dict[str, tuple[Step, Stage]] = {}
+    for step in PIPELINE:
+        if step.role == role:
+            module, _, name = step.stage.partition(":")
+            stage = getattr(import_module(f"cxr_node.stages.{module}"), name)
+            stages[step.kind] = step, stage(**{field.name: values[field.name] for field in fields(stage)})
+    return stages

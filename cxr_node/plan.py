@@ -1,0 +1,106 @@
+"""What a configuration means: the values that the parts of the node are made from.
+
+With the daemon and the roles this is the composition root, the only place that sees the whole `Config`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cxr_node.config import Config, Mode
+from cxr_node.dimse.listener import Endpoint
+from cxr_node.dimse.sender import Peer
+from cxr_node.domain.eligibility import Rules
+from cxr_node.domain.priority import Policy
+from cxr_node.inference import manifest as models
+from cxr_node.inference.manifest import Manifest
+from cxr_node.spool import Spool
+from cxr_node.stages.receive import Waiting
+from cxr_node.store.db import Store
+from cxr_node.store.worklist import Judging
+
+_GIGABYTE = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A configuration with its model found. Raises ConfigError when the model is not there."""
+
+    config: Config
+    manifest: Manifest
+
+    @classmethod
+    def of(cls, config: Config) -> "Plan":
+        model = config.model
+        return cls(config, models.find(model.directory, model.name, model.version))
+
+    def spool(self) -> Spool:
+        return spool_of(self.config)
+
+    def judging(self) -> Judging:
+        model, tiers = self.config.model, self.config.worklist.tiers
+        cutoffs = self.manifest.cutoffs(
+            prevalence=model.prevalence,
+            threshold=model.thresholds.get(self.manifest.finding),
+            medium=tiers.get("medium"),
+            high=tiers.get("high"),
+        )
+        return Judging(self.manifest.digest, cutoffs)
+
+    def waiting(self) -> Waiting:
+        study = self.config.study
+        return Waiting(study.settle_seconds, study.max_wait_seconds, study.release_settle_seconds)
+
+    def rules(self) -> Rules:
+        return Rules(**dict(self.config.eligibility))
+
+    def endpoint(self) -> Endpoint:
+        node, receive = self.config.node, self.config.receive
+        return Endpoint(
+            ae_title=node.ae_title,
+            host=receive.host,
+            port=receive.port,
+            max_associations=receive.max_associations,
+            max_pdu=receive.max_pdu,
+            timeout=receive.timeout_seconds,
+            allowed_ae_titles=receive.allowed_ae_titles,
+            allowed_networks=receive.allowed_networks,
+        )
+
+    def routes(self) -> Mapping[Mode, tuple[str, ...]]:
+        """By mode that documents are made in: the destinations that get them. In shadow nothing leaves the node."""
+        own = self.config.node.mode
+        modes = {destination.mode or own for destination in self.config.destination} or {own}
+        return {
+            mode: tuple(d.name for d in self.config.destination if (d.mode or own) == mode and mode != "shadow")
+            for mode in sorted(modes)
+        }
+
+    def first_documents(self) -> Mapping[Mode, str]:
+        """By mode: the kind of job that a revision's documents begin with."""
+        wanted = self.config.report
+        begins = dict.fromkeys(self.routes(), "report" if wanted.sr else "heatmap")
+        return {mode: kind for mode, kind in begins.items() if kind == "report" or mode in self.heatmap_modes()}
+
+    def heatmap_modes(self) -> frozenset[Mode]:
+        """Triage shows no localisation."""
+        return frozenset(mode for mode in self.routes() if mode != "triage" and self.config.report.heatmap)
+
+    def peers(self) -> Mapping[str, Peer]:
+        return peers_of(self.config)
+
+
+def spool_of(config: Config) -> Spool:
+    return Spool(config.node.data_dir, int(config.retention.watermark_gigabytes * _GIGABYTE))
+
+
+def open_store(config: Config) -> Store:
+    return Store.open(config.node.data_dir / "cxr-node.sqlite")
+
+
+def peers_of(config: Config) -> Mapping[str, Peer]:
+    return {d.name: Peer(d.name, d.ae_title, d.host, d.port) for d in config.destination}
+
+
+def policy_of(config: Config, *, frozen: bool) -> Policy:
+    """In shadow the model moves nothing either."""
+    return Policy(config.worklist.max_wait_minutes * 60, frozen=frozen or config.node.mode == "shadow")

@@ -1,0 +1,140 @@
+"""What the daemon's children do: `work` makes and sends documents, `infer` judges films."""
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import structlog
+
+import cxr_node
+from cxr_node.config import Config
+from cxr_node.domain.finding import Tier
+from cxr_node.errors import CxrNodeError
+from cxr_node.link import Link, attend
+from cxr_node.observe import log as logging
+from cxr_node.pipeline import Role, assemble
+from cxr_node.plan import Plan, open_store
+from cxr_node.store.db import Store
+from cxr_node.worker import Lane, Worker
+
+log = structlog.get_logger()
+
+_HANGING_SECONDS = 180.0
+_ORPHAN_GRACE_SECONDS = 20.0
+
+
+def owner_of(role: str, pid: int) -> str:
+    """Who holds a job's lease."""
+    return f"{role}@{socket.gethostname()}:{pid}"
+
+
+def run(role: Role, config: Config | None) -> int:
+    """A child's whole life; its exit status. Without `config` the daemon sends it over the link."""
+    link = Link.inherited()
+    if config is None:
+        config = _configuration(link)
+    logging.configure(config.log.level, config.log.format, role=role)
+    try:
+        store = open_store(config)
+        values, lanes = _ROLES[role](Plan.of(config), store)
+    except CxrNodeError as error:
+        log.error(f"{role}.unavailable", code=error.code, reason=error.message)
+        if link:
+            link.say("failed", error.code, error.message)
+        return 1
+    worker = Worker(store, assemble(role, values), owner_of(role, os.getpid()), wake=partial(_wake, link))
+    _live(worker, lanes, link, role, device=str(getattr(values.get("predictor"), "device", "cpu")))
+    return 0
+
+
+def _live(worker: Worker, lanes: list[Lane], link: Link | None, role: str, device: str) -> None:
+    def ended() -> None:
+        """The daemon is gone or stops: finish the job in hand, but do not outlive it for long."""
+        worker.stop()
+        threading.Timer(_ORPHAN_GRACE_SECONDS, partial(os._exit, 0)).start()
+
+    def healthy() -> bool:
+        return all(time.monotonic() - beat < _HANGING_SECONDS for beat in worker.beats.values())
+
+    if link:
+        attend(link, on_wake=worker.bell.ring, healthy=healthy, on_end=ended)
+        link.say("ready", device)
+    log.info(f"{role}.ready", device=device)
+    try:
+        worker.run(lanes)
+    except KeyboardInterrupt:
+        worker.stop()
+    os._exit(0)  # the grace timer and library threads must not keep a finished child alive
+
+
+def _configuration(link: Link | None) -> Config:
+    for word, rest in link.lines() if link else ():
+        if word == "config":
+            return Config.model_validate_json(rest)
+    raise SystemExit("a child needs the daemon at the other end of its link, or a configuration file")
+
+
+def _wake(link: Link | None) -> None:
+    if link:
+        link.say("wake")
+
+
+def _inferring(plan: Plan, store: Store) -> tuple[Mapping[str, Any], list[Lane]]:
+    from cxr_node.inference.predictor import Predictor, analyse  # noqa: PLC0415 - torch is loaded here and only here
+
+    predictor = Predictor(plan.manifest, plan.config.inference.device)
+    judge = partial(analyse, plan.manifest, prevalence=plan.config.model.prevalence)
+    values = _common(plan, store) | {"predictor": predictor, "judge": judge}
+    return values, [Lane("infer", ("analyse", "compare"))]
+
+
+def _working(plan: Plan, store: Store) -> tuple[Mapping[str, Any], list[Lane]]:
+    from cxr_node.dimse import sender  # noqa: PLC0415 - what only this role needs is loaded in it
+    from cxr_node.documents import Profile  # noqa: PLC0415
+    from cxr_node.stages.assembly import Desk  # noqa: PLC0415
+
+    config, common = plan.config, _common(plan, store)
+    profiles: dict[str, Profile] = {
+        mode: Profile(
+            mode=mode,
+            language=config.node.language,
+            cutoffs=plan.judging().cutoffs,
+            prevalence=config.model.prevalence,
+            triage_category={Tier(name): category for name, category in config.report.triage_category.items()},
+            timezone=config.node.timezone,
+            uid_root=config.node.uid_root,
+            institution=config.node.institution,
+            station=config.node.station,
+            node_version=cxr_node.__version__,
+        )
+        for mode in plan.routes()
+    }
+    values = common | {
+        "desk": Desk(store, common["spool"], profiles, {mode: names for mode, names in plan.routes().items()}, common["clock"]),
+        "first_document": plan.first_documents(),
+        "heatmap_modes": plan.heatmap_modes(),
+        "peers": plan.peers(),
+        "send": lambda peer, path: sender.send(peer, config.node.ae_title, path),
+    }
+    sending = [Lane(f"deliver {name}", ("deliver",), target=name) for name in plan.peers()]
+    return values, [Lane("documents", ("settle", "report", "heatmap")), *sending]
+
+
+def _common(plan: Plan, store: Store) -> dict[str, Any]:
+    return {
+        "store": store,
+        "spool": plan.spool(),
+        "judging": plan.judging(),
+        "waiting": plan.waiting(),
+        "clock": time.time,
+    }
+
+
+_ROLES: Mapping[Role, Callable[[Plan, Store], tuple[Mapping[str, Any], list[Lane]]]] = {
+    "infer": _inferring,
+    "work": _working,
+}

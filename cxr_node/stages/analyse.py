@@ -1,0 +1,92 @@
+"""analyse: one film, one model, one judgement. The only stage that decodes pixels of films it does not know."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cxr_node.domain.clock import Clock
+from cxr_node.domain.finding import Analysis
+from cxr_node.domain.job import Job, NewJob
+from cxr_node.errors import Permanent
+from cxr_node.imaging.film import prepare, render
+from cxr_node.imaging.part10 import read_film
+from cxr_node.imaging.picture import encode_picture
+from cxr_node.imaging.pixels import decode
+from cxr_node.spool import Spool
+from cxr_node.stages.receive import Waiting
+from cxr_node.stages.stage import Commit, Stage, attempt
+from cxr_node.store import events, results, studies, worklist
+from cxr_node.store.db import Store, Tx
+from cxr_node.store.worklist import Judging
+
+if TYPE_CHECKING:
+    from cxr_node.inference.predictor import Prediction, Predictor
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    job: Job
+    study: str
+    prepared: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Analyse(Stage):
+    """Judges films in batches; `judge` turns a prediction into the node's terms at the site's prevalence."""
+
+    store: Store
+    spool: Spool
+    predictor: "Predictor"
+    judge: "Callable[[Prediction], Analysis]"
+    judging: Judging
+    waiting: Waiting
+    clock: Clock
+
+    def run_batch(self, jobs: Sequence[Job]) -> Sequence[Commit | Exception]:
+        loaded = [attempt(self._load, job) for job in jobs]
+        films = [one.prepared for one in loaded if isinstance(one, _Loaded)]
+        predictions = iter(self.predictor.predict(np.stack(films)) if films else ())
+        return [self._commit(one, next(predictions)) if isinstance(one, _Loaded) else one for one in loaded]
+
+    def study_of(self, tx: Tx, job: Job) -> str | None:
+        return studies.study_of(tx, job.subject)
+
+    def abandoned(self, tx: Tx, job: Job) -> Iterable[NewJob]:
+        study = self.study_of(tx, job)
+        return follow(tx, study, self.judging, self.waiting, self.clock()) if study else ()
+
+    def _load(self, job: Job) -> _Loaded:
+        with self.store.reading() as tx:
+            stored = studies.by_digest(tx, job.subject)
+        if stored is None:
+            raise Permanent("INSTANCE_UNKNOWN", "the instance of this job is not in the database")
+        dataset = read_film(self.spool.path(stored.arrival.path))
+        pixels = decode(dataset)
+        self.spool.write(self.spool.picture(job.subject), encode_picture(render(pixels, dataset)))
+        prepared = prepare(pixels, dataset, self.predictor.manifest.size)
+        return _Loaded(job, stored.arrival.header.study_instance_uid, prepared)
+
+    def _commit(self, loaded: _Loaded, prediction: "Prediction") -> Commit:
+        analysis = self.judge(prediction)
+        now = self.clock()
+
+        def commit(tx: Tx) -> Iterable[NewJob]:
+            results.save(tx, loaded.job.subject, analysis, now)
+            events.append(
+                tx, now, "instance.analysed", loaded.study,
+                digest=loaded.job.subject, model=analysis.model.name, version=analysis.model.version,
+                finding=analysis.finding, probability=analysis.probability,
+            )  # fmt: skip
+            return follow(tx, loaded.study, self.judging, self.waiting, now)
+
+        return commit
+
+
+def follow(tx: Tx, study: str, judging: Judging, waiting: Waiting, now: float) -> list[NewJob]:
+    """What the end of an analysis means for its study: its place in the worklist now, and its documents when due."""
+    worklist.refresh(tx, study, judging, now)
+    due = studies.settle_due(tx, study, waiting.settle, waiting.maximum)
+    return [NewJob("settle", study, not_before=max(due or now, now), only_sooner=True)]

@@ -1,0 +1,88 @@
+"""What the document stages share: a revision of a study put together from what is stored, and a document put away."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from cxr_node.documents import Document, Predecessor, Profile, Source, StudyReport
+from cxr_node.domain.clock import Clock, moment
+from cxr_node.domain.job import NewJob
+from cxr_node.errors import Permanent
+from cxr_node.imaging.part10 import read_film_header
+from cxr_node.spool import Spool
+from cxr_node.store import events, results, studies
+from cxr_node.store.db import Store, Tx
+from cxr_node.store.results import Written
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Where documents are put together. By mode: how they are rendered, and which destinations get them."""
+
+    store: Store
+    spool: Spool
+    profiles: Mapping[str, Profile]
+    destinations: Mapping[str, Sequence[str]]
+    clock: Clock
+
+    def assemble(self, study: str, target: str) -> StudyReport:
+        """The revision that `target` ("number/mode") names. Raises Permanent when it is not there."""
+        number, mode = _parse(target)
+        with self.store.reading() as tx:
+            found = studies.revision(tx, study, number)
+            if found is None or mode not in self.profiles:
+                raise Permanent("REVISION_UNKNOWN", f"there is no revision {number} in mode {mode!r} to report")
+            revision, settled_at, model_digest = found
+            stored = [one for digest in revision.images.values() if (one := studies.by_digest(tx, digest))]
+            analyses = {one.arrival.digest: results.load(tx, one.arrival.digest, model_digest) for one in stored}
+            predecessor = _predecessor(results.documents(tx, study), number, mode)
+        sources = tuple(
+            Source(
+                header=read_film_header(self.spool.path(one.arrival.path)),
+                digest=one.arrival.digest,
+                received_at=moment(one.arrival.received_at),
+                analysis=analyses[one.arrival.digest],
+            )
+            for one in sorted(stored, key=lambda one: (one.arrival.received_at, one.arrival.digest))
+            if one.refusal is None
+        )
+        return StudyReport(sources, self.profiles[mode], number, moment(settled_at), predecessor)
+
+    def put_away(self, tx: Tx, document: Document, path: str, target: str) -> Iterable[NewJob]:
+        """Record a document that stands in the outbox, and one delivery for each destination of its mode."""
+        number, mode = _parse(target)
+        now = self.clock()
+        written = Written(
+            sop_instance_uid=document.sop_instance_uid,
+            study_instance_uid=document.study_instance_uid,
+            revision=number,
+            mode=mode,
+            kind=document.kind,
+            sop_class_uid=document.sop_class_uid,
+            series_instance_uid=document.series_instance_uid,
+            path=path,
+        )
+        results.add_document(tx, written, now)
+        events.append(
+            tx, now, "document.written", written.study_instance_uid,
+            kind=written.kind, sop_instance_uid=written.sop_instance_uid, revision=number, mode=mode,
+            notes=list(document.notes),
+        )  # fmt: skip
+        for destination in self.destinations.get(mode, ()):
+            results.add_delivery(tx, written.sop_instance_uid, destination)
+            yield NewJob("deliver", written.sop_instance_uid, destination)
+
+    def write(self, document: Document) -> str:
+        """The document's bytes in the outbox, durably; its path relative to the spool."""
+        return self.spool.write(self.spool.outbox / f"{document.sop_instance_uid}.dcm", document.content)
+
+
+def _parse(target: str) -> tuple[int, str]:
+    number, _, mode = target.partition("/")
+    return int(number), mode
+
+
+def _predecessor(written: Sequence[Written], number: int, mode: str) -> Predecessor | None:
+    for one in reversed(written):
+        if one.kind == "sr" and one.mode == mode and one.revision < number:
+            return Predecessor(one.sop_class_uid, one.sop_instance_uid, one.series_instance_uid)
+    return None

@@ -1,0 +1,172 @@
+"""Taking responsibility for an object that a peer sends (Law 2).
+
+A film is acknowledged when its bytes are synced under their final name and its row is committed, together with the
+jobs that follow from it. What cannot be taken for a film is kept aside, and the sender is told why.
+"""
+
+import errno
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from cxr_node.domain.clock import Clock
+from cxr_node.domain.eligibility import PROJECTION_CLASSES, SECONDARY_CAPTURE, Rules, judge
+from cxr_node.domain.instance import Header, InstanceState
+from cxr_node.domain.intake import Answer, Received, Verdict
+from cxr_node.domain.job import NewJob
+from cxr_node.errors import Permanent, Transient
+from cxr_node.imaging.instance import read_instance
+from cxr_node.imaging.part10 import read_complete
+from cxr_node.spool import Spool, data_set_digest
+from cxr_node.store import events, jobs, studies, worklist
+from cxr_node.store.db import Store, Tx
+from cxr_node.store.studies import Arrival
+from cxr_node.store.worklist import Judging
+
+log = structlog.get_logger()
+
+_FILM_CLASSES = frozenset({*PROJECTION_CLASSES, SECONDARY_CAPTURE})
+_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How long documents wait for further films of a study, in seconds."""
+
+    settle: float
+    maximum: float
+    after_release: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Receive:
+    """The intake of one node; `wake` tells the other processes that there is work."""
+
+    store: Store
+    spool: Spool
+    rules: Rules
+    judging: Judging
+    waiting: Waiting
+    clock: Clock
+    wake: Callable[[], None]
+
+    def accept(self, received: Received) -> Verdict:
+        if received.error is not None:
+            return self._refuse(received, received.error)
+        if self.spool.below_watermark():
+            return self._refuse(received, Transient("DISK_WATERMARK", "the disk is almost full"))
+        try:
+            return self._file(received)
+        except (OSError, Transient) as error:
+            return self._refuse(received, error)
+
+    def released(self, released: frozenset[str]) -> None:
+        """With a shorter wait after release configured, move the end of the wait of these studies forward."""
+        if self.waiting.after_release is None:
+            return
+        due = self.clock() + self.waiting.after_release
+        with self.store.transaction() as tx:
+            for study in released:
+                jobs.hasten(tx, NewJob("settle", study, not_before=due))
+        self.wake()
+
+    def _file(self, received: Received) -> Verdict:
+        if received.sop_class_uid not in _FILM_CLASSES:
+            return self._drop(received, "not an X-ray image class")
+        try:
+            dataset = read_complete(received.path)
+            header = read_instance(dataset)
+        except Permanent as error:
+            answer = Answer.MISMATCH if error.code.startswith("UID") else Answer.NOT_UNDERSTOOD
+            return self._keep_aside(received, error, answer)
+        if (header.sop_class_uid, header.sop_instance_uid) != (received.sop_class_uid, received.sop_instance_uid):
+            error = Permanent(
+                "UID_MISMATCH", "the SOP Class or Instance UID of the data set is not that of the command"
+            )
+            return self._keep_aside(received, error, Answer.MISMATCH)
+        if header.sop_class_uid == SECONDARY_CAPTURE and header.modality not in self.rules.modalities:
+            return self._drop(received, "a secondary capture that is not a radiograph")
+        return self._store(received, header)
+
+    def _store(self, received: Received, header: Header) -> Verdict:
+        stored = Verdict(Answer.STORED, study=header.study_instance_uid)
+        digest = data_set_digest(received.path)
+        with self.store.reading() as tx:
+            known = studies.by_digest(tx, digest)
+        if known is not None:
+            log.info("instance.repeated", digest=digest[:12], calling=received.calling_ae_title)
+            return stored
+        size = received.path.stat().st_size
+        arrival = Arrival(
+            digest=digest,
+            path=self.spool.keep_film(received.path, received.stream, digest),
+            size=size,
+            transfer_syntax=received.transfer_syntax,
+            calling_ae_title=received.calling_ae_title,
+            received_at=self.clock(),
+            header=header,
+        )
+        try:
+            with self.store.transaction() as tx:
+                self._record(tx, arrival)
+        except sqlite3.IntegrityError:  # the same film came over another association at the same moment
+            return stored
+        self.wake()
+        log.info("instance.stored", digest=digest[:12], bytes=size, calling=received.calling_ae_title)
+        return stored
+
+    def _record(self, tx: Tx, arrival: Arrival) -> None:
+        header, now = arrival.header, arrival.received_at
+        study = header.study_instance_uid
+        refusal = judge(header, self.rules)
+        comparing = studies.current_version(tx, header.sop_instance_uid) is not None
+        studies.add(tx, arrival, InstanceState.COMPARING if comparing else InstanceState.CURRENT, refusal)
+        events.append(
+            tx, now, "instance.stored", study,
+            sop_instance_uid=header.sop_instance_uid, digest=arrival.digest, calling=arrival.calling_ae_title,
+        )  # fmt: skip
+        if comparing:
+            jobs.enqueue(tx, [NewJob("compare", arrival.digest)], now)
+            return
+        if refusal:
+            events.append(
+                tx, now, "instance.refused", study,
+                sop_instance_uid=header.sop_instance_uid, code=refusal.code, reason=refusal.reason,
+            )  # fmt: skip
+        else:
+            jobs.enqueue(tx, [NewJob("analyse", arrival.digest, self.judging.model_digest)], now)
+        worklist.arrive(tx, header, now)
+        worklist.refresh(tx, study, self.judging, now)
+        due = studies.settle_due(tx, study, self.waiting.settle, self.waiting.maximum)
+        jobs.enqueue(tx, [NewJob("settle", study, not_before=due or now)], now)
+
+    def _drop(self, received: Received, why: str) -> Verdict:
+        """Objects that a route sends along: recorded, not kept, and no reason for the route to fail."""
+        with self.store.transaction() as tx:
+            events.append(
+                tx, self.clock(), "object.dropped", None,
+                sop_class_uid=received.sop_class_uid, sop_instance_uid=received.sop_instance_uid,
+                calling=received.calling_ae_title, reason=why,
+            )  # fmt: skip
+        log.info("object.dropped", sop_class=received.sop_class_uid, reason=why, calling=received.calling_ae_title)
+        return Verdict(Answer.STORED)
+
+    def _keep_aside(self, received: Received, error: Permanent, answer: Answer) -> Verdict:
+        path = self.spool.keep_aside(received.path, received.stream, data_set_digest(received.path))
+        known = {"code": error.code, "reason": error.message, "path": path, "calling": received.calling_ae_title}
+        with self.store.transaction() as tx:
+            events.append(tx, self.clock(), "object.quarantined", None, **known)
+        log.warning("object.quarantined", status=f"0x{answer:04X}", **known)
+        return Verdict(answer, error.message)
+
+    def _refuse(self, received: Received, error: OSError | Transient) -> Verdict:
+        """The node cannot take it now: out of resources where the sender should try again later, else our own fault."""
+        if isinstance(error, Transient):
+            answer, reason = Answer.OUT_OF_RESOURCES, error.message
+        else:
+            answer = Answer.OUT_OF_RESOURCES if error.errno in _NO_SPACE else Answer.FAULT
+            reason = error.strerror or type(error).__name__
+        log.error("instance.refused", reason=reason, status=f"0x{answer:04X}", calling=received.calling_ae_title)
+        return Verdict(answer, reason)

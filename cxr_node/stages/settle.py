@@ -1,0 +1,55 @@
+"""settle: the wait for further films is over; are documents due?"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from cxr_node.domain.clock import Clock
+from cxr_node.domain.job import Job, NewJob
+from cxr_node.domain.study import Image, Revision, assess, revision_due
+from cxr_node.stages.receive import Waiting
+from cxr_node.stages.stage import Commit, SingleStage
+from cxr_node.store import events, studies
+from cxr_node.store.db import Tx
+from cxr_node.store.worklist import Judging
+
+
+@dataclass(frozen=True, slots=True)
+class Settle(SingleStage):
+    """Opens a revision when there is something new to say.
+
+    `first_document`: by mode, the kind of job that its documents begin with.
+    """
+
+    judging: Judging
+    waiting: Waiting
+    first_document: Mapping[str, str]
+    clock: Clock
+
+    def run(self, job: Job) -> Commit:
+        return lambda tx: self._settle(tx, job.subject)
+
+    def _settle(self, tx: Tx, study: str) -> Iterable[NewJob]:
+        now = self.clock()
+        images = studies.images(tx, study, self.judging.model_digest)
+        if any(image.pending for image in images):
+            ends = studies.wait_ends(tx, study, self.waiting.maximum)
+            if now < ends:  # the end of the analysis will call again, sooner
+                return [NewJob("settle", study, not_before=ends)]
+        previous = studies.latest_revision(tx, study)
+        if not revision_due(previous, images, self.judging.cutoffs):
+            events.append(tx, now, "study.unchanged" if previous else "study.not_reported", study)
+            return []
+        revision = self._revision(previous, images)
+        studies.add_revision(tx, study, revision, now, self.judging.model_digest)
+        events.append(tx, now, "study.settled", study, revision=revision.number, images=len(revision.images))
+        return [NewJob(kind, study, f"{revision.number}/{mode}") for mode, kind in self.first_document.items()]
+
+    def _revision(self, previous: Revision | None, images: list[Image]) -> Revision:
+        ended = [image for image in images if not image.pending]
+        standing = assess(ended, self.judging.cutoffs)
+        return Revision(
+            number=previous.number + 1 if previous else 1,
+            images={image.sop_instance_uid: image.digest for image in ended},
+            tier=standing.tier,
+            positive=standing.positive,
+        )

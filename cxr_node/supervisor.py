@@ -1,0 +1,154 @@
+"""Keeps the children alive: starts them, asks whether they still answer, and accounts for those that died."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from cxr_node.domain.clock import Clock
+from cxr_node.domain.job import Job
+from cxr_node.link import VARIABLE, Link
+from cxr_node.roles import owner_of
+from cxr_node.store import events, jobs
+from cxr_node.store.db import Store, Tx
+
+log = structlog.get_logger()
+
+_CRASHES_ALONE = 2
+_PING_SECONDS = 5.0
+_SILENT_SECONDS = 300.0  # longer than a child allows its own loops, so that it can say why
+_FIRST_PAUSE, _LONGEST_PAUSE, _STEADY_SECONDS = 0.2, 60.0, 60.0
+
+
+@dataclass(slots=True)
+class _Running:
+    process: subprocess.Popen[bytes]
+    link: Link
+    started: float
+    heard: float
+    ready: bool = False
+
+
+class Child:
+    """One role, in a process of its own that is started again whenever it ends.
+
+    `set_aside` is called in the transaction that fails a job because its process died of it. `wake` is called when the
+    child has made work for others.
+    """
+
+    def __init__(
+        self,
+        role: str,
+        *,
+        configuration: str,
+        store: Store,
+        set_aside: Callable[[Tx, Job], None],
+        wake: Callable[[], None],
+        clock: Clock,
+    ) -> None:
+        self.role = role
+        self._configuration, self._store, self._clock = configuration, store, clock
+        self._set_aside, self._wake = set_aside, wake
+        self._stopping = threading.Event()
+        self._running: _Running | None = None
+        self._thread = threading.Thread(target=self._keep, name=f"child {role}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wake(self) -> None:
+        if running := self._running:
+            running.link.say("wake")
+
+    def alive(self) -> bool:
+        """Whether the child is still being looked after."""
+        return self._thread.is_alive()
+
+    def answering(self) -> bool:
+        """Whether the child has started and has answered lately."""
+        running = self._running
+        return running is not None and running.ready and time.monotonic() - running.heard < 4 * _PING_SECONDS
+
+    def ping(self) -> None:
+        """Ask; kill a child that has been silent for too long, so that it is started again."""
+        if running := self._running:
+            running.link.say("ping")
+            if time.monotonic() - running.heard > _SILENT_SECONDS:
+                log.error("child.hanging", role=self.role, pid=running.process.pid)
+                running.process.kill()
+
+    def stop(self, grace: float) -> None:
+        """Let it finish the job in hand for `grace` seconds; hand its jobs back."""
+        self._stopping.set()
+        if running := self._running:
+            running.link.close()
+            try:
+                running.process.wait(grace)
+            except subprocess.TimeoutExpired:
+                running.process.kill()
+        self._thread.join(grace + 5)
+
+    def _keep(self) -> None:
+        pause = _FIRST_PAUSE
+        while not self._stopping.is_set():
+            running = self._running = self._spawn()
+            self._listen(running)
+            status = running.process.wait()
+            running.link.close()
+            self._running = None
+            self._account(running, status)
+            steady = time.monotonic() - running.started > _STEADY_SECONDS
+            pause = _FIRST_PAUSE if steady else min(_LONGEST_PAUSE, pause * 2)
+            self._stopping.wait(pause)
+
+    def _spawn(self) -> _Running:
+        link, theirs = Link.pair()
+        # Without PASSIVE, torch's threads spin while other work needs the cores: 50 ms become seconds.
+        environment = os.environ | {VARIABLE: str(theirs.fileno()), "OMP_WAIT_POLICY": "PASSIVE"}
+        command = [sys.executable, "-m", "cxr_node", self.role]
+        with theirs:
+            process = subprocess.Popen(
+                command, env=environment, pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL, start_new_session=True
+            )
+        link.say("config", self._configuration)
+        now = time.monotonic()
+        return _Running(process, link, started=now, heard=now)
+
+    def _listen(self, running: _Running) -> None:
+        for word, rest in running.link.lines():
+            running.heard = time.monotonic()
+            if word == "ready":
+                running.ready = True
+                self._record(f"{self.role}.ready", device=rest)
+            elif word == "failed":
+                code, _, reason = rest.partition(" ")
+                self._record(f"{self.role}.unavailable", code=code, reason=reason)
+            elif word == "wake":
+                self._wake()
+
+    def _record(self, event: str, **detail: str) -> None:
+        with self._store.transaction() as tx:
+            if (events.latest(tx, f"{self.role}.") or {}).get("event") != event or detail:
+                events.append(tx, self._clock(), event, None, **detail)
+
+    def _account(self, running: _Running, status: int) -> None:
+        """Hand back what the child held; after a crash, find out by and by which job is to blame."""
+        owner, now = owner_of(self.role, running.process.pid), self._clock()
+        with self._store.transaction() as tx:
+            if status == 0 or self._stopping.is_set() or not running.ready:
+                jobs.release(tx, owner, now)
+                return
+            how = signal.Signals(-status).name if status < 0 else f"exit status {status}"
+            log.error("child.died", role=self.role, pid=running.process.pid, how=how)
+            events.append(tx, now, f"{self.role}.died", None, how=how)
+            error = f"the process that ran it died twice while it ran alone ({how})"
+            for job in jobs.blame(tx, owner, now, crashes=_CRASHES_ALONE, error=error):
+                log.error("job.set_aside", kind=job.kind, how=how)
+                self._set_aside(tx, job)
+        self._wake()

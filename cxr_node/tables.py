@@ -1,0 +1,76 @@
+"""What `--json` gives, for a terminal."""
+
+from collections.abc import Sequence
+from typing import Any
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of cells in columns; the first row is the heading."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+def worklist(entries: Sequence[dict[str, Any]]) -> str:
+    if not entries:
+        return "No study is waiting."
+    rows = [("#", "tier", "priority", "finding", "probability", "state", "received", "accession", "study", "")]
+    rows += [
+        (
+            str(entry["position"]),
+            entry["tier"],
+            entry["priority"] or "",
+            entry["finding"] or "",
+            "" if entry["probability"] is None else f"{entry['probability']:.1%}",
+            entry["state"].replace("_", " "),
+            entry["received_at"][:19].replace("T", " "),
+            entry["accession_number"] or "",
+            entry["study_instance_uid"],
+            entry["reason"] or "",
+        )
+        for entry in entries
+    ]
+    return aligned(rows)
+
+
+def status(found: dict[str, Any]) -> str:
+    reason = found["inference"]["reason"]
+    lines = [
+        f"listening     {'yes' if found['listening'] else 'no: the node is not running, or its port does not answer'}",
+        f"inference     {found['inference']['state']}{f' ({reason})' if reason else ''}",
+        f"model         {found['model']} on {found['device'] or 'an unknown device'}",
+        f"mode          {found['mode']}{', worklist frozen' if found['frozen'] else ''}",
+        f"dead letters  {found['dead_letters']}",
+        f"disk free     {(found['disk_free_bytes'] or 0) / 1e9:.1f} GB",
+    ]
+    if found["missing_files"]:
+        lines.append(f"missing       {found['missing_files']} films have no file in the spool any more")
+    if found["queues"]:
+        rows = [("queue", "ready", "running", "failed")]
+        rows += [
+            (kind, str(n["ready"]), str(n["running"]), str(n["failed"])) for kind, n in sorted(found["queues"].items())
+        ]
+        lines += ["", aligned(rows)]
+    if found["destinations"]:
+        rows = [("destination", "reachable", "pending")]
+        rows += [(d["name"], "yes" if d["reachable"] else "no", str(d["pending"])) for d in found["destinations"]]
+        lines += ["", aligned(rows)]
+    return "\n".join(lines)
+
+
+def study(found: dict[str, Any]) -> str:
+    lines = [f"study {found['study_instance_uid']}, revision {found['revision']}", ""]
+    for one in found["instances"]:
+        refusal = f": {one['refusal']['reason']}" if one["refusal"] else ""
+        lines.append(f"image  {one['sop_instance_uid']}  {one['state']}{refusal}")
+    for one in found["results"]:
+        lines.append(f"result {one['model']} {one['version']}: {one['finding']} {one['probability']:.1%}")
+    for one in found["outputs"]:
+        lines.append(f"output {one['kind']} revision {one['revision']} ({one['mode']})  {one['path']}")
+    for one in found["deliveries"]:
+        error = f" ({one['error']})" if one["error"] else ""
+        lines.append(f"sent   {one['kind']} to {one['destination']}: {one['state']}, {one['attempts']} attempts{error}")
+    lines.append("")
+    lines += [f"{event['time']}  {event['event']}" for event in found["events"]]
+    return "\n".join(lines)

@@ -1,0 +1,115 @@
+"""What people and scripts ask of a node's state, from its database: shapes of `--json`."""
+
+import socket
+from typing import Any
+
+from cxr_node.config import Config
+from cxr_node.dimse import sender
+from cxr_node.domain.clock import iso
+from cxr_node.errors import Transient
+from cxr_node.plan import Plan, peers_of, policy_of, spool_of
+from cxr_node.store import events, jobs, results, studies, worklist
+from cxr_node.store.db import Store
+
+
+def status(config: Config, store: Store, now: float) -> dict[str, Any]:
+    """Health, queues and dead letters."""
+    with store.reading() as tx:
+        queues = jobs.counts(tx)
+        oldest = jobs.oldest_ready(tx, now)
+        inference = events.latest(tx, "infer.") or {}
+        missing = events.latest(tx, "spool.files_missing")
+        pending = results.pending_by_destination(tx)
+        frozen = worklist.is_frozen(tx)
+    listening = answers(config)
+    model = Plan.of(config).manifest
+    analysing = inference.get("event") == "infer.ready"
+    return {
+        "ready": listening and analysing,
+        "listening": listening,
+        "mode": config.node.mode,
+        "frozen": frozen,
+        "model": f"{model.name} {model.version}",
+        "device": inference.get("device"),
+        "inference": {
+            "state": "ready" if analysing and listening else "unavailable",
+            "reason": inference.get("reason") or inference.get("how"),
+        },
+        "queues": queues,
+        "oldest_ready_seconds": oldest,
+        "dead_letters": sum(queue["failed"] for queue in queues.values()),
+        "missing_files": missing["count"] if missing else 0,
+        "disk_free_bytes": spool_of(config).free_bytes() if config.node.data_dir.is_dir() else None,
+        "destinations": [
+            {"name": name, "reachable": reaches(peer, config.node.ae_title) is None, "pending": pending.get(name, 0)}
+            for name, peer in peers_of(config).items()
+        ],
+    }
+
+
+def answers(config: Config) -> bool:
+    """Whether something takes connections where this node listens."""
+    try:
+        with socket.create_connection((config.receive.host, config.receive.port), timeout=1.0):
+            return True
+    except OSError:
+        return False
+
+
+def reaches(peer: sender.Peer, calling: str) -> str | None:
+    """Why a peer does not answer C-ECHO; None when it does."""
+    try:
+        sender.echo(peer, calling)
+    except Transient as error:
+        return error.message
+    return None
+
+
+def reading_order(config: Config, store: Store, now: float, *, closed: bool = False) -> list[dict[str, Any]]:
+    """The worklist, first to be read first."""
+    with store.reading() as tx:
+        policy = policy_of(config, frozen=worklist.is_frozen(tx))
+        entries = worklist.entries(tx, policy, now, closed=closed)
+    return [entry | {"received_at": iso(entry["received_at"])} for entry in entries]
+
+
+def study(store: Store, uid: str) -> dict[str, Any] | None:
+    """One study: every instance, result, output, delivery and event; None when it is not known."""
+    with store.reading() as tx:
+        instances = studies.of_study(tx, uid)
+        if not instances:
+            return None
+        revision = studies.latest_revision(tx, uid)
+        found: dict[str, Any] = _timed(
+            {
+                "study_instance_uid": uid,
+                "revision": revision.number if revision else 0,
+                "instances": [studies.summary(one) for one in instances],
+                "results": results.of_study(tx, uid),
+                "outputs": [
+                    {
+                        "kind": one.kind,
+                        "mode": one.mode,
+                        "revision": one.revision,
+                        "sop_class_uid": one.sop_class_uid,
+                        "sop_instance_uid": one.sop_instance_uid,
+                        "series_instance_uid": one.series_instance_uid,
+                        "path": one.path,
+                    }
+                    for one in results.documents(tx, uid)
+                ],
+                "deliveries": results.deliveries(tx, uid),
+                "events": events.of_study(tx, uid),
+            }
+        )
+        return found
+
+
+def _timed(value: Any) -> Any:
+    """Times as ISO 8601, wherever they stand."""
+    if isinstance(value, dict):
+        return {
+            key: iso(item) if (key == "time" or key.endswith("_at")) and isinstance(item, float) else _timed(item)
+            for key, item in value.items()
+        }
+    return [_timed(item) for item in value] if isinstance(value, list) else value

@@ -1,0 +1,208 @@
+"""claim -> run -> commit.
+
+A worker takes jobs from the table, runs their stages, and writes each outcome in one transaction with the job's
+completion and its successors. What a stage raises becomes the job's state; nothing is lost in between.
+"""
+
+import random
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from cxr_node.domain.clock import Clock
+from cxr_node.domain.job import Job, JobState, next_delay
+from cxr_node.errors import CxrNodeError, Ineligible, Transient
+from cxr_node.pipeline import Step
+from cxr_node.stages.stage import Commit, Stage, attempt
+from cxr_node.store import events, jobs
+from cxr_node.store.db import Store, Tx
+
+log = structlog.get_logger()
+
+_POLL_SECONDS = 1.0  # a bell wakes the lanes; polling only catches what was missed
+
+
+class Bell:
+    """Wakes every lane of a process when there may be work."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._rings = 0
+
+    def ring(self) -> None:
+        with self._changed:
+            self._rings += 1
+            self._changed.notify_all()
+
+    def wait(self, heard: int, seconds: float) -> int:
+        """Wait for a ring after number `heard`, at most `seconds`; the number of rings so far."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._rings != heard, timeout=max(0.0, seconds))
+            return self._rings
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One thread's share of the work: kinds of job in the order they are looked for, for one target or for all."""
+
+    name: str
+    kinds: tuple[str, ...]
+    target: str | None = None
+
+
+@dataclass
+class Worker:
+    """Runs the lanes of one process. `wake` tells the other processes of new jobs."""
+
+    store: Store
+    stages: Mapping[str, tuple[Step, Stage]]
+    owner: str
+    wake: Callable[[], None]
+    clock: Clock = time.time
+    random: Callable[[], float] = random.random
+    bell: Bell = field(default_factory=Bell)
+    stopping: threading.Event = field(default_factory=threading.Event)
+    beats: dict[str, float] = field(default_factory=dict)
+
+    def run(self, lanes: Sequence[Lane]) -> None:
+        """Work until `stopping` is set; returns when every lane has finished the job in hand."""
+        threads = [threading.Thread(target=self._loop, args=(lane,), name=lane.name) for lane in lanes]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def stop(self) -> None:
+        self.stopping.set()
+        self.bell.ring()
+
+    def _loop(self, lane: Lane) -> None:
+        heard = 0
+        while not self.stopping.is_set():
+            self.beats[lane.name] = time.monotonic()
+            try:
+                busy = self.run_once(lane)
+                pause = 0.0 if busy else self._until_due(lane)
+            except Transient as error:
+                log.warning("worker.waiting", lane=lane.name, code=error.code, reason=error.message)
+                pause = _POLL_SECONDS
+            if pause > 0:
+                heard = self.bell.wait(heard, pause)
+
+    def run_once(self, lane: Lane) -> bool:
+        """Do what is due next in a lane, if anything; whether there was something."""
+        now = self.clock()
+        for kind in lane.kinds:
+            step, stage = self.stages[kind]
+            with self.store.transaction() as tx:
+                batch = jobs.claim(tx, kind, self.owner, now, step.lease, limit=step.batch, target=lane.target)
+            if batch:
+                self._run(step, stage, batch)
+                return True
+        return False
+
+    def _until_due(self, lane: Lane) -> float:
+        with self.store.reading() as tx:
+            due = jobs.next_due(tx, lane.kinds)
+        return min(_POLL_SECONDS, max(0.005, due - self.clock())) if due is not None else _POLL_SECONDS
+
+    def _run(self, step: Step, stage: Stage, batch: Sequence[Job]) -> None:
+        began = time.monotonic()
+        outcomes = attempt(stage.run_batch, batch)
+        if isinstance(outcomes, Exception):
+            if len(batch) > 1:
+                self._isolate(step, batch, outcomes)
+                return
+            outcomes = [outcomes]
+        for job, outcome in zip(batch, outcomes, strict=True):
+            failure = outcome if isinstance(outcome, Exception) else self._complete(step, job, outcome)
+            if failure is None:
+                log.info("job.done", kind=job.kind, subject=_short(job), seconds=round(time.monotonic() - began, 3))
+            else:
+                self._end(step, stage, job, failure)
+        self.wake()
+
+    def _complete(self, step: Step, job: Job, commit: Commit) -> Exception | None:
+        """Write a job's results, completion and successors at once; what went wrong, if something did."""
+
+        def write(commit: Commit) -> None:
+            now = self.clock()
+            with self.store.transaction() as tx:
+                if not jobs.finish(tx, job, JobState.DONE, now):
+                    log.info("job.overtaken", kind=job.kind, subject=_short(job))
+                    return
+                successors = list(commit(tx))
+                assert all(new.kind in step.then for new in successors), f"{step.kind} may not lead to {successors}"  # noqa: S101
+                jobs.enqueue(tx, successors, now)
+
+        return attempt(write, commit)
+
+    def _end(self, step: Step, stage: Stage, job: Job, failure: Exception) -> None:
+        """Account for a job without a result: later again, skipped, or failed and held for the operator."""
+        now = self.clock()
+        code, reason = _described(failure)
+        with self.store.transaction() as tx:
+            if isinstance(failure, Transient):
+                delay = next_delay(step.retry, job.attempt, self.random)
+                if delay is not None:
+                    jobs.retry(tx, job, now + delay, now, error_code=code, error=reason)
+                    log.warning(
+                        "job.retry",
+                        kind=job.kind,
+                        subject=_short(job),
+                        code=code,
+                        reason=reason,
+                        seconds=round(delay, 1),
+                    )
+                    return
+            state = JobState.SKIPPED if isinstance(failure, Ineligible) else JobState.FAILED
+            if jobs.finish(tx, job, state, now, error_code=code, error=reason):
+                _close(tx, stage, job, state, now)
+        known = isinstance(failure, CxrNodeError)
+        trace = None if known else "".join(traceback.format_exception(failure))
+        log.log(
+            30 if known else 40,
+            f"job.{state}",
+            kind=job.kind,
+            subject=_short(job),
+            code=code,
+            reason=reason,
+            trace=trace,
+        )
+
+    def _isolate(self, step: Step, batch: Sequence[Job], failure: Exception) -> None:
+        """The batch failed as a whole: its members run again one by one, so that the culprit fails alone."""
+        code, reason = _described(failure)
+        log.warning("job.isolated", kind=step.kind, jobs=len(batch), code=code, reason=reason)
+        with self.store.transaction() as tx:
+            for job in batch:
+                jobs.isolate(tx, job, self.clock(), error_code=code, error=reason)
+
+
+def close_crashed(tx: Tx, stage: Stage, job: Job, now: float) -> None:
+    """End a job that was set aside because its process died of it."""
+    _close(tx, stage, job, JobState.FAILED, now)
+
+
+def _close(tx: Tx, stage: Stage, job: Job, state: JobState, now: float) -> None:
+    row = jobs.by_id(tx, job.id)
+    events.append(
+        tx, now, f"job.{state}", stage.study_of(tx, job),
+        kind=job.kind, subject=job.subject, target=job.target, code=row["error_code"], reason=row["error"],
+    )  # fmt: skip
+    jobs.enqueue(tx, stage.abandoned(tx, job), now)
+
+
+def _described(failure: Exception) -> tuple[str, str]:
+    if isinstance(failure, CxrNodeError):
+        return failure.code, failure.message
+    return "BUG", f"internal error ({type(failure).__name__}); the log has the details"
+
+
+def _short(job: Job) -> str:
+    """Enough of a job's subject to find it again; never a whole UID that another system could resolve."""
+    return job.subject[-12:]
