@@ -66,11 +66,12 @@ def draw(film: Grey, activation: Activation | None, legend: Legend) -> Picture:
         film = np.asarray(cv2.resize(film, size, interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
     picture = np.repeat(film[..., None], 3, axis=2)
     if activation is not None:
-        picture = _overlay(picture, activation)
+        picture = overlay(picture, activation)
     return np.vstack([picture, _band(picture.shape[1], legend, coloured=activation is not None)])
 
 
-def _overlay(picture: Picture, activation: Activation) -> Picture:
+def overlay(picture: Picture, activation: Activation) -> Picture:
+    """The picture with the map in colour over it, and the outline of its main part."""
     rows, columns = picture.shape[:2]
     surface = spread(activation, rows, columns)
     colours = _ramp()[(surface * 255).astype(np.uint8)]
