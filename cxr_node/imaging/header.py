@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pydicom
+from pydicom.errors import BytesLengthException
 from pydicom.multival import MultiValue
 
 from cxr_node.errors import Ineligible, Permanent
@@ -15,7 +16,17 @@ from cxr_node.errors import Ineligible, Permanent
 MAXIMUM_PIXELS = 100_000_000
 """Films with more pixels than this are refused before anything is decoded (the largest detectors have 20 million)."""
 
-_UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, NotImplementedError, OverflowError, struct.error)
+_UNREADABLE = (
+    AttributeError,
+    BytesLengthException,
+    KeyError,
+    NotImplementedError,
+    OverflowError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
+"""What pydicom has been seen to raise for an element that does not parse."""
 
 
 def read(dataset: pydicom.Dataset, keyword: str) -> Any:

@@ -53,8 +53,7 @@ def decode(dataset: pydicom.Dataset) -> Stored:
     elif header.transfer_syntax in DECODERS:
         pixels = _with_plugin(dataset, bytes(data), header)
     else:
-        name = uid.UID(header.transfer_syntax).name
-        raise Permanent("TRANSFER_SYNTAX", f"Transfer syntax {header.transfer_syntax} ({name}) cannot be decoded.")
+        raise Permanent("TRANSFER_SYNTAX", f"The transfer syntax {header.transfer_syntax} is not one that is decoded.")
     lowest, highest = int(pixels.min()), int(pixels.max())
     if lowest == highest:
         raise Ineligible("BLANK", f"Every pixel of the film has the value {lowest}.")

@@ -1,7 +1,10 @@
 """Decoding: every transfer syntax gives the stored values back, and every bad film is refused with a reason."""
 
+import contextlib
 import copy
+import io
 import shutil
+import warnings
 from typing import Any
 
 import numpy as np
@@ -11,7 +14,7 @@ from pydicom import uid
 from pydicom.encaps import encapsulate
 
 from cxr_node.errors import CxrNodeError, Ineligible, Permanent
-from cxr_node.imaging import MAXIMUM_PIXELS, codestream, decode
+from cxr_node.imaging import MAXIMUM_PIXELS, codestream, decode, pixel_digest, prepare, render
 from tests.films import LOSSY, NEEDS_DCMTK, SYNTAXES, change, chest, encode
 
 LOSS = {uid.JPEGBaseline8Bit: 0.01, uid.JPEG2000: 0.01, uid.JPEGLSNearLossless: 0.0005, uid.JPEGExtended12Bit: 0.01}
@@ -146,6 +149,29 @@ def test_truncated_compressed_film_never_escapes_the_taxonomy(syntax: uid.UID) -
             decode(film)
         except CxrNodeError as error:
             assert error.code in ("UNDECODABLE", "PIXEL_SIZE", "BLANK")
+
+
+@pytest.mark.parametrize("syntax", [uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.JPEGLSLossless])
+def test_damaged_bytes_never_escape_the_taxonomy(syntax: uid.UID) -> None:
+    values = np.linspace(0, 4095, 32 * 32).reshape(32, 32).astype(np.uint16)
+    whole = io.BytesIO()
+    encode(chest(1, pixels=values), syntax).save_as(whole, enforce_file_format=True)
+    random = np.random.default_rng(0)
+    for _ in range(150):
+        damaged = bytearray(whole.getvalue())
+        for place in random.integers(132, len(damaged), 3):
+            damaged[place] = random.integers(0, 256)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # reading is not what is tried here
+            try:
+                dataset = pydicom.dcmread(io.BytesIO(damaged))
+            except Exception:  # noqa: BLE001, S112  # whatever pydicom raises: what it cannot read is not decoded
+                continue
+        with contextlib.suppress(CxrNodeError):
+            stored = decode(dataset)
+            prepare(stored, dataset, 32)
+            render(stored, dataset)
+            pixel_digest(stored, dataset)
 
 
 def test_the_limit_stands_above_every_detector() -> None:
