@@ -111,6 +111,6 @@ def _require_same_size(frame: bytes, header: PixelHeader) -> None:
 
 
 def _sentence(error: Exception) -> str:
-    """The first line of what a decoder said, which speaks of bytes and markers and never of the patient."""
-    lines = str(error).splitlines()
-    return lines[0][:200] if lines else type(error).__name__
+    """The last line of what a decoder said, which speaks of bytes and markers and never of the patient."""
+    lines = str(error).split("\n")
+    return f"{lines[-1].strip()[:200].rstrip('.') or type(error).__name__}."
