@@ -113,8 +113,9 @@ def _working(plan: Plan, store: Store) -> tuple[Mapping[str, Any], list[Lane]]:
         )
         for mode in plan.routes()
     }
+    destinations = {str(mode): names for mode, names in plan.routes().items()}
     values = common | {
-        "desk": Desk(store, common["spool"], profiles, {mode: names for mode, names in plan.routes().items()}, common["clock"]),
+        "desk": Desk(store, common["spool"], profiles, destinations, common["clock"]),
         "first_document": plan.first_documents(),
         "heatmap_modes": plan.heatmap_modes(),
         "peers": plan.peers(),

@@ -50,10 +50,12 @@ class Archive:
     def start(self) -> None:
         """Returns when the port answers; port 0 is any free one. Raises ConfigError when it cannot be had."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        handlers = [(evt.EVT_C_STORE, self._store)]
         try:
             self._server = self._ae.start_server(
-                self._where, block=False, contexts=contexts.offered(), evt_handlers=handlers
+                self._where,
+                block=False,
+                contexts=contexts.offered(),
+                evt_handlers=[(evt.EVT_C_STORE, self._store)],
             )
         except OSError as error:
             host, port = self._where

@@ -10,7 +10,7 @@ import contextlib
 import ipaddress
 import socket
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from socketserver import TCPServer
 from types import MethodType
@@ -69,8 +69,7 @@ class Part:
 def receive_into(folder: Path) -> None:
     """From now on this process writes received data sets to parts in `folder`."""
     _config.STORE_RECV_CHUNKED_DATASET = True
-    factory: Callable[..., Part] = lambda **_: Part(folder)  # noqa: E731
-    dimse_messages.NamedTemporaryFile = factory
+    setattr(dimse_messages, "NamedTemporaryFile", lambda **_: Part(folder))  # noqa: B010 - it is no part of its API
 
 
 def unfinished_part(association: Association) -> Part | None:
@@ -112,14 +111,15 @@ class NodeRequestHandler(RequestHandler):
         self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.request.settimeout(self.ae.network_timeout)
         association = super()._create_association()
-        association.dul.socket.recv = MethodType(_receive, association.dul.socket)
+        transport = association.dul.socket
+        setattr(transport, "recv", MethodType(_receive, transport))  # noqa: B010 - one instance's method
         return association
 
 
 def _receive(connection: AssociationSocket, count: int) -> bytearray:
     """As AssociationSocket.recv, in pieces of up to 1 MiB that are taken as they come, never ahead of what came."""
     received = bytearray()
-    while len(received) < count:
+    while connection.socket is not None and len(received) < count:
         piece = connection.socket.recv(min(count - len(received), _PIECE))
         if not piece:
             break

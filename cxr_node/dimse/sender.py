@@ -90,7 +90,7 @@ def _associate(ae: AE, peer: Peer) -> Association:
     if association.is_established:
         return association
     if association.rejected_contexts:
-        refused = association.rejected_contexts[0]
+        refused: Any = association.rejected_contexts[0]
         syntax = UID(refused.transfer_syntax[0]).name if refused.transfer_syntax else "any transfer syntax"
         raise Permanent("NO_CONTEXT", f"{peer.name} accepts no {UID(refused.abstract_syntax).name} in {syntax}")
     where = f"{peer.name} ({peer.ae_title} at {peer.host}:{peer.port})"

@@ -82,10 +82,8 @@ class Receive:
             answer = Answer.MISMATCH if error.code.startswith("UID") else Answer.NOT_UNDERSTOOD
             return self._keep_aside(received, error, answer)
         if (header.sop_class_uid, header.sop_instance_uid) != (received.sop_class_uid, received.sop_instance_uid):
-            error = Permanent(
-                "UID_MISMATCH", "the SOP Class or Instance UID of the data set is not that of the command"
-            )
-            return self._keep_aside(received, error, Answer.MISMATCH)
+            sentence = "the SOP Class or Instance UID of the data set is not that of the command"
+            return self._keep_aside(received, Permanent("UID_MISMATCH", sentence), Answer.MISMATCH)
         if header.sop_class_uid == SECONDARY_CAPTURE and header.modality not in self.rules.modalities:
             return self._drop(received, "a secondary capture that is not a radiograph")
         return self._store(received, header)

@@ -1,0 +1,36 @@
+# Thin: every target is one or two commands that README shows in full. Debian's make and python3 are all that is needed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test run check lint unit peers faults training docs bench clean
+
+demo: $(VENV)/.demo  ## play films through a whole node and show the result
+	$(BIN)/cxr-node demo
+
+test: $(VENV)/.test  ## install what the tests need, and run them all
+	tests/run.sh
+
+run: $(VENV)/.demo  ## the node in the foreground, with config/cxr-node.toml
+	$(BIN)/cxr-node serve -c config/cxr-node.toml
+
+check: $(VENV)/.demo  ## look over this machine and the configuration
+	$(BIN)/cxr-node check -c config/cxr-node.toml
+
+lint unit peers faults training docs: $(VENV)/.test  ## one part of the tests
+	tests/run.sh $@
+
+bench: $(VENV)/.test  ## the figures of docs/benchmarks.md
+	$(BIN)/python -m tests.benchmarks
+
+# torch first and pinned: asked for without a pin, it brings gigabytes of CUDA libraries.
+$(VENV)/.demo: pyproject.toml constraints.txt
+	tools/venv.sh $(PYTHON) $(VENV) demo
+	touch $@
+
+$(VENV)/.test: pyproject.toml constraints.txt
+	tools/venv.sh $(PYTHON) $(VENV) test
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist
