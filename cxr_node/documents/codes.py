@@ -5,6 +5,7 @@ from pydicom.sr.coding import Code
 # Document
 REPORT = Code("126000", "DCM", "Imaging Measurement Report")
 LANGUAGES = {"en": Code("en", "RFC5646", "English"), "es": Code("es", "RFC5646", "Spanish")}
+DEVICE = Code("121007", "DCM", "Device")
 RADIOGRAPHY = Code("43468-8", "LN", "XR unspecified body region")
 PROCESSING_EQUIPMENT = Code("109102", "DCM", "Processing Equipment")
 ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")
@@ -41,6 +42,8 @@ FINDINGS = {
 }
 KINDS = {"pneumonia": ("bacterial_pneumonia", "viral_pneumonia")}
 CERTAINTY = Code("111012", "DCM", "Certainty of Finding")
+IMPRESSION = Code("111023", "DCM", "Differential Diagnosis/Impression")
+CERTAINTY_OF_IMPRESSION = Code("111013", "DCM", "Certainty of Impression")
 PROBABILITY = Code("122157", "DCM", "Probability")
 
 # Evaluations: triage (CID 7035), quality (CID 7036), run status (CID 6047), visual explanation (CID 217)
@@ -63,6 +66,7 @@ RUN_STATUSES = {
     (False, False): Code("111243", "DCM", "Not all algorithms succeeded; without findings"),
     (False, True): Code("111244", "DCM", "Not all algorithms succeeded; with findings"),
 }
+COMMENT = Code("121106", "DCM", "Comment")
 VISUAL_EXPLANATION = Code("130401", "DCM", "Visual explanation")
 EXPLANATIONS = {
     "cam": Code("130402", "DCM", "Class activation"),

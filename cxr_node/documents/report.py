@@ -6,8 +6,9 @@ from highdicom.sr.utils import collect_evidence
 from pydicom import Dataset
 
 from cxr_node.documents import envelope, identity, language
-from cxr_node.documents.content import Image, build_content
+from cxr_node.documents.content import build_content
 from cxr_node.documents.headers import ImageFacts, image_facts, procedure_code, requests, study_header
+from cxr_node.documents.library import Image
 from cxr_node.documents.received import Received
 from cxr_node.documents.request import Document, Predecessor, StudyReport
 
