@@ -1,0 +1,191 @@
+"""Judging films in files: from a path to a result, a picture and documents, as the node does for what it receives."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from pydicom import Dataset, dcmread
+
+import cxr_node
+from cxr_node.documents import Document, Profile, Source, StudyReport, build_heatmap, build_report
+from cxr_node.domain.clock import Clock, moment, system_clock
+from cxr_node.domain.eligibility import judge
+from cxr_node.domain.finding import Analysis, Tier
+from cxr_node.errors import CxrNodeError, Ineligible
+from cxr_node.imaging import decode, prepare, prepare_grey, read_picture, render
+from cxr_node.imaging.instance import read_instance
+from cxr_node.imaging.part10 import read_complete, read_film
+from cxr_node.inference.predictor import Prediction, Predictor, analyse
+from cxr_node.panel import draw_panel
+from cxr_node.plan import Plan
+from cxr_node.spool import data_set_digest
+from cxr_node.stages.stage import attempt
+
+PICTURES = frozenset({".png", ".jpg", ".jpeg"})
+
+State = Literal["analysed", "not_analysed", "error"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What became of one file, as results.json has it; the files that were written are relative to its folder.
+
+    `not_analysed` is a sound film that is not one for the model, `error` a file that could not be judged. `finding` is
+    None when not positive; `probability` (0..1) is that of the finding that sets the severity, whatever its value.
+    """
+
+    file: str
+    state: State
+    reason: str | None = None
+    positive: bool | None = None
+    threshold: float
+    finding: str | None = None
+    probability: float | None = None
+    probabilities: dict[str, float] | None = None
+    tier: str = Tier.NONE.value
+    model: str
+    version: str
+    picture: str | None = None
+    sr: str | None = None
+    sc: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Film:
+    """A film that the model may judge: as the network sees it, and as people do (rows, columns), 0 black to 255 white.
+
+    `header` is the data set without its pixels; None for a picture file, which says nothing of a patient.
+    """
+
+    path: Path
+    name: str
+    prepared: NDArray[np.float32]
+    shown: NDArray[np.uint8]
+    header: Dataset | None
+
+
+class Analyst:
+    """A model, and the folder that its results go to.
+
+    Raises ConfigError and Permanent as `Predictor` does, and UsageError when the model does not explain itself so.
+    """
+
+    def __init__(self, plan: Plan, out: Path, explain: str | None = None, clock: Clock = system_clock) -> None:
+        self._plan, self._out, self._clock = plan, out, clock
+        self._rules, self._profile = plan.rules(), _profile(plan)
+        self._predictor = Predictor(plan.manifest, plan.config.inference.device)
+        if explain is not None:
+            _require_explanation(self._predictor, explain)
+
+    def judge(self, batch: Sequence[tuple[Path, str]]) -> list[Result]:
+        """The results of files, each given with the name of what is written for it; they are predicted together."""
+        loaded = [attempt(self._load, one) for one in batch]
+        prepared = [film.prepared for film in loaded if isinstance(film, _Film)]
+        predictions = iter(self._predictor.predict(np.stack(prepared)) if prepared else ())
+        outcomes = [
+            attempt(self._finish, (film, next(predictions))) if isinstance(film, _Film) else film for film in loaded
+        ]
+        return [
+            outcome if isinstance(outcome, Result) else self._without(path, outcome)
+            for (path, _), outcome in zip(batch, outcomes, strict=True)
+        ]
+
+    def _load(self, one: tuple[Path, str]) -> _Film:
+        """Raises Ineligible with the reason where it is not a film for the model, Permanent where it cannot be read."""
+        path, name = one
+        size = self._plan.manifest.size
+        if path.suffix.lower() in PICTURES:
+            grey = read_picture(path)
+            if grey.min() == grey.max():
+                raise Ineligible("BLANK", f"Every pixel of the picture has the value {grey.min()}.")
+            return _Film(path, name, prepare_grey(grey, size), grey, None)
+        header = read_complete(path)
+        if refusal := judge(read_instance(header), self._rules):
+            raise Ineligible(refusal.code, refusal.reason)
+        dataset = read_film(path)
+        pixels = decode(dataset)
+        return _Film(path, name, prepare(pixels, dataset, size), render(pixels, dataset), header)
+
+    def _finish(self, judged: tuple[_Film, Prediction]) -> Result:
+        """Write what belongs to an analysed film."""
+        film, prediction = judged
+        analysis = analyse(self._plan.manifest, prediction, self._plan.config.model.prevalence)
+        picture = self._out / f"{film.name}.png"
+        Image.fromarray(draw_panel(film.shown, analysis, film.path.name, self._profile)).save(picture)
+        positive = analysis.probability >= self._profile.cutoffs.threshold
+        return self._result(
+            film.path,
+            state="analysed",
+            positive=positive,
+            finding=analysis.finding if positive else None,
+            probability=analysis.probability,
+            probabilities=analysis.probabilities,
+            tier=self._profile.cutoffs.tier(analysis.probability).value,
+            picture=picture.name,
+            **self._documents(film, analysis),
+        )
+
+    def _documents(self, film: _Film, analysis: Analysis) -> dict[str, str]:
+        """By kind, the files of the documents of a DICOM film; a picture file has none."""
+        if film.header is None:
+            return {}
+        received = moment(film.path.stat().st_mtime)
+        source = Source(film.header, data_set_digest(film.path), received, analysis)
+        report = StudyReport((source,), self._profile, 1, moment(self._clock()))
+        documents = (build_report(report), build_heatmap(report, source, film.shown))
+        return {each.kind: _put_away(each, self._out / f"{film.name}.{each.kind}.dcm") for each in documents}
+
+    def _without(self, path: Path, failure: Exception) -> Result:
+        state: State = "not_analysed" if isinstance(failure, Ineligible) else "error"
+        return self._result(path, state=state, reason=_sentence(failure))
+
+    def _result(self, path: Path, **known: Any) -> Result:
+        identity, cutoffs = self._plan.manifest.identity, self._profile.cutoffs
+        return Result(
+            file=str(path), threshold=cutoffs.threshold, model=identity.name, version=identity.version, **known
+        )
+
+
+def _put_away(document: Document, path: Path) -> str:
+    """Write a document once: the same one, made again at another time, stays as it is. Its file name."""
+    if not (path.is_file() and dcmread(path, stop_before_pixels=True).SOPInstanceUID == document.sop_instance_uid):
+        path.write_bytes(document.content)
+    return path.name
+
+
+def _sentence(failure: Exception) -> str:
+    if isinstance(failure, CxrNodeError):
+        return failure.message
+    if isinstance(failure, OSError) and failure.strerror:
+        return f"{failure.strerror}: {failure.filename}" if failure.filename else failure.strerror
+    return f"internal error ({type(failure).__name__}): {failure}"
+
+
+def _profile(plan: Plan) -> Profile:
+    """How the site wants its documents, in shadow mode: for research, whatever the node itself is allowed to do."""
+    node, config = plan.config.node, plan.config
+    return Profile(
+        mode="shadow",
+        language=node.language,
+        cutoffs=plan.judging().cutoffs,
+        prevalence=config.model.prevalence,
+        triage_category={Tier(name): category for name, category in config.report.triage_category.items()},
+        timezone=node.timezone,
+        uid_root=node.uid_root,
+        institution=node.institution,
+        station=node.station,
+        node_version=cxr_node.__version__,
+    )
+
+
+def _require_explanation(predictor: Predictor, wanted: str) -> None:
+    size = predictor.manifest.size
+    (one,) = predictor.predict(np.zeros((1, size, size), dtype=np.float32))
+    if one.explanation != wanted:
+        name = predictor.manifest.name
+        raise click.UsageError(f"the model {name} explains itself by {one.explanation}; {wanted} is not to be had")

@@ -1,0 +1,174 @@
+"""One analysed film as a picture for people: the film, where the evidence lies in it, and the outputs as bars."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from cxr_node.documents import Profile
+from cxr_node.documents.codes import FINDINGS
+from cxr_node.documents.language import named, sentence
+from cxr_node.documents.picture import overlay
+from cxr_node.documents.request import Language
+from cxr_node.documents.wording import finding_code, percent, tenths
+from cxr_node.domain.finding import Analysis, Tier
+
+Picture = NDArray[np.uint8]
+"""(rows, columns, RGB)."""
+Colour = tuple[int, int, int]
+
+BACKGROUND: Final = (16, 16, 20)
+WHITE: Final = (245, 245, 245)
+SOFT: Final = (195, 195, 200)
+FAINT: Final = (120, 120, 128)
+AMBER: Final = (255, 200, 60)
+TIERS: Final[dict[Tier, Colour]] = {Tier.HIGH: (240, 96, 72), Tier.MEDIUM: AMBER, Tier.NONE: (110, 165, 215)}
+
+_TRACK: Final = (44, 44, 52)
+_HEIGHT: Final = 720
+_WIDEST: Final = 900
+_MARGIN: Final = 28
+_WORDS: Final = 470
+_FONT: Final = "sans"
+_REGULAR, _BOLD = 400, 600
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A corner (column, row) and how wide what starts there may be, in pixels."""
+
+    left: int
+    top: int
+    width: int
+
+
+def draw_panel(film: NDArray[np.uint8], analysis: Analysis, title: str, profile: Profile) -> Picture:
+    """The panel, 776 pixels high. `film` has square pixels, (rows, columns), 0 black to 255 white.
+
+    Below the threshold no map is shown: its colours look the same at any probability.
+    """
+    grey = fitted(np.repeat(film[..., None], 3, axis=2), _WIDEST, _HEIGHT)
+    positive = profile.cutoffs.tier(analysis.probability) is not Tier.NONE
+    shown = positive and bool(np.any(analysis.activation))
+    right = overlay(grey, analysis.activation) if shown else _without_map(grey, profile)
+    width = grey.shape[1]
+    panel = blank(_HEIGHT + 2 * _MARGIN, 2 * width + _WORDS + 4 * _MARGIN)
+    for left, picture in ((_MARGIN, grey), (width + 2 * _MARGIN, right)):
+        panel[_MARGIN : _MARGIN + picture.shape[0], left : left + width] = picture
+    _words(panel, Place(2 * width + 3 * _MARGIN, _MARGIN, _WORDS), analysis, title, profile)
+    return panel
+
+
+def blank(rows: int, columns: int) -> Picture:
+    """An empty picture in the colour of the background."""
+    return np.full((rows, columns, 3), BACKGROUND, dtype=np.uint8)
+
+
+def fitted(picture: Picture, columns: int, rows: int) -> Picture:
+    """The picture in its proportions, as large as fits."""
+    scale = min(columns / picture.shape[1], rows / picture.shape[0])
+    size = (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(picture, size, interpolation=method), dtype=np.uint8)
+
+
+def write(picture: Picture, text: str, place: Place, size: int, colour: Colour, *, bold: bool = False) -> int:
+    """Write one line of `size` pixels below the top of `place`, smaller if it exceeds the width; the row below it."""
+    font, weight = cv2.FontFace(_FONT), _BOLD if bold else _REGULAR
+    reach = width_of(text, size, bold=bold)
+    fit = size if reach <= place.width else max(1, int(size * place.width / reach))
+    cv2.putText(picture, text, (place.left, place.top + size), colour, font, fit, weight)
+    return place.top + round(1.4 * size)
+
+
+def write_lines(picture: Picture, text: str, place: Place, size: int, colour: Colour, *, most: int = 9) -> int:
+    """Write a text in lines that are broken between words, `most` of them; the row below the last."""
+    lines, top = _broken(text, size, place.width), place.top
+    if len(lines) > most:
+        lines = [*lines[: most - 1], f"{lines[most - 1]} ..."]
+    for line in lines:
+        top = write(picture, line, Place(place.left, top, place.width), size, colour)
+    return top
+
+
+def width_of(text: str, size: int, *, bold: bool = False) -> int:
+    """How wide a line is, in pixels."""
+    weight = _BOLD if bold else _REGULAR
+    return int(cv2.getTextSize((0, 0), text, (0, 0), cv2.FontFace(_FONT), size, weight)[2])
+
+
+def _broken(text: str, size: int, width: int) -> list[str]:
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and width_of(longer, size) > width:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return lines
+
+
+def _without_map(grey: Picture, profile: Profile) -> Picture:
+    """The film, dimmed, with the word that there is no region to show."""
+    dimmed: Picture = (grey * 0.35).astype(np.uint8)
+    text = sentence("picture.no_region", profile.language)
+    left = (grey.shape[1] - min(width_of(text, 22), grey.shape[1])) // 2
+    write(dimmed, text, Place(left, grey.shape[0] // 2, grey.shape[1]), 22, SOFT)
+    return dimmed
+
+
+def _words(panel: Picture, place: Place, analysis: Analysis, title: str, profile: Profile) -> None:
+    """Title, headline and bars from the top; the model and the warning at the bottom."""
+
+    def below(top: int) -> Place:
+        return Place(place.left, top, place.width)
+
+    said, cutoffs, model = profile.language, profile.cutoffs, analysis.model
+    tier = cutoffs.tier(analysis.probability)
+    key = "picture.certainty" if profile.prevalence is None else "picture.probability"
+    finding = _name(analysis.finding, said)
+    sure = sentence(key, said, finding=finding, percent=tenths(analysis.probability))
+    threshold = sentence("picture.threshold", said, threshold=percent(cutoffs.threshold))
+    headline, details = sure, threshold
+    if tier is Tier.NONE:
+        headline = sentence("picture.negative", said, finding=finding)
+        details = f"{sure} - {threshold} - {sentence('picture.nothing_else', said)}"
+    top = write(panel, title, place, 18, FAINT)
+    top = write(panel, headline, below(top + 14), 30, WHITE, bold=True)
+    top = write_lines(panel, details, below(top + 4), 18, SOFT)
+    top = _bar(panel, below(top + 8), analysis.probability, TIERS[tier], mark=cutoffs.threshold)
+    top += 34
+    for name, probability in analysis.probabilities.items():
+        top = _labelled_bar(panel, below(top), _name(name, said), probability)
+    bottom = _MARGIN + _HEIGHT
+    identity = sentence("picture.model", said, model=model.name, version=model.version, digest=model.digest[:8])
+    write(panel, identity, below(bottom - 62), 17, SOFT)
+    write(panel, sentence("intended_use." + profile.mode, said), below(bottom - 30), 20, AMBER, bold=True)
+
+
+def _labelled_bar(panel: Picture, place: Place, name: str, probability: float) -> int:
+    number = f"{tenths(probability)} %"
+    room = width_of(number, 18)
+    write(panel, number, Place(place.left + place.width - room, place.top, room), 18, WHITE)
+    top = write(panel, name, Place(place.left, place.top, place.width - room - 12), 18, SOFT)
+    return _bar(panel, Place(place.left, top, place.width), probability, SOFT) + 18
+
+
+def _bar(panel: Picture, place: Place, share: float, colour: Colour, *, mark: float | None = None) -> int:
+    """A bar of `share` (0..1) of the width, with a tick at `mark`; the row below it."""
+    bottom, right = place.top + 16, place.left + place.width
+    panel[place.top : bottom, place.left : right] = _TRACK
+    panel[place.top : bottom, place.left : place.left + round(place.width * share)] = colour
+    if mark is not None:
+        tick = place.left + round(place.width * mark)
+        panel[place.top - 5 : bottom + 5, tick - 1 : tick + 1] = WHITE
+    return bottom
+
+
+def _name(output: str, said: Language) -> str:
+    """An output of the model in words: in the documents' where they have them."""
+    if output in FINDINGS:
+        return named(finding_code(output), said).meaning
+    return output.replace("_", " ").capitalize()
