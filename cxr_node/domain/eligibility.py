@@ -97,7 +97,7 @@ def _species(header: Header, _: Rules) -> Iterator[Refusal]:
 def _body_part(header: Header, rules: Rules) -> Iterator[Refusal]:
     wanted = _listed(rules.body_parts)
     if header.body_part:
-        if not _words(header.body_part) & rules.body_parts:
+        if not any(_names(header.body_part, part) for part in rules.body_parts):
             yield Refusal("BODY_PART", f"Body Part Examined (0018,0015) is {header.body_part!r}, not one of {wanted}")
     elif header.anatomic_region:
         if header.anatomic_region not in CHEST_CODES:
@@ -119,7 +119,7 @@ def _view(header: Header, rules: Rules) -> Iterator[Refusal]:
             yield Refusal("VIEW", f"View Code Sequence (0054,0220) has code {header.view_code!r}, not a frontal view")
     elif header.patient_orientation and header.patient_orientation[0][:1].upper() in ("A", "P"):
         said = "\\".join(header.patient_orientation)
-        yield Refusal("VIEW", f"Patient Orientation (0020,0020) is {said!r}: rows run front to back, a lateral view")
+        yield Refusal("VIEW", f"Patient Orientation (0020,0020) is '{said}': rows run front to back, a lateral view")
     elif lateral := next((d for d in header.descriptions.items() if _LATERAL_WORD.search(d[1].upper())), None):
         yield Refusal("VIEW", f"no view is coded, and {lateral[0]} is {lateral[1]!r}")
     elif not rules.accept_unknown_view:
@@ -168,6 +168,11 @@ _Check = Callable[[Header, Rules], Iterator[Refusal]]
 _CHECKS: tuple[_Check, ...] = (
     _sop_class, _modality, _origin, _species, _body_part, _view, _laterality, _age, _size,
 )  # fmt: skip
+
+
+def _names(text: str, part: str) -> bool:
+    """Whether a text names a body part: has all its words, in any script whose letters reduce to Latin ones."""
+    return text == part or (bool(_words(part)) and _words(part) <= _words(text))
 
 
 def _words(text: str) -> frozenset[str]:
