@@ -1,0 +1,132 @@
+"""The node's parts on a bench: a real database and spool in a temporary folder, and a clock that the test turns."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydicom.dataset import FileDataset
+
+from cxr_node.domain.eligibility import Rules
+from cxr_node.domain.finding import Analysis, Cutoffs, ModelIdentity
+from cxr_node.domain.instance import Header, InstanceState
+from cxr_node.domain.intake import Received, Verdict
+from cxr_node.spool import Spool
+from cxr_node.stages.receive import Receive, Waiting
+from cxr_node.store import results, studies
+from cxr_node.store.db import Row, Store, Tx
+from cxr_node.store.studies import Arrival
+from cxr_node.store.worklist import Judging
+
+NOON = 1_767_268_800.0  # 2026-01-01T12:00:00Z
+CUTOFFS = Cutoffs(threshold=0.3, medium=0.3, high=0.7)
+MODEL = ModelIdentity("cxr-test", "1.0.0", "d" * 64)
+JUDGING = Judging(MODEL.digest, CUTOFFS)
+
+
+@dataclass
+class Clock:
+    """Stands still until it is turned."""
+
+    now: float = NOON
+
+    def __call__(self) -> float:
+        return self.now
+
+    def turn(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@dataclass
+class Bench:
+    """One node's store, spool and intake in `root`; `woken` counts how often the intake told of new work."""
+
+    root: Path
+    rules: Rules = field(default_factory=Rules)
+    waiting: Waiting = Waiting(settle=120.0, maximum=600.0)
+    clock: Clock = field(default_factory=Clock)
+    woken: int = 0
+
+    def __post_init__(self) -> None:
+        self.spool = Spool(self.root, watermark=0)
+        self.spool.prepare()
+        self.store = Store.open(self.root / "node.sqlite")
+        self.intake = Receive(self.store, self.spool, self.rules, JUDGING, self.waiting, self.clock, self._wake)
+
+    def _wake(self) -> None:
+        self.woken += 1
+
+    def send(self, film: FileDataset, **command: Any) -> Verdict:
+        """Hand a film to the intake as the listener does; `command` replaces what the C-STORE command says."""
+        with self.received(film, **command) as received:
+            return self.intake.accept(received)
+
+    @contextmanager
+    def received(self, film: FileDataset | bytes, **command: Any) -> Iterator[Received]:
+        """A part with a film (or bytes) in it, open as the listener leaves it, and gone afterwards."""
+        part = self.spool.incoming / "test.part"
+        if isinstance(film, bytes):
+            part.write_bytes(film)
+        else:
+            film.save_as(part, enforce_file_format=True)
+        known = {
+            "sop_class_uid": "1.2.840.10008.5.1.4.1.1.1.1" if isinstance(film, bytes) else str(film.SOPClassUID),
+            "sop_instance_uid": "1.2.3" if isinstance(film, bytes) else str(film.SOPInstanceUID),
+            "transfer_syntax": "1.2.840.10008.1.2.1",
+            "calling_ae_title": "MODALITY",
+        }
+        with part.open("rb") as stream:
+            yield Received(path=part, stream=stream, error=None, **(known | command))
+        part.unlink(missing_ok=True)
+
+    def rows(self, sql: str, *parameters: object) -> list[Row]:
+        with self.store.reading() as tx:
+            return tx.rows(sql, parameters)
+
+    def events(self) -> list[str]:
+        return [row["event"] for row in self.rows("SELECT event FROM event ORDER BY sequence")]
+
+
+def header(number: int = 1, study: int | None = None, **facts: Any) -> Header:
+    """The header of film `number`, an ordinary chest film; of a study of its own, or of `study`."""
+    known: dict[str, Any] = {
+        "sop_class_uid": "1.2.840.10008.5.1.4.1.1.1.1",
+        "sop_instance_uid": f"1.2.3.{number}",
+        "study_instance_uid": study_uid(number if study is None else study),
+        "series_instance_uid": f"1.2.5.{number}",
+        "modality": "DX",
+        "image_type": ("ORIGINAL", "PRIMARY"),
+        "body_part": "CHEST",
+        "view_position": "PA",
+        "rows": 2000,
+        "columns": 2000,
+    }
+    return Header(**(known | facts))
+
+
+def study_uid(number: int) -> str:
+    return f"1.2.4.{number}"
+
+
+def digest(number: int) -> str:
+    return hashlib.sha256(str(number).encode()).hexdigest()
+
+
+def add_film(
+    tx: Tx, number: int, *, at: float = NOON, state: InstanceState = InstanceState.CURRENT, **facts: Any
+) -> str:
+    """Row of film `number`, received `at`; its digest."""
+    head = header(number, **facts)
+    arrival = Arrival(digest(number), f"films/{number}.dcm", 1000, "1.2.840.10008.1.2.1", "MODALITY", at, head)
+    studies.add(tx, arrival, state, None)
+    return arrival.digest
+
+
+def analysis(probability: float, finding: str = "pneumonia") -> Analysis:
+    return Analysis(MODEL, finding, probability, {"none": 1 - probability, finding: probability}, ((0.0, 1.0),))
+
+
+def add_result(tx: Tx, film: str, probability: float) -> None:
+    results.save(tx, film, analysis(probability), NOON)
