@@ -45,7 +45,7 @@ class Bench:
 
     root: Path
     rules: Rules = field(default_factory=Rules)
-    waiting: Waiting = Waiting(settle=120.0, maximum=600.0)
+    waiting: Waiting = field(default_factory=lambda: Waiting(settle=120.0, maximum=600.0))
     clock: Clock = field(default_factory=Clock)
     woken: int = 0
 

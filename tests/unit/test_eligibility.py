@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
-from tests.bench import header
 
 from cxr_node.domain.eligibility import SECONDARY_CAPTURE, Rules, judge
+from tests.bench import header
 
 ANY = Rules()
 STRICT = Rules(

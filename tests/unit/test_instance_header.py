@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 from pydicom.dataelem import DataElement
-from tests import films
-from tests.bench import header
 
 from cxr_node.domain.instance import Header
 from cxr_node.errors import Permanent
 from cxr_node.imaging.instance import read_instance
+from tests import films
+from tests.bench import header
 
 
 def read(**attributes: Any) -> Header:
