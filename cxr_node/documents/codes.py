@@ -24,7 +24,12 @@ SPACING_HORIZONTAL = Code("111026", "DCM", "Horizontal Pixel Spacing")
 SPACING_VERTICAL = Code("111066", "DCM", "Vertical Pixel Spacing")
 IMAGE_VIEW = Code("111031", "DCM", "Image View")
 MODALITIES = {"CR": Code("CR", "DCM", "Computed Radiography"), "DX": Code("DX", "DCM", "Digital Radiography")}
-VIEWS = {"PA": Code("272479007", "SCT", "postero-anterior"), "AP": Code("399348003", "SCT", "antero-posterior")}
+VIEWS = {
+    "PA": Code("272479007", "SCT", "postero-anterior"),
+    "AP": Code("399348003", "SCT", "antero-posterior"),
+    "LL": Code("399173006", "SCT", "left lateral"),
+    "RL": Code("399198007", "SCT", "right lateral"),
+}
 
 # Units
 PERCENT = Code("%", "UCUM", "Percent")

@@ -33,8 +33,8 @@ from cxr_node.documents.envelope import MANUFACTURER
 from cxr_node.documents.library import Image
 from cxr_node.documents.region import main_outline
 from cxr_node.documents.request import Profile, StudyReport
-from cxr_node.documents.wording import explanation_code, finding_code, likelier_kind, percent, tenths
-from cxr_node.domain.finding import Analysis, ModelIdentity, Tier
+from cxr_node.documents.wording import explanation_code, finding_code, likelier_kind, percent, positive, tenths
+from cxr_node.domain.finding import Analysis, ModelIdentity
 
 Group = MeasurementsAndQualitativeEvaluations | PlanarROIMeasurementsAndQualitativeEvaluations
 
@@ -47,7 +47,7 @@ def measurement_groups(report: StudyReport, images: Sequence[Image]) -> list[Gro
     profile = report.profile
     analysed = [(image, image.source.analysis) for image in images if image.source.analysis]
     analysed.sort(key=lambda pair: -pair[1].probability)
-    found = [pair for pair in analysed if profile.cutoffs.tier(pair[1].probability) is not Tier.NONE]
+    found = [pair for pair in analysed if positive(pair[1], profile.cutoffs)]
     groups = [_finding_group(profile, *pair) for pair in found] or [_output_group(profile, *pair) for pair in analysed]
     groups[0][0].ContentSequence.extend(_study_items(report))
     groups[0][0].ContentSequence.extend(_comments(report, images, {image.number for image, _ in found or analysed}))
@@ -101,7 +101,8 @@ def _study_items(report: StudyReport) -> list[ContentItem]:
     """How the run went (CID 6047), and how urgent it makes the study (CID 7035)."""
     profile = report.profile
     tier = profile.cutoffs.tier(report.leading.probability)
-    status = codes.RUN_STATUSES[all(source.analysis for source in report.sources), tier is not Tier.NONE]
+    complete = all(source.analysis for source in report.sources)
+    status = codes.RUN_STATUSES[complete, positive(report.leading, profile.cutoffs)]
     items = [(codes.RUN_STATUS, status)]
     if tier in profile.triage_category:
         items.append((codes.PRIORITY, codes.TRIAGE[profile.triage_category[tier]]))

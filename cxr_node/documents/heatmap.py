@@ -11,8 +11,8 @@ from cxr_node.documents.picture import Grey, Legend, Picture, draw
 from cxr_node.documents.received import Received
 from cxr_node.documents.region import Activation
 from cxr_node.documents.request import Document, Language, Source, StudyReport
-from cxr_node.documents.wording import finding_code, likelier_kind, percent, tenths
-from cxr_node.domain.finding import Analysis, Tier
+from cxr_node.documents.wording import finding_code, likelier_kind, percent, positive, tenths
+from cxr_node.domain.finding import Analysis
 
 SECONDARY_CAPTURE: Final = "1.2.840.10008.5.1.4.1.1.7"
 SERIES_NUMBER: Final = 9902
@@ -37,8 +37,8 @@ def build_heatmap(report: StudyReport, source: Source, film: Grey) -> Document:
 
 def _shown(report: StudyReport, analysis: Analysis) -> Activation | None:
     """The map, where it belongs to a finding and is not blank: its colours look the same at any probability."""
-    positive = report.profile.cutoffs.tier(analysis.probability) is not Tier.NONE
-    return analysis.activation if positive and np.any(analysis.activation) else None
+    found = positive(analysis, report.profile.cutoffs)
+    return analysis.activation if found and np.any(analysis.activation) else None
 
 
 def _identify(dataset: Dataset, report: StudyReport, source: Source) -> None:
@@ -111,7 +111,7 @@ def _legend(report: StudyReport, analysis: Analysis) -> Legend:
     headline = sure(analysis.finding, analysis.probability)
     details = [threshold]
     kind = likelier_kind(analysis)
-    if profile.cutoffs.tier(analysis.probability) is Tier.NONE:
+    if not positive(analysis, profile.cutoffs):
         details = [f"{headline} - {say('picture.nothing_else')}", threshold]
         headline = say("picture.negative", finding=name(analysis.finding))
     elif kind:

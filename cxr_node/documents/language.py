@@ -98,6 +98,8 @@ SPANISH: Final[dict[tuple[str, str], str]] = {
     ("111031", "DCM"): "Proyección de la imagen",
     ("272479007", "SCT"): "posteroanterior",
     ("399348003", "SCT"): "anteroposterior",
+    ("399173006", "SCT"): "lateral izquierda",
+    ("399198007", "SCT"): "lateral derecha",
     ("%", "UCUM"): "Porcentaje",
     ("{pixels}", "UCUM"): "Píxeles",
     ("mm", "UCUM"): "mm",

@@ -5,7 +5,7 @@ import math
 from pydicom.sr.coding import Code
 
 from cxr_node.documents import codes
-from cxr_node.domain.finding import Analysis
+from cxr_node.domain.finding import Analysis, Cutoffs
 from cxr_node.errors import Permanent
 
 
@@ -19,6 +19,11 @@ def explanation_code(name: str) -> Code:
     if name not in codes.EXPLANATIONS:
         raise Permanent("DOCUMENT_CODE", f"the explanation {name!r} has no code in documents.codes (PS3.16 CID 217)")
     return codes.EXPLANATIONS[name]
+
+
+def positive(analysis: Analysis, cutoffs: Cutoffs) -> bool:
+    """Whether the site reads the analysis as a finding, in whatever tier."""
+    return analysis.probability >= cutoffs.threshold
 
 
 def likelier_kind(analysis: Analysis) -> str | None:
