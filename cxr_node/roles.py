@@ -40,7 +40,7 @@ def run(role: Role, config: Config | None) -> int:
     logging.configure(config.log.level, config.log.format, role=role)
     try:
         store = open_store(config)
-        values, lanes = _ROLES[role](Plan.of(config), store)
+        values, lanes = ROLES[role](Plan.of(config), store)
     except CxrNodeError as error:
         log.error(f"{role}.unavailable", code=error.code, reason=error.message)
         if link:
@@ -135,7 +135,7 @@ def _common(plan: Plan, store: Store) -> dict[str, Any]:
     }
 
 
-_ROLES: Mapping[Role, Callable[[Plan, Store], tuple[Mapping[str, Any], list[Lane]]]] = {
+ROLES: Mapping[Role, Callable[[Plan, Store], tuple[Mapping[str, Any], list[Lane]]]] = {
     "infer": _inferring,
     "work": _working,
 }
