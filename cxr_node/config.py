@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from cxr_node.errors import ConfigError
 
@@ -100,6 +100,13 @@ class Eligibility(Section):
     def _upper(cls, values: frozenset[str]) -> frozenset[str]:
         return frozenset(value.strip().upper() for value in values)
 
+    @field_validator("age")
+    @classmethod
+    def _ordered(cls, age: tuple[float, float] | None) -> tuple[float, float] | None:
+        if age is not None and age[0] > age[1]:
+            raise ValueError("the lower age comes first")
+        return age
+
 
 class Model(Section):
     """The model in service, and where the site reads its output as positive."""
@@ -144,6 +151,13 @@ class Worklist(Section):
     tiers: dict[Literal["high", "medium"], Probability] = {}
     max_wait_minutes: Annotated[float, Field(gt=0)] = 120.0
 
+    @field_validator("tiers")
+    @classmethod
+    def _ordered(cls, tiers: dict[str, float]) -> dict[str, float]:
+        if "high" in tiers and "medium" in tiers and tiers["high"] < tiers["medium"]:
+            raise ValueError("high must not be below medium")
+        return tiers
+
 
 class Retention(Section):
     """The disk."""
@@ -173,15 +187,13 @@ class Config(Section):
     retention: Retention = Retention()
     log: Log = Log()
 
-    @model_validator(mode="after")
-    def _consistent(self) -> "Config":
-        names = [destination.name for destination in self.destination]
+    @field_validator("destination")
+    @classmethod
+    def _distinct(cls, destinations: tuple[Destination, ...]) -> tuple[Destination, ...]:
+        names = [destination.name for destination in destinations]
         if repeated := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"destination names must differ; repeated: {', '.join(repeated)}")
-        tiers = self.worklist.tiers
-        if "high" in tiers and "medium" in tiers and tiers["high"] < tiers["medium"]:
-            raise ValueError("worklist.tiers.high must not be below worklist.tiers.medium")
-        return self
+            raise ValueError(f"names must differ; repeated: {', '.join(repeated)}")
+        return destinations
 
 
 def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) -> Config:
@@ -239,7 +251,7 @@ def _mistake(location: tuple[int | str, ...], kind: str, message: str, found: ob
     key = ".".join(str(part) for part in location) or "file"
     if kind == "extra_forbidden":
         return f"{key}: unknown key{_nearest(location)}"
-    shown = "" if isinstance(found, dict | Section) else f" (found {found!r})"
+    shown = "" if isinstance(found, dict | list | tuple | Section) else f" (found {found!r})"
     return f"{key}: {message.removeprefix('Value error, ')}{shown}"
 
 
