@@ -4,6 +4,8 @@ WAL with `synchronous=FULL`: what was committed survives a power cut. Writers qu
 begun IMMEDIATE, because a deferred one that reads and then writes fails at once when another writer was faster.
 """
 
+import fcntl
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -55,10 +57,11 @@ class Store:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-            connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
-            _migrate(connection, path)
+            with _alone(path.parent):
+                connection.execute("PRAGMA journal_mode = WAL")
+                _migrate(connection, path)
         except (sqlite3.Error, OSError) as error:
             raise Permanent("DATABASE", f"cannot open the database {path}: {error}") from error
         return cls(connection)
@@ -89,6 +92,17 @@ class Store:
     def close(self) -> None:
         with self._lock:
             self._connection.close()
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Processes that start together migrate one after the other."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:
