@@ -1,0 +1,145 @@
+"""The database: made from nothing, shared by processes, and never half-written."""
+
+import multiprocessing
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cxr_node.errors import Permanent, Transient
+from cxr_node.store import db
+from cxr_node.store.db import Store, Tx
+
+TABLES = {
+    "instance", "job", "result", "study_revision", "document", "delivery", "worklist_entry", "setting", "event",
+}  # fmt: skip
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "deep" / "node.sqlite"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[Store]:
+    store = Store.open(path)
+    yield store
+    store.close()
+
+
+def settings(store: Store) -> set[str]:
+    with store.reading() as tx:
+        return {row["name"] for row in tx.rows("SELECT name FROM setting")}
+
+
+def put(tx: Tx, name: str) -> int:
+    return tx.execute("INSERT INTO setting VALUES (?, '')", (name,))
+
+
+def test_an_empty_folder_becomes_a_database_of_the_current_schema(store: Store) -> None:
+    with store.reading() as tx:
+        tables = {row["name"] for row in tx.rows("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    assert tables >= TABLES
+
+
+def test_it_survives_a_power_cut(store: Store) -> None:
+    with store.reading() as tx:
+        assert tx.row("PRAGMA journal_mode") == {"journal_mode": "wal"}
+        assert tx.row("PRAGMA synchronous") == {"synchronous": 2}
+        assert tx.row("PRAGMA foreign_keys") == {"foreign_keys": 1}
+
+
+def test_opening_again_keeps_what_is_there(store: Store, path: Path) -> None:
+    with store.transaction() as tx:
+        put(tx, "kept")
+    again = Store.open(path)
+    assert settings(again) == {"kept"}
+    again.close()
+
+
+def test_a_database_of_a_later_release_is_refused_with_advice(store: Store, path: Path) -> None:
+    with store.transaction() as tx:
+        tx.execute(
+            "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('cxr_node', 'm999_later', '')"
+        )
+    with pytest.raises(Permanent, match="written by a later release of cxr_node .*m999_later.*restore a backup"):
+        Store.open(path)
+
+
+@pytest.mark.parametrize("content", [b"this is no database at all" * 100, b"SQLite format 3\0" + b"\xff" * 4000])
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "node.sqlite"
+    path.write_bytes(content)
+    with pytest.raises(Permanent, match="cannot open the database") as refused:
+        Store.open(path)
+    assert refused.value.code == "DATABASE"
+
+
+def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(Permanent, match="cannot open the database"):
+        Store.open(tmp_path / "file" / "node.sqlite")
+
+
+def test_a_transaction_that_fails_leaves_nothing(store: Store) -> None:
+    with pytest.raises(RuntimeError), store.transaction() as tx:
+        put(tx, "half")
+        raise RuntimeError
+    assert settings(store) == set()
+    with store.transaction() as tx:
+        put(tx, "afterwards")
+    assert settings(store) == {"afterwards"}
+
+
+def test_what_is_written_while_reading_is_not_kept(store: Store) -> None:
+    with store.reading() as tx:
+        put(tx, "stray")
+    assert settings(store) == set()
+
+
+def test_a_busy_database_is_a_transient_failure(store: Store, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(db, "_BUSY_SECONDS", 0.05)
+    impatient = Store.open(path)
+    with store.transaction() as tx:
+        put(tx, "first")
+        with pytest.raises(Transient) as refused, impatient.transaction():
+            pytest.fail("two transactions wrote at once")
+        assert refused.value.code == "DATABASE_BUSY"
+        assert settings(impatient) == set(), "readers go on while another writes"
+    with impatient.transaction() as tx:
+        put(tx, "second")
+    assert settings(store) == {"first", "second"}
+    impatient.close()
+
+
+def test_a_full_disk_is_a_transient_failure(store: Store) -> None:
+    with store.reading() as tx:
+        pages = tx.rows("PRAGMA page_count")[0]["page_count"]
+    with store.transaction() as tx:
+        tx.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(Transient) as refused, store.transaction() as tx:
+        tx.execute("INSERT INTO setting VALUES ('large', ?)", ("x" * 1_000_000,))
+    assert refused.value.code == "DISK_FULL"
+    assert settings(store) == set()
+
+
+def test_a_mistake_in_sql_is_not_mistaken_for_bad_luck(store: Store) -> None:
+    with pytest.raises(sqlite3.OperationalError), store.transaction() as tx:
+        tx.execute("SELEC 1")
+
+
+def _open(path: Path, start: object) -> None:
+    start.wait()  # type: ignore[attr-defined]
+    Store.open(path).close()
+
+
+def test_processes_that_start_together_make_one_schema(path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    start = context.Barrier(4)
+    processes = [context.Process(target=_open, args=(path, start)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(30)
+    assert [process.exitcode for process in processes] == [0, 0, 0, 0]
