@@ -83,13 +83,15 @@ def write(picture: Picture, text: str, place: Place, size: int, colour: Colour, 
     return place.top + round(1.4 * size)
 
 
-def write_lines(picture: Picture, text: str, place: Place, size: int, colour: Colour, *, most: int = 9) -> int:
-    """Write a text in lines that are broken between words, `most` of them; the row below the last."""
-    lines, top = _broken(text, size, place.width), place.top
+def write_lines(
+    picture: Picture, text: str, place: Place, size: int, colour: Colour, *, most: int = 4, bold: bool = False
+) -> int:
+    """Write a text in up to `most` lines that are broken between words; the row below the last."""
+    lines, top = _broken(text, size, place.width, bold=bold), place.top
     if len(lines) > most:
         lines = [*lines[: most - 1], f"{lines[most - 1]} ..."]
     for line in lines:
-        top = write(picture, line, Place(place.left, top, place.width), size, colour)
+        top = write(picture, line, Place(place.left, top, place.width), size, colour, bold=bold)
     return top
 
 
@@ -99,11 +101,11 @@ def width_of(text: str, size: int, *, bold: bool = False) -> int:
     return int(cv2.getTextSize((0, 0), text, (0, 0), cv2.FontFace(_FONT), size, weight)[2])
 
 
-def _broken(text: str, size: int, width: int) -> list[str]:
+def _broken(text: str, size: int, width: int, *, bold: bool) -> list[str]:
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()
-        if lines[-1] and width_of(longer, size) > width:
+        if lines[-1] and width_of(longer, size, bold=bold) > width:
             lines.append(word)
         else:
             lines[-1] = longer
