@@ -17,7 +17,14 @@ from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
 
 from cxr_node.dimse import contexts
-from cxr_node.dimse.reception import NodeRequestHandler, NodeServer, finished_part, receive_into, unfinished_part
+from cxr_node.dimse.reception import (
+    NodeRequestHandler,
+    NodeServer,
+    finished_part,
+    receive_into,
+    unfinished_part,
+    wake,
+)
 from cxr_node.domain.intake import Answer, Intake, Received
 from cxr_node.errors import ConfigError
 
@@ -124,6 +131,7 @@ class Listener:
             self._intake.released(frozenset(studies))
 
     def _closed(self, event: evt.Event) -> None:
+        wake(event.assoc)
         self._studies.pop(event.assoc, None)
         if part := unfinished_part(event.assoc):
             log.warning("association.broken", calling=event.assoc.requestor.ae_title, reason="closed within a data set")

@@ -7,9 +7,12 @@ changes underneath. Nothing else of the project reaches into pynetdicom's inside
 """
 
 import contextlib
+import errno
 import ipaddress
+import math
 import socket
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from socketserver import TCPServer
@@ -21,6 +24,7 @@ from pynetdicom.association import Association
 from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
 
 _PIECE = 1 << 20
+_LONGEST_PDU = 8 << 20  # twice the largest that a site may offer; what claims more is no DICOM peer
 
 
 class Part:
@@ -79,6 +83,15 @@ def unfinished_part(association: Association) -> Part | None:
     return part if isinstance(part, Part) else None
 
 
+def wake(association: Association) -> None:
+    """The connection is gone: end the thread that still waits for a request over it.
+
+    By itself pynetdicom would wait for the whole ACSE time-out, so that a port scan fills the cap on associations.
+    """
+    if association.requestor.primitive is None:
+        association.dul.to_user_queue.put(None)
+
+
 def finished_part(request: Any) -> Part:
     """The part that a complete C-STORE request was written to."""
     part = request._dataset_file
@@ -117,11 +130,19 @@ class NodeRequestHandler(RequestHandler):
 
 
 def _receive(connection: AssociationSocket, count: int) -> bytearray:
-    """As AssociationSocket.recv, in pieces of up to 1 MiB that are taken as they come, never ahead of what came."""
+    """As AssociationSocket.recv, in pieces of up to 1 MiB that are taken as they come, never ahead of what came.
+
+    Raises OSError, which closes the connection, for a PDU that is longer than any may be, or that trickles in.
+    """
+    if count > _LONGEST_PDU:
+        raise OSError(errno.EMSGSIZE, f"a PDU of {count} bytes")
+    until = time.monotonic() + (connection.assoc.network_timeout or math.inf)
     received = bytearray()
     while connection.socket is not None and len(received) < count:
         piece = connection.socket.recv(min(count - len(received), _PIECE))
         if not piece:
             break
         received += piece
+        if time.monotonic() > until:
+            raise TimeoutError(errno.ETIMEDOUT, "a PDU took longer than the time-out")
     return received
