@@ -63,7 +63,7 @@ def test_a_database_of_a_later_release_is_refused_with_advice(store: Store, path
         tx.execute(
             "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('cxr_node', 'm999_later', '')"
         )
-    with pytest.raises(Permanent, match="written by a later release of cxr_node .*m999_later.*restore a backup"):
+    with pytest.raises(Permanent, match=r"written by a later release of cxr_node .*m999_later.*restore a backup"):
         Store.open(path)
 
 
@@ -135,7 +135,7 @@ def _open(path: Path, start: object) -> None:
 
 
 def test_processes_that_start_together_make_one_schema(path: Path) -> None:
-    context = multiprocessing.get_context("fork")
+    context = multiprocessing.get_context("spawn")
     start = context.Barrier(4)
     processes = [context.Process(target=_open, args=(path, start)) for _ in range(4)]
     for process in processes:
