@@ -121,7 +121,7 @@ class Model(Section):
 class Inference(Section):
     """The process that runs the network."""
 
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$")] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
     backend: Literal["torch"] = "torch"
     batch_size: Annotated[int, Field(ge=1, le=256)] = 8
 

@@ -1,0 +1,89 @@
+"""The documents say what is so: their links lead somewhere, their commands exist, every code is explained."""
+
+import ast
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import click
+import pytest
+
+import cxr_node
+from cxr_node.cli import main
+
+ROOT = Path(__file__).parents[2]
+TRACKED = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+DOCUMENTS = [ROOT / name for name in TRACKED if name.endswith(".md")]
+FAILURES = {"CxrNodeError", "Ineligible", "Permanent", "Refusal", "Transient"}
+
+
+def codes() -> set[str]:
+    """Every code that the source raises or shows."""
+    found = set()
+    for path in (ROOT / "cxr_node").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Name)
+                and node.func.id in FAILURES
+                and node.args
+            ):
+                first = node.args[0]
+                if isinstance(first, ast.Constant) and isinstance(first.value, str):
+                    found.add(first.value)
+    return found
+
+
+def command_names(group: click.Group, before: str = "cxr-node") -> set[str]:
+    names = set()
+    for name, command in group.commands.items():
+        names.add(f"{before} {name}")
+        if isinstance(command, click.Group):
+            names |= command_names(command, f"{before} {name}")
+    return names
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_relative_links_lead_to_files(document: Path) -> None:
+    targets = re.findall(r"\]\(([^)#\s]+)", document.read_text("utf-8"))
+    relative = [target for target in targets if not re.match(r"[a-z]+:", target)]
+    assert [target for target in relative if not (document.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize("code", sorted(codes()))
+def test_every_code_is_explained_in_operations(code: str) -> None:
+    assert re.search(rf"\b{code}\b", (ROOT / "docs" / "operations.md").read_text("utf-8"))
+
+
+@pytest.mark.parametrize("document", [ROOT / "README.md", ROOT / "docs" / "operations.md"], ids=lambda path: path.name)
+def test_commands_in_the_documents_exist(document: Path) -> None:
+    text = document.read_text("utf-8")
+    blocks = "\n".join([*re.findall(r"```sh\n(.*?)```", text, re.DOTALL), *re.findall(r"`(cxr-node [^`]+)`", text)])
+    said = set(re.findall(r"\bcxr-node (?:models )?[a-z]+(?= |$)", blocks, re.MULTILINE))
+    assert said
+    assert said <= command_names(main)
+
+
+def test_make_targets_of_the_readme_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    for target in re.findall(r"^make (\w+)", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE):
+        assert re.search(rf"^(\w+ )*{target}( \w+)*:", makefile, re.MULTILINE), target
+
+
+def test_the_changelog_knows_this_version() -> None:
+    assert f"## {cxr_node.__version__}" in (ROOT / "CHANGELOG.md").read_text("utf-8")
+
+
+def test_constraints_pin_every_dependency() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    wanted = [
+        *project["dependencies"],
+        *(each for extra in project["optional-dependencies"].values() for each in extra),
+    ]
+    pinned = {_name(line) for line in (ROOT / "constraints.txt").read_text("utf-8").splitlines() if "==" in line}
+    assert {_name(each) for each in wanted} - {"cxr-node"} <= pinned
+
+
+def _name(requirement: str) -> str:
+    return re.split(r"[<>=\[ ]", requirement)[0].lower().replace("_", "-")
