@@ -30,6 +30,8 @@ def decode(value: bytes, charsets: Sequence[str]) -> str:
 
     Raises UnicodeError when the bytes do not fit and LookupError when a term is not known.
     """
+    if value.isascii() and b"\x1b" not in value:
+        return value.decode("ascii")
     first = charsets[0] if charsets else ""
     initial = "ascii" if first in _ASCII else python_encoding[first]
     if b"\x1b" not in value:

@@ -1,0 +1,129 @@
+"""The heat map: the film, what is drawn on it and beside it, and the object around it."""
+
+import numpy as np
+import pytest
+
+from cxr_node.documents import build_heatmap, picture, region
+from cxr_node.documents.picture import Legend
+from tests.documents import activation, analysis, header, parse, report, source
+
+LEGEND = Legend("Pneumonia", ("one", "two"), "careful", "scale", "least", "most")
+GREY = np.full((1000, 1200), 90, np.uint8)
+
+
+def test_the_outline_is_closed_and_lies_where_the_map_is_strong() -> None:
+    outline = region.main_outline(activation(), rows=3000, columns=2400)
+    assert outline is not None
+    assert 4 <= len(outline) <= region.MAXIMUM_POINTS
+    assert (outline[0] == outline[-1]).all()
+    assert (outline >= 0).all()
+    column, row = outline[:-1].mean(axis=0)
+    assert 4 / 7 < column / 2400 < 6 / 7
+    assert 3 / 7 < row / 3000 < 6 / 7
+
+
+def test_of_several_parts_the_largest_is_outlined() -> None:
+    grid = np.zeros((9, 9))
+    grid[1, 1], grid[5:8, 5:8] = 1, 0.9
+    outline = region.main_outline(tuple(map(tuple, grid.tolist())), 900, 900)
+    assert outline is not None
+    assert outline.min() > 450
+
+
+def test_a_ragged_part_is_simplified() -> None:
+    comb = np.zeros((40, 40))
+    comb[:, ::4], comb[0] = 1, 1
+    outline = region.main_outline(tuple(map(tuple, comb.tolist())), 2000, 2000)
+    assert outline is not None
+    assert len(outline) <= region.MAXIMUM_POINTS
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 300), (2, 2)])
+def test_a_film_or_map_without_an_area_has_no_outline_or_a_closed_one(size: tuple[int, int]) -> None:
+    assert region.main_outline(((0.0,),), *size) is None
+    outline = region.main_outline(((1.0,),), *size)
+    assert outline is None or (outline[0] == outline[-1]).all()
+
+
+def test_the_legend_is_below_the_film_and_never_on_it() -> None:
+    drawn = picture.draw(GREY, None, LEGEND)
+    assert (drawn[:1000] == 90).all()
+    assert drawn.shape[1] == 1200
+    assert 1100 < drawn.shape[0] < 1400
+    assert drawn[1000:].max() > 200
+
+
+def test_the_map_colours_only_what_it_is_about() -> None:
+    drawn = picture.draw(GREY, activation(), LEGEND)
+    coloured = (drawn[:1000] != 90).any(axis=2)
+    assert coloured[650, 850]
+    assert not coloured[:300].any()
+    assert not coloured[:, :400].any()
+
+
+def test_a_small_film_is_enlarged_in_its_proportions() -> None:
+    plain = picture.draw(np.full((200, 100), 90, np.uint8), None, LEGEND)
+    assert plain.shape[1] == picture.NARROWEST
+    assert (plain[: 2 * picture.NARROWEST] == 90).all()
+
+
+def test_words_that_are_too_long_are_written_smaller() -> None:
+    wide = Legend("W" * 200, ("w" * 300,), "i" * 400, "m" * 80, "least", "most")
+    for shown in (activation(), None):
+        band = picture.draw(GREY, shown, wide)[1000:]
+        assert (band[:, -10:] == band[0, 0]).all()
+
+
+@pytest.mark.parametrize("accented", ["áéíóúüñÁÉÍÓÚÑ¿¡", "°"])
+def test_spanish_letters_are_drawn(accented: str) -> None:
+    def drawn(text: str) -> bytes:
+        return picture.draw(GREY, None, Legend(text, (), "", "", "", "")).tobytes()
+
+    shapes = {drawn(letter) for letter in accented}
+    assert len(shapes) == len(accented)
+    assert not shapes & {drawn(letter) for letter in "?aeiouunAEIOUN"}
+
+
+def test_the_object_around_the_picture() -> None:
+    film = header(
+        PatientOrientation=["L", "F"], LossyImageCompression="01", LossyImageCompressionRatio="10.5",
+        LossyImageCompressionMethod="ISO_15444_1", ImagerPixelSpacing=["0.1", "0.1"], ImageLaterality="U",
+    )  # fmt: skip
+    made = report(source(film), source(header(2), 0.2))
+    image = parse(build_heatmap(made, made.sources[0], GREY))
+    assert image.SOPClassUID == "1.2.840.10008.5.1.4.1.1.7"
+    assert image.file_meta.TransferSyntaxUID == "1.2.840.10008.1.2.1"
+    assert image.ImageType == ["DERIVED", "SECONDARY", "OTHER"]
+    assert image.PatientOrientation == ["L", "F"]
+    assert (image.LossyImageCompression, image.LossyImageCompressionRatio) == ("01", 10.5)
+    assert image.LossyImageCompressionMethod == "ISO_15444_1"
+    assert image.BurnedInAnnotation == "NO"
+    assert (image.SeriesNumber, image.Modality, image.ConversionType) == (9902, "OT", "WSD")
+    assert "PixelSpacing" not in image
+    assert "ImagerPixelSpacing" not in image
+    assert "Laterality" not in image
+    (origin,) = image.SourceImageSequence
+    assert origin.ReferencedSOPInstanceUID == film.SOPInstanceUID
+    assert origin.PurposeOfReferenceCodeSequence[0].CodeValue == "121322"
+    assert image.pixel_array.shape == (image.Rows, image.Columns, 3)
+    assert image.StudyInstanceUID == film.StudyInstanceUID
+
+
+def test_burned_in_text_of_the_film_is_said_again() -> None:
+    made = report(source(header(BurnedInAnnotation="YES")))
+    assert parse(build_heatmap(made, made.sources[0], GREY)).BurnedInAnnotation == "YES"
+
+
+@pytest.mark.parametrize("language", ["en", "es"])
+def test_below_the_threshold_and_with_a_blank_map_the_film_stays_as_it_is(language: str) -> None:
+    blank = analysis(0.9, activation=((0.0,),))
+    for given in (source(probability=0.2), source(analysis=blank)):
+        made = report(given, language=language, revision=2)
+        shown = parse(build_heatmap(made, made.sources[0], GREY)).pixel_array
+        assert (shown[:1000] == 90).all()
+
+
+def test_a_map_is_of_an_analysed_film() -> None:
+    made = report(source(), source(header(2), None))
+    with pytest.raises(ValueError, match="analysis"):
+        build_heatmap(made, made.sources[1], GREY)
