@@ -4,8 +4,8 @@
                    \\-> compare           \\-> deliver  \\-> deliver
 
 `receive` runs in the listener and is not a job: the peer waits for its answer. It stores the film, opens or moves its
-worklist entry, and enqueues the first jobs, all in one transaction. Each job's result, its completion and its successors
-are one transaction too; the end of an analysis moves the worklist inside its own.
+worklist entry, and enqueues the first jobs, all in one transaction. Each job's result, its completion and its
+successors are one transaction too; the end of an analysis moves the worklist inside its own.
 
 Stages are named here and resolved only in the process that runs them, so that no other process imports what they need.
 """

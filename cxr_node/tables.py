@@ -15,7 +15,9 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
 def worklist(entries: Sequence[dict[str, Any]]) -> str:
     if not entries:
         return "No study is waiting."
-    rows = [("#", "tier", "priority", "finding", "probability", "state", "received", "accession", "study", "")]
+    rows: list[tuple[str, ...]] = [
+        ("#", "tier", "priority", "finding", "probability", "state", "received", "accession", "study", "")
+    ]
     rows += [
         (
             str(entry["position"]),
@@ -47,7 +49,7 @@ def status(found: dict[str, Any]) -> str:
     if found["missing_files"]:
         lines.append(f"missing       {found['missing_files']} films have no file in the spool any more")
     if found["queues"]:
-        rows = [("queue", "ready", "running", "failed")]
+        rows: list[tuple[str, ...]] = [("queue", "ready", "running", "failed")]
         rows += [
             (kind, str(n["ready"]), str(n["running"]), str(n["failed"])) for kind, n in sorted(found["queues"].items())
         ]

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pydicom import dcmread
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
@@ -26,7 +27,7 @@ def read_complete(path: Path) -> Dataset:
             dataset = dcmread(stream, stop_before_pixels=True)
             syntax = dataset.file_meta.TransferSyntaxUID
             whole = syntax == DeflatedExplicitVRLittleEndian or _pixel_data_whole(stream, syntax.is_implicit_VR)
-            dataset.walk(lambda _, element: element.VR)  # sequences are parsed when they are looked at
+            dataset.walk(_look)
     except Exception as error:
         raise Permanent("UNPARSEABLE", f"the data set cannot be parsed: {type(error).__name__}") from error
     if not whole:
@@ -51,6 +52,10 @@ def _read(path: Path, *, header_only: bool) -> Dataset:
         raise Permanent("FILE_MISSING", f"the film's file {path.name} is not in the spool any more") from error
     except Exception as error:
         raise Permanent("UNPARSEABLE", f"the data set cannot be parsed: {type(error).__name__}") from error
+
+
+def _look(_: Dataset, __: DataElement) -> None:
+    """Nothing is done with the element: a sequence is parsed when it is looked at."""
 
 
 def _pixel_data_whole(stream: BinaryIO, implicit: bool) -> bool:

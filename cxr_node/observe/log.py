@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections.abc import Mapping, MutableMapping
 from typing import Any, Literal
 
 import structlog
@@ -30,5 +31,5 @@ def configure(level: str, form: Literal["auto", "console", "json"], **always: An
     structlog.contextvars.bind_contextvars(**always)
 
 
-def _without_nothing(_: Any, __: str, event: dict[str, Any]) -> dict[str, Any]:
+def _without_nothing(_: Any, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
     return {key: value for key, value in event.items() if value is not None}

@@ -68,7 +68,8 @@ def _times(database: Path, answered: float) -> tuple[float, float, float]:
         analysed = connection.execute("SELECT max(analysed_at) FROM result").fetchone()[0]
         sent = dict(
             connection.execute(
-                "SELECT kind, sent_at FROM document JOIN delivery USING (sop_instance_uid) ORDER BY sent_at DESC LIMIT 2"
+                "SELECT kind, sent_at FROM document JOIN delivery USING (sop_instance_uid) "
+                "ORDER BY sent_at DESC LIMIT 2"
             ).fetchall()
         )
     return max(0.0, analysed - answered), sent["sr"] - answered, sent["sc"] - answered
