@@ -12,7 +12,7 @@ from cxr_node.store.db import Row, Tx
 
 
 def enqueue(tx: Tx, jobs: Iterable[NewJob], now: float) -> None:
-    """Insert jobs, or make them ready again if they are known.
+    """Insert jobs, or make them ready again if they are known, their history forgotten.
 
     A job that is running is made ready too: its holder loses the lease and what it finds is discarded, since it began
     from what was true before.
@@ -23,8 +23,9 @@ def enqueue(tx: Tx, jobs: Iterable[NewJob], now: float) -> None:
             INSERT INTO job (kind, subject, target, not_before, changed_at) VALUES (?, ?, ?, ?, ?)
             ON CONFLICT (kind, subject, target) DO UPDATE SET
                 not_before = CASE WHEN ? AND state = 'ready' THEN min(not_before, excluded.not_before)
-                    ELSE excluded.not_before END, state = 'ready', attempt = 0, owner = NULL, lease_token = NULL,
-                lease_until = NULL, error_code = NULL, error = NULL, changed_at = excluded.changed_at
+                    ELSE excluded.not_before END, state = 'ready', attempt = 0, crash_count = 0, alone = 0,
+                owner = NULL, lease_token = NULL, lease_until = NULL, error_code = NULL, error = NULL,
+                changed_at = excluded.changed_at
             """,
             (job.kind, job.subject, job.target, job.not_before or now, now, job.only_sooner),
         )

@@ -7,28 +7,28 @@ from cxr_node.store.db import Tx
 
 _AGAIN = """
     UPDATE job SET state = 'ready', attempt = 0, crash_count = 0, alone = 0, not_before = ?, error_code = NULL,
-        error = NULL, changed_at = ? WHERE state IN ('failed', 'skipped')
+        error = NULL, changed_at = ?
 """
 
 
 def requeue_failed(tx: Tx, now: float) -> int:
     """Make every failed job ready again, its history of crashes forgotten; how many there were."""
-    count = tx.execute(_AGAIN, (now, now))
+    count = tx.execute(_AGAIN + "WHERE state = 'failed'", (now, now))
     events.append(tx, now, "jobs.requeued", None, count=count)
     return count
 
 
 def requeue_study(tx: Tx, study: str, model_digest: str, now: float) -> int:
     """Judge a study's eligible films again, and try again what failed of its documents; how many jobs that makes."""
-    subjects = """
-        AND subject IN (SELECT ? UNION SELECT digest FROM instance WHERE study_instance_uid = ?
-            UNION SELECT sop_instance_uid FROM document WHERE study_instance_uid = ?)
+    of_study = """
+        WHERE state IN ('failed', 'skipped') AND kind != 'analyse' AND subject IN (SELECT ?
+            UNION SELECT digest FROM instance WHERE study_instance_uid = ? UNION SELECT sop_instance_uid FROM document WHERE study_instance_uid = ?)
     """
     films = tx.rows(
         "SELECT digest FROM instance WHERE study_instance_uid = ? AND state = ? AND refusal_code IS NULL",
         (study, InstanceState.CURRENT),
     )
-    failed = tx.execute(_AGAIN + subjects + " AND kind NOT IN ('analyse')", (now, now, study, study, study))
+    failed = tx.execute(_AGAIN + of_study, (now, now, study, study, study))
     jobs.enqueue(tx, [NewJob("analyse", row["digest"], model_digest) for row in films], now)
     events.append(tx, now, "study.requeued", study, films=len(films), failed=failed)
     return len(films) + failed
