@@ -71,12 +71,6 @@ def refresh(tx: Tx, study: str, judging: Judging, now: float) -> Standing | None
     return standing
 
 
-def times(tx: Tx, study: str) -> tuple[float, float] | None:
-    """When the first and the last film of a study came, seconds since 1970 UTC."""
-    row = tx.row("SELECT received_at, last_received_at FROM worklist_entry WHERE study_instance_uid = ?", (study,))
-    return (row["received_at"], row["last_received_at"]) if row else None
-
-
 def entries(tx: Tx, policy: Policy, now: float, *, closed: bool = False) -> list[dict[str, Any]]:
     """The entries in reading order, as `worklist --json` shows them."""
     rows = tx.rows(
