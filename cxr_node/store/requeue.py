@@ -21,8 +21,9 @@ def requeue_failed(tx: Tx, now: float) -> int:
 def requeue_study(tx: Tx, study: str, model_digest: str, now: float) -> int:
     """Judge a study's eligible films again, and try again what failed of its documents; how many jobs that makes."""
     of_study = """
-        WHERE state IN ('failed', 'skipped') AND kind != 'analyse' AND subject IN (SELECT ?
-            UNION SELECT digest FROM instance WHERE study_instance_uid = ? UNION SELECT sop_instance_uid FROM document WHERE study_instance_uid = ?)
+        WHERE state IN ('failed', 'skipped') AND kind != 'analyse' AND subject IN (
+            SELECT ? UNION SELECT digest FROM instance WHERE study_instance_uid = ?
+            UNION SELECT sop_instance_uid FROM document WHERE study_instance_uid = ?)
     """
     films = tx.rows(
         "SELECT digest FROM instance WHERE study_instance_uid = ? AND state = ? AND refusal_code IS NULL",
