@@ -83,12 +83,15 @@ class Spool:
 
 
 def data_set_digest(path: Path) -> str:
-    """SHA-256 (hex) of a Part 10 file's data set: what follows the preamble and the File Meta group (PS3.10 7.1)."""
+    """SHA-256 (hex) of a Part 10 file's data set: what follows the preamble and the File Meta group (PS3.10 7.1).
+
+    Of all its bytes where there is no such group.
+    """
     with path.open("rb") as stream:
         stream.seek(_PREAMBLE)
         head = stream.read(12)  # (0002,0000) UL 4: the length of the rest of group 2
-        if head[:6] == b"\x02\x00\x00\x00UL":
-            stream.seek(_PREAMBLE + 12 + int.from_bytes(head[8:12], "little"))
+        has_meta = head[:6] == b"\x02\x00\x00\x00UL"
+        stream.seek(_PREAMBLE + 12 + int.from_bytes(head[8:12], "little") if has_meta else 0)
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
