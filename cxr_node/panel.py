@@ -86,7 +86,7 @@ def write(picture: Picture, text: str, place: Place, size: int, colour: Colour, 
 def write_lines(
     picture: Picture, text: str, place: Place, size: int, colour: Colour, *, most: int = 4, bold: bool = False
 ) -> int:
-    """Write a text in up to `most` lines that are broken between words; the row below the last."""
+    """Write a text in up to `most` lines that are broken at spaces; the row below the last."""
     lines, top = _broken(text, size, place.width, bold=bold), place.top
     if len(lines) > most:
         lines = [*lines[: most - 1], f"{lines[most - 1]} ..."]
@@ -103,7 +103,7 @@ def width_of(text: str, size: int, *, bold: bool = False) -> int:
 
 def _broken(text: str, size: int, width: int, *, bold: bool) -> list[str]:
     lines = [""]
-    for word in text.split():
+    for word in text.split(" "):
         longer = f"{lines[-1]} {word}".strip()
         if lines[-1] and width_of(longer, size, bold=bold) > width:
             lines.append(word)

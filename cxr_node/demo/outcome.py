@@ -8,6 +8,7 @@ from typing import Any
 from cxr_node import views
 from cxr_node.config import Config
 from cxr_node.dimse.archive import Kept
+from cxr_node.documents.wording import tenths
 from cxr_node.domain.eligibility import SECONDARY_CAPTURE
 from cxr_node.domain.study import EntryState
 from cxr_node.store import events
@@ -97,7 +98,7 @@ def reading_table(outcomes: Sequence[Outcome]) -> str:
                 str(outcome.arrival.number),
                 outcome.arrival.title,
                 entry["tier"],
-                "" if entry["probability"] is None else f"{entry['probability']:.1%}",
+                "" if entry["probability"] is None else f"{tenths(entry['probability'])} %",
                 said,
             )
         )

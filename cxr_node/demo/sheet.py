@@ -8,6 +8,7 @@ from PIL import Image
 from pydicom import dcmread
 
 from cxr_node.demo.outcome import Outcome
+from cxr_node.documents.wording import tenths
 from cxr_node.domain.finding import Tier
 from cxr_node.errors import CxrNodeError
 from cxr_node.imaging import decode, render
@@ -48,12 +49,12 @@ def _tile(sheet: Picture, place: Place, outcome: Outcome) -> None:
 
 def _caption(sheet: Picture, place: Place, outcome: Outcome) -> None:
     entry, tier = outcome.entry, Tier(outcome.entry["tier"])
-    place_in_order = f"{entry['position']}.  {outcome.arrival.title}"
+    place_in_order = f"{entry['position']}.\N{NO-BREAK SPACE}{outcome.arrival.title}"
     top = write_lines(sheet, place_in_order, place, 21, WHITE, most=2, bold=True)
     arrived = f"arrived as number {outcome.arrival.number}"
     below = Place(place.left, top, place.width)
     if outcome.was_analysed:
-        said = f"{'no tier' if tier is Tier.NONE else f'tier {tier}'}, {entry['probability']:.1%}, {arrived}"
+        said = f"{'no tier' if tier is Tier.NONE else f'tier {tier}'}, {tenths(entry['probability'])} %, {arrived}"
         write(sheet, said, below, 19, TIERS[tier])
     else:
         write_lines(sheet, f"{arrived}; not analysed: {entry['reason']}", below, 17, SOFT)
