@@ -31,7 +31,7 @@ from highdicom.sr import (
 from cxr_node.documents import codes, identity, language
 from cxr_node.documents.envelope import MANUFACTURER
 from cxr_node.documents.library import Image
-from cxr_node.documents.region import main_outline
+from cxr_node.documents.region import outlines
 from cxr_node.documents.request import Profile, StudyReport
 from cxr_node.documents.wording import explanation_code, finding_code, likelier_kind, percent, positive, tenths
 from cxr_node.domain.finding import Analysis, ModelIdentity
@@ -158,14 +158,15 @@ def _tracking(profile: Profile, image: Image, analysis: Analysis, sentence: str)
 
 
 def _region(image: Image, analysis: Analysis) -> ImageRegion | None:
+    """The part of the film with the most evidence; a planar group has one region."""
     facts = image.facts
     if not facts.rows or not facts.columns:
         return None
-    outline = main_outline(analysis.activation, facts.rows, facts.columns)
-    if outline is None:
+    parts = outlines(analysis.activation, facts.rows, facts.columns)
+    if not parts:
         return None
     source = SourceImageForRegion(facts.sop_class_uid, facts.sop_instance_uid)
-    return ImageRegion(GraphicTypeValues.POLYLINE, outline, source)
+    return ImageRegion(GraphicTypeValues.POLYLINE, parts[0], source)
 
 
 def _algorithm(profile: Profile, model: ModelIdentity) -> AlgorithmIdentification:

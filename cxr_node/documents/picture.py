@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr_node.documents.region import Activation, main_outline, spread
+from cxr_node.documents.region import Activation, outlines, spread
 
 Grey = NDArray[np.uint8]
 """(rows, columns), 0 black to 255 white."""
@@ -71,16 +71,14 @@ def draw(film: Grey, activation: Activation | None, legend: Legend) -> Picture:
 
 
 def overlay(picture: Picture, activation: Activation) -> Picture:
-    """The picture with the map in colour over it, and the outline of its main part."""
+    """The picture with the map in colour over it, and the outlines of where it is strong."""
     rows, columns = picture.shape[:2]
     surface = spread(activation, rows, columns)
     colours = _ramp()[(surface * 255).astype(np.uint8)]
     weight = (_OPACITY * np.clip((surface - _FAINT) / (1 - _FAINT), 0, 1)).astype(np.float32)
     mixed = np.asarray(cv2.blendLinear(colours, picture, weight, 1 - weight), dtype=np.uint8)
-    outline = main_outline(activation, rows, columns)
-    if outline is not None:
-        points = [np.rint(outline).astype(np.int32)]
-        cv2.polylines(mixed, points, True, _OUTLINE, thickness=max(2, columns // 500), lineType=cv2.LINE_AA)
+    parts = [np.rint(outline).astype(np.int32) for outline in outlines(activation, rows, columns)]
+    cv2.polylines(mixed, parts, True, _OUTLINE, thickness=max(2, columns // 500), lineType=cv2.LINE_AA)
     return mixed
 
 

@@ -1,4 +1,4 @@
-"""Where the model looked: its activation map laid over the film, and the outline of the main part."""
+"""Where the model looked: its activation map laid over the film, and the outlines of where it looked most."""
 
 from typing import TypeAlias
 
@@ -12,6 +12,7 @@ Polygon: TypeAlias = npt.NDArray[np.float32]
 
 MAXIMUM_POINTS = 64
 _HALF = 0.5
+_MINOR = 0.2
 _WORKING_SIDE = 512
 
 
@@ -21,24 +22,32 @@ def spread(activation: Activation, rows: int, columns: int) -> Map:
     return np.clip(cv2.resize(grid, (columns, rows), interpolation=cv2.INTER_CUBIC), 0, 1)
 
 
-def main_outline(activation: Activation, rows: int, columns: int) -> Polygon | None:
-    """The largest part of the film where the map has at least half of its maximum.
+def outlines(activation: Activation, rows: int, columns: int) -> list[Polygon]:
+    """The parts of the film where the map has at least half of its maximum, the one with the most evidence first.
 
-    Returns up to 64 points (column, row) in the image's coordinates of PS3.3 C.18.6 (0.0 is the outer edge of the first
-    pixel), the first repeated as the last; None where the map is flat zero or has no part with an area.
+    Each has up to 64 points (column, row) in the image's coordinates of PS3.3 C.18.6 (0.0 is the outer edge of the
+    first pixel), the first repeated as the last. Parts with less than a fifth of the evidence of the first are left
+    out; where the map is blank, or no part has an area, there is none.
     """
     scale = min(1.0, _WORKING_SIDE / max(rows, columns))
     height, width = max(1, round(rows * scale)), max(1, round(columns * scale))
     surface = spread(activation, height, width)
     if surface.max() <= 0:
-        return None
+        return []
     mask = (surface >= surface.max() * _HALF).astype(np.uint8)
     contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    points = _simplified(max(contours, key=cv2.contourArea))
-    if len(points) < 3:
-        return None
-    points = (points + 0.5) * np.array([columns / width, rows / height], dtype=np.float32)
-    return np.concatenate([points, points[:1]])
+    parts = sorted(((_evidence(surface, each), index) for index, each in enumerate(contours)), reverse=True)
+    weighty = [contours[index] for evidence, index in parts if evidence >= _MINOR * parts[0][0]]
+    stretch = np.array([columns / width, rows / height], dtype=np.float32)
+    simple = [(_simplified(each) + 0.5) * stretch for each in weighty]
+    return [np.concatenate([points, points[:1]]) for points in simple if len(points) >= 3]
+
+
+def _evidence(surface: Map, contour: npt.NDArray[np.int32]) -> float:
+    """What the map adds up to inside the contour."""
+    inside = np.zeros(surface.shape, dtype=np.uint8)
+    cv2.drawContours(inside, [contour], 0, color=1, thickness=cv2.FILLED)
+    return float(surface[inside > 0].sum())
 
 
 def _simplified(contour: npt.NDArray[np.int32]) -> Polygon:

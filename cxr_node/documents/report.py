@@ -1,8 +1,8 @@
 """The structured report: Comprehensive 3D SR (PS3.3 A.35.13) with a TID 1500 tree."""
 
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from highdicom.sr.utils import collect_evidence
 from pydicom import Dataset
 
 from cxr_node.documents import envelope, identity, language
@@ -10,7 +10,7 @@ from cxr_node.documents.content import build_content
 from cxr_node.documents.headers import ImageFacts, image_facts, procedure_code, requests, study_header
 from cxr_node.documents.library import Image
 from cxr_node.documents.received import Received
-from cxr_node.documents.request import Document, Predecessor, StudyReport
+from cxr_node.documents.request import Document, StudyReport
 
 COMPREHENSIVE_3D_SR: Final = "1.2.840.10008.5.1.4.1.1.88.34"
 SERIES_NUMBER: Final = 9901
@@ -52,29 +52,32 @@ def _identify(dataset: Dataset, report: StudyReport) -> None:
     dataset.PerformedProcedureCodeSequence = []
 
 
-def _refer(dataset: Dataset, report: StudyReport, images: list[ImageFacts]) -> None:
+def _refer(dataset: Dataset, report: StudyReport, images: Sequence[ImageFacts]) -> None:
     """The evidence, and the report that this one follows (PS3.3 C.17.2)."""
-    evidence = [_evidence(facts) for facts in images]
-    dataset.CurrentRequestedProcedureEvidenceSequence, _ = collect_evidence(evidence, dataset, dataset.StudyInstanceUID)
-    if report.predecessor:
-        dataset.PredecessorDocumentsSequence = [_predecessor(report.predecessor, dataset.StudyInstanceUID)]
+    series: dict[str, list[Dataset]] = {}
+    for facts in images:
+        series.setdefault(facts.series_instance_uid, []).append(_instance(facts.sop_class_uid, facts.sop_instance_uid))
+    dataset.CurrentRequestedProcedureEvidenceSequence = [_study(dataset.StudyInstanceUID, series)]
+    if before := report.predecessor:
+        series = {before.series_instance_uid: [_instance(before.sop_class_uid, before.sop_instance_uid)]}
+        dataset.PredecessorDocumentsSequence = [_study(dataset.StudyInstanceUID, series)]
 
 
-def _evidence(facts: ImageFacts) -> Dataset:
-    item = Dataset()
-    item.SOPClassUID = facts.sop_class_uid
-    item.SOPInstanceUID = facts.sop_instance_uid
-    item.StudyInstanceUID = facts.study_instance_uid
-    item.SeriesInstanceUID = facts.series_instance_uid
-    return item
-
-
-def _predecessor(predecessor: Predecessor, study_uid: str) -> Dataset:
-    instance, series, study = Dataset(), Dataset(), Dataset()
-    instance.ReferencedSOPClassUID = predecessor.sop_class_uid
-    instance.ReferencedSOPInstanceUID = predecessor.sop_instance_uid
-    series.SeriesInstanceUID = predecessor.series_instance_uid
-    series.ReferencedSOPSequence = [instance]
+def _study(study_uid: str, series: Mapping[str, list[Dataset]]) -> Dataset:
+    """Instances by series, as Hierarchical SOP Instance Reference (PS3.3 C.17.2.1)."""
+    study = Dataset()
     study.StudyInstanceUID = study_uid
-    study.ReferencedSeriesSequence = [series]
+    study.ReferencedSeriesSequence = []
+    for series_uid, instances in series.items():
+        item = Dataset()
+        item.SeriesInstanceUID = series_uid
+        item.ReferencedSOPSequence = instances
+        study.ReferencedSeriesSequence.append(item)
     return study
+
+
+def _instance(sop_class_uid: str, sop_instance_uid: str) -> Dataset:
+    instance = Dataset()
+    instance.ReferencedSOPClassUID = sop_class_uid
+    instance.ReferencedSOPInstanceUID = sop_instance_uid
+    return instance

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from cxr_node.documents import build_heatmap, picture, region
 from cxr_node.documents.picture import Legend
@@ -11,9 +12,15 @@ LEGEND = Legend("Pneumonia", ("one", "two"), "careful", "scale", "least", "most"
 GREY = np.full((1000, 1200), 90, np.uint8)
 
 
+Grid = tuple[tuple[float, ...], ...]
+
+
+def _grid(array: NDArray[np.float64]) -> Grid:
+    return tuple(map(tuple, array.tolist()))
+
+
 def test_the_outline_is_closed_and_lies_where_the_map_is_strong() -> None:
-    outline = region.main_outline(activation(), rows=3000, columns=2400)
-    assert outline is not None
+    (outline,) = region.outlines(activation(), rows=3000, columns=2400)
     assert 4 <= len(outline) <= region.MAXIMUM_POINTS
     assert (outline[0] == outline[-1]).all()
     assert (outline >= 0).all()
@@ -22,27 +29,25 @@ def test_the_outline_is_closed_and_lies_where_the_map_is_strong() -> None:
     assert 3 / 7 < row / 3000 < 6 / 7
 
 
-def test_of_several_parts_the_largest_is_outlined() -> None:
-    grid = np.zeros((9, 9))
-    grid[1, 1], grid[5:8, 5:8] = 1, 0.9
-    outline = region.main_outline(tuple(map(tuple, grid.tolist())), 900, 900)
-    assert outline is not None
-    assert outline.min() > 450
+def test_of_several_parts_the_one_with_the_most_evidence_is_first_and_crumbs_are_left_out() -> None:
+    grid = np.zeros((12, 12))
+    grid[1, 1], grid[6:10, 6:10], grid[1:3, 8:11] = 1, 0.9, 0.8
+    first, second = region.outlines(_grid(grid), 1200, 1200)
+    assert first[:, 1].min() > 500
+    assert second[:, 1].max() < 500
+    assert second[:, 0].min() > 600
 
 
 def test_a_ragged_part_is_simplified() -> None:
     comb = np.zeros((40, 40))
     comb[:, ::4], comb[0] = 1, 1
-    outline = region.main_outline(tuple(map(tuple, comb.tolist())), 2000, 2000)
-    assert outline is not None
-    assert len(outline) <= region.MAXIMUM_POINTS
+    assert all(len(each) <= region.MAXIMUM_POINTS for each in region.outlines(_grid(comb), 2000, 2000))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (2, 2)])
-def test_a_film_or_map_without_an_area_has_no_outline_or_a_closed_one(size: tuple[int, int]) -> None:
-    assert region.main_outline(((0.0,),), *size) is None
-    outline = region.main_outline(((1.0,),), *size)
-    assert outline is None or (outline[0] == outline[-1]).all()
+def test_without_an_area_there_is_no_outline(size: tuple[int, int]) -> None:
+    assert region.outlines(((0.0,),), *size) == []
+    assert all((each[0] == each[-1]).all() for each in region.outlines(((1.0,),), *size))
 
 
 def test_the_legend_is_below_the_film_and_never_on_it() -> None:
