@@ -73,6 +73,7 @@ class Orthanc:
             "RemoteAccessAllowed": False,
             "AuthenticationEnabled": False,
             "DicomAlwaysAllowStore": True,
+            "DicomAlwaysAllowFind": True,
             "StoreDicom": True,
             "Plugins": [],
         }
