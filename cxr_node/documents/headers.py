@@ -8,6 +8,7 @@ and noted, for a copied mistake makes our own object invalid.
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 
 from pydicom import Dataset
 from pydicom.sr.coding import Code
@@ -28,7 +29,7 @@ _ORDER_EMPTY = (
     "RequestedProcedureID",
 )
 _ORDER_OPTIONAL = ("IssuerOfAccessionNumberSequence", "ReasonForTheRequestedProcedure")
-_DATE = re.compile(r"(\d{4})[.\-/]?(0[1-9]|1[0-2])[.\-/]?(0[1-9]|[12]\d|3[01])")
+_DATE = re.compile(r"(\d{4})[.\-/]?(\d\d)[.\-/]?(\d\d)")
 _TIME = re.compile(r"([01]\d|2[0-3])(?::?([0-5]\d)(?::?([0-5]\d)(?:\.(\d{1,6})\d*)?)?)?")
 _LOSSY_SYNTAXES: dict[str, str] = {
     JPEGBaseline8Bit: "ISO_10918_1",
@@ -41,7 +42,10 @@ _ORIENTATION = re.compile(r"[APRLHF]{1,3}")
 
 def _date(value: str) -> str | None:
     match = _DATE.fullmatch(value)
-    return "".join(match.groups()) if match else None
+    try:
+        return date(*map(int, match.groups())).isoformat().replace("-", "") if match else None
+    except ValueError:
+        return None
 
 
 def _time(value: str) -> str | None:

@@ -4,6 +4,7 @@ from typing import Final
 
 import numpy as np
 from pydicom import Dataset
+from pydicom.config import disable_value_validation
 
 from cxr_node.documents import codes, envelope, identity, language
 from cxr_node.documents.headers import ImageFacts, as_item, image_facts, study_header
@@ -18,6 +19,7 @@ SECONDARY_CAPTURE: Final = "1.2.840.10008.5.1.4.1.1.7"
 SERIES_NUMBER: Final = 9902
 
 
+@disable_value_validation()  # pydicom would quote the values of the film in its warnings
 def build_heatmap(report: StudyReport, source: Source, film: Grey) -> Document:
     """The heat map of one analysed source: `film` is its rendering for the eye (rows x columns, square pixels).
 

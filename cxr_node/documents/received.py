@@ -28,12 +28,12 @@ _ESCAPE = re.compile(rb"\x1b(?:\$[()]?.|[()-].)")
 def decode(value: bytes, charsets: Sequence[str]) -> str:
     """`value` as Unicode, by the defined terms of Specific Character Set (PS3.3 C.12.1.1.2, PS3.5 6.1.2.4 and 6.1.2.5).
 
-    Raises UnicodeError when the bytes do not fit and LookupError when a term is not known.
+    Raises UnicodeError when the bytes do not fit and LookupError when an escape sequence is not known.
     """
     if value.isascii() and b"\x1b" not in value:
         return value.decode("ascii")
     first = charsets[0] if charsets else ""
-    initial = "ascii" if first in _ASCII else python_encoding[first]
+    initial = "ascii" if first in _ASCII else python_encoding.get(first, "ascii")
     if b"\x1b" not in value:
         return value.decode(initial)
     return "".join(_decode_fragment(fragment, initial) for fragment in _FRAGMENT.findall(value))

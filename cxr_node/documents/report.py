@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from pydicom import Dataset
+from pydicom.config import disable_value_validation
 
 from cxr_node.documents import envelope, identity, language
 from cxr_node.documents.content import build_content
@@ -16,6 +17,7 @@ COMPREHENSIVE_3D_SR: Final = "1.2.840.10008.5.1.4.1.1.88.34"
 SERIES_NUMBER: Final = 9901
 
 
+@disable_value_validation()  # pydicom would quote the values of the film in its warnings
 def build_report(report: StudyReport) -> Document:
     """The report of one revision of a study: complete, unverified, preliminary.
 

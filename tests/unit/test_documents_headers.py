@@ -76,6 +76,7 @@ def test_a_header_that_was_read_before_gives_the_same_text() -> None:
         ("StudyDate", "20260301", "20260301"),
         ("StudyDate", "2026-03-01", "20260301"),
         ("StudyDate", "0000-00-00", ""),
+        ("StudyDate", "20260230", ""),
         ("StudyDate", "yesterday", ""),
         ("StudyTime", "0815", "0815"),
         ("StudyTime", "08:15:30.5", "081530.5"),

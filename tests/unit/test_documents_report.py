@@ -241,6 +241,13 @@ def test_the_order_is_referenced_with_its_issuer() -> None:
     assert values(content, "121058") == ["399208008"]
 
 
+def test_uids_that_break_the_rules_are_referred_to_as_they_are() -> None:
+    broken = {"StudyInstanceUID": "1.2.840.0113619.01", "SeriesInstanceUID": "1.2.03", "SOPInstanceUID": "1.2.04"}
+    document = build_report(report(source(header(**broken))))
+    assert document.study_instance_uid == broken["StudyInstanceUID"]
+    assert b"1.2.04" in document.content
+
+
 def test_nothing_of_the_patient_leaves_but_in_the_document(capfd: pytest.CaptureFixture[str]) -> None:
     private = "Geheimnis"
     film = header(
