@@ -22,7 +22,7 @@ from cxr_node.imaging.part10 import read_complete
 from cxr_node.spool import Spool, data_set_digest
 from cxr_node.store import events, jobs, studies, worklist
 from cxr_node.store.db import Store, Tx
-from cxr_node.store.studies import Arrival
+from cxr_node.store.studies import Arrival, Stored
 from cxr_node.store.worklist import Judging
 
 log = structlog.get_logger()
@@ -82,7 +82,7 @@ class Receive:
             answer = Answer.MISMATCH if error.code.startswith("UID") else Answer.NOT_UNDERSTOOD
             return self._keep_aside(received, error, answer)
         if (header.sop_class_uid, header.sop_instance_uid) != (received.sop_class_uid, received.sop_instance_uid):
-            sentence = "the SOP Class or Instance UID of the data set is not that of the command"
+            sentence = "the SOP UIDs of the data set differ from those of the command"
             return self._keep_aside(received, Permanent("UID_MISMATCH", sentence), Answer.MISMATCH)
         if header.sop_class_uid == SECONDARY_CAPTURE and header.modality not in self.rules.modalities:
             return self._drop(received, "a secondary capture that is not a radiograph")
@@ -91,9 +91,8 @@ class Receive:
     def _store(self, received: Received, header: Header) -> Verdict:
         stored = Verdict(Answer.STORED, study=header.study_instance_uid)
         digest = data_set_digest(received.path)
-        with self.store.reading() as tx:
-            known = studies.by_digest(tx, digest)
-        if known is not None:
+        known = self._known(digest)
+        if known is not None and self.spool.path(known.arrival.path).is_file():
             log.info("instance.repeated", digest=digest[:12], calling=received.calling_ae_title)
             return stored
         size = received.path.stat().st_size
@@ -109,11 +108,17 @@ class Receive:
         try:
             with self.store.transaction() as tx:
                 self._record(tx, arrival)
-        except sqlite3.IntegrityError:  # the same film came over another association at the same moment
+        except sqlite3.IntegrityError:  # it has a row: its file was lost, or it came twice at the same moment
+            if self._known(digest) is None:
+                raise
             return stored
         self.wake()
         log.info("instance.stored", digest=digest[:12], bytes=size, calling=received.calling_ae_title)
         return stored
+
+    def _known(self, digest: str) -> Stored | None:
+        with self.store.reading() as tx:
+            return studies.by_digest(tx, digest)
 
     def _record(self, tx: Tx, arrival: Arrival) -> None:
         header, now = arrival.header, arrival.received_at
