@@ -71,14 +71,15 @@ class Bench:
             part.write_bytes(film)
         else:
             film.save_as(part, enforce_file_format=True)
-        known = {
+        known: dict[str, Any] = {
+            "error": None,
             "sop_class_uid": "1.2.840.10008.5.1.4.1.1.1.1" if isinstance(film, bytes) else str(film.SOPClassUID),
             "sop_instance_uid": "1.2.3" if isinstance(film, bytes) else str(film.SOPInstanceUID),
             "transfer_syntax": "1.2.840.10008.1.2.1",
             "calling_ae_title": "MODALITY",
         }
         with part.open("rb") as stream:
-            yield Received(path=part, stream=stream, error=None, **(known | command))
+            yield Received(path=part, stream=stream, **(known | command))
         part.unlink(missing_ok=True)
 
     def rows(self, sql: str, *parameters: object) -> list[Row]:
