@@ -140,7 +140,7 @@ def _words(panel: Picture, place: Place, analysis: Analysis, title: str, profile
     top = write(panel, title, place, 18, FAINT)
     top = write(panel, headline, below(top + 14), 30, WHITE, bold=True)
     top = write_lines(panel, details, below(top + 4), 18, SOFT)
-    top = _bar(panel, below(top + 8), analysis.probability, TIERS[tier], mark=cutoffs.threshold)
+    top = _bar(panel, below(top + 12), analysis.probability, TIERS[tier], mark=cutoffs.threshold)
     top += 34
     for name, probability in analysis.probabilities.items():
         top = _labelled_bar(panel, below(top), _name(name, said), probability)

@@ -104,24 +104,30 @@ def _send(node: Node, films: list[tuple[str, Path]]) -> dict[str, Arrival]:
         for number, (title, path) in enumerate(films, start=1):
             began = time.monotonic()
             try:
-                sender.send(node.peer, CALLING, path)
+                study = _store(node, path)
             except (Permanent, Transient) as error:
                 node.require_running()
                 click.echo(f"  {number:>2}  {title}: not taken: {error.message}")
                 continue
             answered_at, seconds = time.time(), time.monotonic() - began
-            study = str(dcmread(path, specific_tags=["StudyInstanceUID"]).get("StudyInstanceUID", ""))
             with store.reading() as tx:
-                stored = bool(studies.of_study(tx, study))
-            click.echo(
-                f"  {number:>2}  {title}: {'stored' if stored else 'taken, and dropped: no film'}, {seconds:.2f} s"
-            )
-            if stored:
+                kept = bool(studies.of_study(tx, study))
+            click.echo(f"  {number:>2}  {title}: {'stored' if kept else 'taken and dropped, no film'}, {seconds:.2f} s")
+            if kept:
                 first = arrivals.get(study) or Arrival(len(arrivals) + 1, title, (), answered_at)
                 arrivals[study] = replace(first, films=(*first.films, path), answered_at=answered_at)
     if not arrivals:
         raise Permanent("NO_FILMS", f"the node took none of the films; its log is {node.log}")
     return arrivals
+
+
+def _store(node: Node, path: Path) -> str:
+    """C-STORE a file; its Study Instance UID. Raises Permanent or Transient when it was not taken."""
+    header = dcmread(path, specific_tags=["StudyInstanceUID"], stop_before_pixels=True)
+    if any(keyword not in header.file_meta for keyword in ("MediaStorageSOPClassUID", "TransferSyntaxUID")):
+        raise Permanent("NO_FILE_META", "its File Meta Information does not say what it is (PS3.10 7.1)")
+    sender.send(node.peer, CALLING, path)
+    return str(header.get("StudyInstanceUID", ""))
 
 
 def _wait(node: Node, films: int) -> None:

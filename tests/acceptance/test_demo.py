@@ -21,12 +21,15 @@ from tests.node import wait_for
 
 @pytest.fixture
 def modality(tmp_path: Path) -> Path:
-    """A folder with three films, one of them a leg, and a file that is no film."""
+    """A folder with three films, one of them a leg, a film that cannot be sent, and a file that is no film."""
     folder = tmp_path / "films"
     films.write(films.chest(), folder / "a-chest.dcm")
     films.write(films.leg(), folder / "b-leg.dcm")
     Image.fromarray((films.chest().pixel_array >> 4).astype(np.uint8)).save(folder / "c-picture.png")
     (folder / "notes.txt").write_text("no film")
+    anonymous = films.chest()
+    del anonymous.file_meta.MediaStorageSOPClassUID
+    pydicom.dcmwrite(folder / "d-no-meta.dcm", anonymous, enforce_file_format=False)
     return folder
 
 
@@ -69,6 +72,7 @@ def test_plays_films_and_shows_the_result(modality: Path, tmp_path: Path) -> Non
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
     assert "notes.txt is neither DICOM nor" in done.stdout
+    assert "d-no-meta.dcm: not taken: its File Meta Information" in done.stdout
     reading, latency = (part.split("\n\n")[1].splitlines() for part in _sections(done.stdout))
     assert [line.split()[0] for line in reading] == ["read", "1", "2", "3"]
     assert {line.split()[1] for line in reading[1:]} == {"1", "2", "3"}
