@@ -177,7 +177,8 @@ class Node:
         contexts = [(UID(m.MediaStorageSOPClassUID), UID(m.TransferSyntaxUID)) for m in metas]
         with self.association(*contexts, calling=calling) as association:
             assert association.is_established, "no association, or no presentation context was accepted"
-            return [association.send_c_store(path) for path in paths]
+            with pydicom.config.disable_value_validation():
+                return [association.send_c_store(path) for path in paths]
 
     def send(self, *films: Dataset | Path, expect: int = 0x0000, calling: str = "MODALITY") -> str:
         """Send films over one association, each to be answered with status `expect`; the last answer's comment."""
@@ -195,7 +196,8 @@ class Node:
         """A film as a file, with exactly the attributes that it has."""
         self._inbox.mkdir(exist_ok=True)
         path = self._inbox / f"{len(list(self._inbox.iterdir()))}.dcm"
-        pydicom.dcmwrite(path, film, enforce_file_format=False)
+        with pydicom.config.disable_value_validation():
+            pydicom.dcmwrite(path, film, enforce_file_format=False)
         return path
 
     # -- what it knows
