@@ -1,0 +1,42 @@
+"""A C-STORE that stops half-way."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from typing import Any
+
+from pydicom.dataset import FileDataset
+from pynetdicom.association import Association
+from pynetdicom.dimse_messages import C_STORE_RQ
+from pynetdicom.dimse_primitives import C_STORE
+
+from tests.fault.damage import data_set
+from tests.node import Node
+
+
+@contextmanager
+def half_sent(node: Node, film: FileDataset) -> Iterator[tuple[Association, Callable[[], int]]]:
+    """An association over which the first half of a film was sent, and what sends the rest and gives the status."""
+    path, syntax = node.written(film), film.file_meta.TransferSyntaxUID
+    request = C_STORE()
+    request.MessageID, request.Priority = 1, 2
+    request.AffectedSOPClassUID, request.AffectedSOPInstanceUID = film.SOPClassUID, film.SOPInstanceUID
+    request.DataSet = BytesIO(data_set(path))
+    message: Any = C_STORE_RQ()
+    message.primitive_to_message(request)
+    with node.association((film.SOPClassUID, syntax)) as association:
+        (context,) = association.accepted_contexts
+        pieces = list(message.encode_msg(context.context_id, association.acceptor.maximum_length))
+        assert len(pieces) >= 4, "the film is too small, or the node's PDUs too large"
+        for piece in pieces[: len(pieces) // 2]:
+            association.dul.send_pdu(piece)
+
+        def rest() -> int:
+            association._reactor_checkpoint.clear()
+            for piece in pieces[len(pieces) // 2 :]:
+                association.dul.send_pdu(piece)
+            _, response = association.dimse.get_msg(block=True)
+            association._reactor_checkpoint.set()
+            return int(response.Status)
+
+        yield association, rest
