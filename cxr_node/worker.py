@@ -4,12 +4,13 @@ A worker takes jobs from the table, runs their stages, and writes each outcome i
 completion and its successors. What a stage raises becomes the job's state; nothing is lost in between.
 """
 
+import logging
 import random
 import threading
 import time
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 
@@ -119,60 +120,52 @@ class Worker:
                 return
             outcomes = [outcomes]
         for job, outcome in zip(batch, outcomes, strict=True):
-            failure = outcome if isinstance(outcome, Exception) else self._complete(step, job, outcome)
-            if failure is None:
-                log.info("job.done", kind=job.kind, subject=_short(job), seconds=round(time.monotonic() - began, 3))
-            else:
-                self._end(step, stage, job, failure)
+            self._conclude(step, stage, job, outcome, began)
         self.wake()
 
-    def _complete(self, step: Step, job: Job, commit: Commit) -> Exception | None:
-        """Write a job's results, completion and successors at once; what went wrong, if something did."""
+    def _conclude(self, step: Step, stage: Stage, job: Job, outcome: Commit | Exception, began: float) -> None:
+        """Write what became of a job, unless it was overtaken: then its holder has nothing to say any more."""
+        held = outcome if isinstance(outcome, Exception) else attempt(partial(self._complete, step, job), outcome)
+        if isinstance(held, Exception):
+            held = self._end(step, stage, job, held)
+        elif held:
+            log.info("job.done", kind=job.kind, subject=_short(job), seconds=round(time.monotonic() - began, 3))
+        if not held:
+            log.info("job.overtaken", kind=job.kind, subject=_short(job))
 
-        def write(commit: Commit) -> None:
-            now = self.clock()
-            with self.store.transaction() as tx:
-                if not jobs.finish(tx, job, JobState.DONE, now):
-                    log.info("job.overtaken", kind=job.kind, subject=_short(job))
-                    return
+    def _complete(self, step: Step, job: Job, commit: Commit) -> bool:
+        """Write a job's results, completion and successors at once; False when the lease was lost."""
+        now = self.clock()
+        with self.store.transaction() as tx:
+            held = jobs.finish(tx, job, JobState.DONE, now)
+            if held:
                 successors = list(commit(tx))
                 assert all(new.kind in step.then for new in successors), f"{step.kind} may not lead to {successors}"  # noqa: S101
                 jobs.enqueue(tx, successors, now)
+        return held
 
-        return attempt(write, commit)
-
-    def _end(self, step: Step, stage: Stage, job: Job, failure: Exception) -> None:
-        """Account for a job without a result: later again, skipped, or failed and held for the operator."""
+    def _end(self, step: Step, stage: Stage, job: Job, failure: Exception) -> bool:
+        """Account for a job without a result: later again, skipped, or failed; False when the lease was lost."""
         now = self.clock()
         code, reason = _described(failure)
+        known = {"kind": job.kind, "subject": _short(job), "code": code, "reason": reason}
+        delay = next_delay(step.retry, job.attempt, self.random) if isinstance(failure, Transient) else None
+        if delay is not None:
+            with self.store.transaction() as tx:
+                held = jobs.retry(tx, job, now + delay, now, error_code=code, error=reason)
+            if held:
+                log.warning("job.retry", **known, seconds=round(delay, 1))
+            return held
+        state = JobState.SKIPPED if isinstance(failure, Ineligible) else JobState.FAILED
         with self.store.transaction() as tx:
-            if isinstance(failure, Transient):
-                delay = next_delay(step.retry, job.attempt, self.random)
-                if delay is not None:
-                    jobs.retry(tx, job, now + delay, now, error_code=code, error=reason)
-                    log.warning(
-                        "job.retry",
-                        kind=job.kind,
-                        subject=_short(job),
-                        code=code,
-                        reason=reason,
-                        seconds=round(delay, 1),
-                    )
-                    return
-            state = JobState.SKIPPED if isinstance(failure, Ineligible) else JobState.FAILED
-            if jobs.finish(tx, job, state, now, error_code=code, error=reason):
+            held = jobs.finish(tx, job, state, now, error_code=code, error=reason)
+            if held:
                 _close(tx, stage, job, state, now)
-        known = isinstance(failure, CxrNodeError)
-        trace = None if known else "".join(traceback.format_exception(failure))
-        log.log(
-            30 if known else 40,
-            f"job.{state}",
-            kind=job.kind,
-            subject=_short(job),
-            code=code,
-            reason=reason,
-            trace=trace,
-        )
+        if held:
+            bug = not isinstance(failure, CxrNodeError)
+            level = logging.ERROR if bug else logging.WARNING
+            log.log(level, f"job.{state}", **known, exc_info=failure if bug else None)
+        return held
 
     def _isolate(self, step: Step, batch: Sequence[Job], failure: Exception) -> None:
         """The batch failed as a whole: its members run again one by one, so that the culprit fails alone."""
@@ -181,11 +174,6 @@ class Worker:
         with self.store.transaction() as tx:
             for job in batch:
                 jobs.isolate(tx, job, self.clock(), error_code=code, error=reason)
-
-
-def close_crashed(tx: Tx, stage: Stage, job: Job, now: float) -> None:
-    """End a job that was set aside because its process died of it."""
-    _close(tx, stage, job, JobState.FAILED, now)
 
 
 def _close(tx: Tx, stage: Stage, job: Job, state: JobState, now: float) -> None:

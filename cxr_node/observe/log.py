@@ -2,10 +2,13 @@
 
 import logging
 import sys
+import traceback
+import warnings
 from collections.abc import Mapping, MutableMapping
 from typing import Any, Literal
 
 import structlog
+from structlog.typing import ExcInfo
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
@@ -13,22 +16,42 @@ _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARN
 def configure(level: str, form: Literal["auto", "console", "json"], **always: Any) -> None:
     """Log to standard error from now on; `auto` is readable on a terminal and JSON elsewhere."""
     readable = form == "console" or (form == "auto" and sys.stderr.isatty())
-    renderer = structlog.dev.ConsoleRenderer() if readable else structlog.processors.JSONRenderer()
+    plain = structlog.dev.plain_traceback  # what is left to render of an error is text already
+    renderer = (
+        structlog.dev.ConsoleRenderer(exception_formatter=plain) if readable else structlog.processors.JSONRenderer()
+    )
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="%H:%M:%S" if readable else "iso", utc=not readable),
             _without_nothing,
-            *([] if readable else [structlog.processors.format_exc_info]),
+            structlog.processors.ExceptionRenderer(_outline),
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
+    _silence_pydicom()
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(**always)
+
+
+def _silence_pydicom() -> None:
+    """pydicom quotes the values that it objects to, in warnings and in its log: names and identifiers (Law 7)."""
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
+    warnings.filterwarnings("ignore", module="pydicom")
+
+
+def _outline(exc_info: ExcInfo) -> str:
+    """Where an error was raised, and its kind; not its message, which may quote a film's header (Law 7)."""
+    error: BaseException | None = exc_info[1]
+    parts = []
+    while error is not None:
+        parts.append("".join(traceback.format_tb(error.__traceback__)) + type(error).__qualname__)
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return "\n\nwhich came of this:\n\n".join(parts)
 
 
 def _without_nothing(_: Any, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
