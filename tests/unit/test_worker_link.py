@@ -1,0 +1,101 @@
+"""The line between the daemon and a child: words, and what its end means."""
+
+import os
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from cxr_node import link
+from cxr_node.link import Link, attend
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[Link, Link]]:
+    """The parent's and the child's end."""
+    parent, theirs = Link.pair()
+    child = Link(theirs)
+    yield parent, child
+    parent.close()
+    child.close()
+
+
+class Child:
+    """What a child attends to, and what it heard."""
+
+    def __init__(self, end: Link, healthy: bool) -> None:
+        self.heard: list[str] = []
+        self.ended = threading.Event()
+        attend(end, on_wake=lambda: self.heard.append("wake"), healthy=lambda: healthy, on_end=self.ended.set)
+
+
+def test_a_word_and_the_rest_of_its_line(ends: tuple[Link, Link]) -> None:
+    parent, child = ends
+    child.say("failed", "MODEL_DIGEST", "the weights are\nnot as released: ñ")
+    child.say("wake")
+    child.close()
+    assert list(parent.lines()) == [("failed", "MODEL_DIGEST the weights are not as released: ñ"), ("wake", "")]
+
+
+def test_a_long_configuration_passes_whole(ends: tuple[Link, Link]) -> None:
+    parent, child = ends
+    writing = threading.Thread(target=parent.say, args=("config", "x" * 1_000_000))
+    writing.start()
+    word, rest = next(iter(child.lines()))
+    writing.join(10)
+    assert (word, len(rest)) == ("config", 1_000_000)
+
+
+def test_a_healthy_child_answers_a_ping(ends: tuple[Link, Link]) -> None:
+    parent, child = ends
+    Child(child, healthy=True)
+    parent.say("ping")
+    assert next(iter(parent.lines())) == ("pong", "")
+
+
+def test_a_child_that_hangs_does_not(ends: tuple[Link, Link]) -> None:
+    parent, end = ends
+    child = Child(end, healthy=False)
+    parent.say("ping")
+    parent.say("wake")
+    parent.close()
+    assert child.ended.wait(10)
+    assert child.heard == ["wake"]
+    assert list(parent.lines()) == []
+
+
+def test_the_end_of_the_parent_is_noticed(ends: tuple[Link, Link]) -> None:
+    parent, end = ends
+    child = Child(end, healthy=True)
+    assert not child.ended.is_set()
+    parent.close()
+    assert child.ended.wait(10)
+
+
+def test_writing_to_an_end_that_is_gone_is_no_error(ends: tuple[Link, Link]) -> None:
+    parent, child = ends
+    child.close()
+    parent.say("wake")
+    parent.say("wake")
+    assert list(parent.lines()) == []
+
+
+def test_an_unknown_word_is_passed_over(ends: tuple[Link, Link]) -> None:
+    parent, end = ends
+    Child(end, healthy=True)
+    parent.say("dance")
+    parent.say("ping")
+    assert next(iter(parent.lines())) == ("pong", "")
+
+
+def test_a_child_inherits_its_end_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    parent, theirs = Link.pair()
+    monkeypatch.setenv(link.VARIABLE, str(theirs.detach()))
+    child = Link.inherited()
+    assert child is not None
+    assert link.VARIABLE not in os.environ
+    child.say("ready", "cpu")
+    child.close()
+    assert list(parent.lines()) == [("ready", "cpu")]
+    assert Link.inherited() is None
+    parent.close()
