@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydicom import Dataset, dcmread
 
-import cxr_node
-from cxr_node.documents import Document, Profile, Source, StudyReport, build_heatmap, build_report
+from cxr_node.documents import Document, Source, StudyReport, build_heatmap, build_report
 from cxr_node.domain.clock import Clock, moment, system_clock
 from cxr_node.domain.eligibility import judge
 from cxr_node.domain.finding import Analysis, Tier
@@ -23,6 +22,7 @@ from cxr_node.imaging.part10 import read_complete, read_film
 from cxr_node.inference.predictor import Prediction, Predictor, analyse
 from cxr_node.panel import draw_panel
 from cxr_node.plan import Plan
+from cxr_node.profiles import profile_of
 from cxr_node.spool import data_set_digest
 from cxr_node.stages.stage import attempt
 
@@ -77,7 +77,7 @@ class Analyst:
 
     def __init__(self, plan: Plan, out: Path, explain: str | None = None, clock: Clock = system_clock) -> None:
         self._plan, self._out, self._clock = plan, out, clock
-        self._rules, self._profile = plan.rules(), _profile(plan)
+        self._rules, self._profile = plan.rules(), profile_of(plan, "shadow")  # for research, whatever the node may do
         self._predictor = Predictor(plan.manifest, plan.config.inference.device)
         if explain is not None:
             _require_explanation(self._predictor, explain)
@@ -164,23 +164,6 @@ def _sentence(failure: Exception) -> str:
     if isinstance(failure, OSError) and failure.strerror:
         return f"{failure.strerror}: {failure.filename}" if failure.filename else failure.strerror
     return f"internal error ({type(failure).__name__}): {failure}"
-
-
-def _profile(plan: Plan) -> Profile:
-    """How the site wants its documents, in shadow mode: for research, whatever the node itself is allowed to do."""
-    node, config = plan.config.node, plan.config
-    return Profile(
-        mode="shadow",
-        language=node.language,
-        cutoffs=plan.judging().cutoffs,
-        prevalence=config.model.prevalence,
-        triage_category={Tier(name): category for name, category in config.report.triage_category.items()},
-        timezone=node.timezone,
-        uid_root=node.uid_root,
-        institution=node.institution,
-        station=node.station,
-        node_version=cxr_node.__version__,
-    )
 
 
 def _require_explanation(predictor: Predictor, wanted: str) -> None:

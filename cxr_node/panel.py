@@ -12,8 +12,8 @@ from cxr_node.documents.codes import FINDINGS
 from cxr_node.documents.language import named, sentence
 from cxr_node.documents.picture import overlay
 from cxr_node.documents.request import Language
-from cxr_node.documents.wording import finding_code, percent, tenths
-from cxr_node.domain.finding import Analysis, Tier
+from cxr_node.documents.wording import finding_code, percent
+from cxr_node.domain.finding import Analysis, Tier, tenths
 
 Picture = NDArray[np.uint8]
 """(rows, columns, RGB)."""
@@ -50,7 +50,7 @@ def draw_panel(film: NDArray[np.uint8], analysis: Analysis, title: str, profile:
     Below the threshold no map is shown: its colours look the same at any probability.
     """
     grey = fitted(np.repeat(film[..., None], 3, axis=2), _WIDEST, _HEIGHT)
-    positive = profile.cutoffs.tier(analysis.probability) is not Tier.NONE
+    positive = profile.cutoffs.positive(analysis.probability)
     shown = positive and bool(np.any(analysis.activation))
     right = overlay(grey, analysis.activation) if shown else _without_map(grey, profile)
     width = grey.shape[1]
@@ -128,19 +128,20 @@ def _words(panel: Picture, place: Place, analysis: Analysis, title: str, profile
         return Place(place.left, top, place.width)
 
     said, cutoffs, model = profile.language, profile.cutoffs, analysis.model
-    tier = cutoffs.tier(analysis.probability)
     key = "picture.certainty" if profile.prevalence is None else "picture.probability"
     finding = _name(analysis.finding, said)
     sure = sentence(key, said, finding=finding, percent=tenths(analysis.probability))
     threshold = sentence("picture.threshold", said, threshold=percent(cutoffs.threshold))
     headline, details = sure, threshold
-    if tier is Tier.NONE:
+    if not cutoffs.positive(analysis.probability):
         headline = sentence("picture.negative", said, finding=finding)
         details = f"{sure} - {threshold} - {sentence('picture.nothing_else', said)}"
     top = write(panel, title, place, 18, FAINT)
     top = write(panel, headline, below(top + 14), 30, WHITE, bold=True)
     top = write_lines(panel, details, below(top + 4), 18, SOFT)
-    top = _bar(panel, below(top + 12), analysis.probability, TIERS[tier], mark=cutoffs.threshold)
+    top = _bar(
+        panel, below(top + 12), analysis.probability, TIERS[cutoffs.tier(analysis.probability)], mark=cutoffs.threshold
+    )
     top += 34
     for name, probability in analysis.probabilities.items():
         top = _labelled_bar(panel, below(top), _name(name, said), probability)

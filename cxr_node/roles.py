@@ -10,9 +10,7 @@ from typing import Any
 
 import structlog
 
-import cxr_node
 from cxr_node.config import Config
-from cxr_node.domain.finding import Tier
 from cxr_node.errors import CxrNodeError
 from cxr_node.link import Link, attend
 from cxr_node.observe import log as logging
@@ -94,25 +92,11 @@ def _inferring(plan: Plan, store: Store) -> tuple[Mapping[str, Any], list[Lane]]
 
 def _working(plan: Plan, store: Store) -> tuple[Mapping[str, Any], list[Lane]]:
     from cxr_node.dimse import sender  # noqa: PLC0415 - what only this role needs is loaded in it
-    from cxr_node.documents import Profile  # noqa: PLC0415
+    from cxr_node.profiles import profile_of  # noqa: PLC0415
     from cxr_node.stages.assembly import Desk  # noqa: PLC0415
 
     config, common = plan.config, _common(plan, store)
-    profiles: dict[str, Profile] = {
-        mode: Profile(
-            mode=mode,
-            language=config.node.language,
-            cutoffs=plan.judging().cutoffs,
-            prevalence=config.model.prevalence,
-            triage_category={Tier(name): category for name, category in config.report.triage_category.items()},
-            timezone=config.node.timezone,
-            uid_root=config.node.uid_root,
-            institution=config.node.institution,
-            station=config.node.station,
-            node_version=cxr_node.__version__,
-        )
-        for mode in plan.routes()
-    }
+    profiles = {str(mode): profile_of(plan, mode) for mode in plan.routes()}
     destinations = {str(mode): names for mode, names in plan.routes().items()}
     values = common | {
         "desk": Desk(store, common["spool"], profiles, destinations, common["clock"]),

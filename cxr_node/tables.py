@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from cxr_node.domain.finding import tenths
+
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:
     """Rows of cells in columns; the first row is the heading."""
@@ -24,7 +26,7 @@ def worklist(entries: Sequence[dict[str, Any]]) -> str:
             entry["tier"],
             entry["priority"] or "",
             entry["finding"] or "",
-            "" if entry["probability"] is None else f"{entry['probability']:.1%}",
+            "" if entry["probability"] is None else f"{tenths(entry['probability'])} %",
             entry["state"].replace("_", " "),
             entry["received_at"][:19].replace("T", " "),
             entry["accession_number"] or "",
@@ -67,7 +69,7 @@ def study(found: dict[str, Any]) -> str:
         refusal = f": {one['refusal']['reason']}" if one["refusal"] else ""
         lines.append(f"image  {one['sop_instance_uid']}  {one['state']}{refusal}")
     for one in found["results"]:
-        lines.append(f"result {one['model']} {one['version']}: {one['finding']} {one['probability']:.1%}")
+        lines.append(f"result {one['model']} {one['version']}: {one['finding']} {tenths(one['probability'])} %")
     for one in found["outputs"]:
         lines.append(f"output {one['kind']} revision {one['revision']} ({one['mode']})  {one['path']}")
     for one in found["deliveries"]:

@@ -8,8 +8,8 @@ from typing import Any
 from cxr_node import views
 from cxr_node.config import Config
 from cxr_node.dimse.archive import Kept
-from cxr_node.documents.wording import tenths
 from cxr_node.domain.eligibility import SECONDARY_CAPTURE
+from cxr_node.domain.finding import tenths
 from cxr_node.domain.study import EntryState
 from cxr_node.store import events
 from cxr_node.store.db import Store

@@ -8,8 +8,7 @@ from PIL import Image
 from pydicom import dcmread
 
 from cxr_node.demo.outcome import Outcome
-from cxr_node.documents.wording import tenths
-from cxr_node.domain.finding import Tier
+from cxr_node.domain.finding import Tier, tenths
 from cxr_node.errors import CxrNodeError
 from cxr_node.imaging import decode, render
 from cxr_node.imaging.part10 import read_film

@@ -26,6 +26,7 @@ from cxr_node.dimse.reception import (
     wake,
 )
 from cxr_node.domain.intake import Answer, Intake, Received
+from cxr_node.domain.uid import IMPLEMENTATION_CLASS_UID
 from cxr_node.errors import ConfigError
 
 log = structlog.get_logger()
@@ -58,6 +59,7 @@ class Listener:
         self._endpoint, self._intake, self._incoming = endpoint, intake, incoming
         self._studies: weakref.WeakKeyDictionary[Association, set[str]] = weakref.WeakKeyDictionary()
         self._ae = AE(ae_title=endpoint.ae_title)
+        self._ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
         self._ae.maximum_associations = endpoint.max_associations
         self._ae.maximum_pdu_size = endpoint.max_pdu
         self._ae.network_timeout = self._ae.dimse_timeout = endpoint.timeout

@@ -11,6 +11,7 @@ from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
 
 from cxr_node.dimse.contexts import VERIFICATION
+from cxr_node.domain.uid import IMPLEMENTATION_CLASS_UID
 from cxr_node.errors import Permanent, Transient
 
 # A document is sent as the bytes that stand in the outbox, never decoded and encoded again (Law 4).
@@ -51,6 +52,8 @@ def send(peer: Peer, calling: str, path: Path) -> int:
     Raises Transient when it may work later, Permanent when the peer does not take this object.
     """
     meta = dcmread(path, stop_before_pixels=True, specific_tags=["SOPClassUID"]).file_meta
+    if "MediaStorageSOPClassUID" not in meta or "TransferSyntaxUID" not in meta:
+        raise Permanent("NO_DICOM", f"{path.name} has no File Meta that says what it is (PS3.10 7.1)")
     ae = _application_entity(peer, calling)
     ae.add_requested_context(UID(meta.MediaStorageSOPClassUID), UID(meta.TransferSyntaxUID))
     association = _associate(ae, peer)
@@ -79,6 +82,7 @@ def _judged(status: int, peer: Peer) -> int:
 
 def _application_entity(peer: Peer, calling: str) -> AE:
     ae = AE(ae_title=calling)
+    ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
     ae.connection_timeout = min(peer.timeout, 10.0)
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = peer.timeout
     return ae

@@ -1,12 +1,10 @@
 """Structured reports and heat maps for the archive: the node's results as DICOM objects."""
 
 from cxr_node.documents.heatmap import build_heatmap
-from cxr_node.documents.identity import IMPLEMENTATION_CLASS_UID
 from cxr_node.documents.report import build_report
 from cxr_node.documents.request import Document, Predecessor, Profile, Source, StudyReport
 
 __all__ = [
-    "IMPLEMENTATION_CLASS_UID",
     "Document",
     "Predecessor",
     "Profile",

@@ -9,8 +9,9 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from cxr_node.documents import codes, headers, language
-from cxr_node.documents.identity import IMPLEMENTATION_CLASS_UID, device_uid
+from cxr_node.documents.identity import device_uid
 from cxr_node.documents.request import Document, Kind, StudyReport
+from cxr_node.domain.uid import IMPLEMENTATION_CLASS_UID
 
 MANUFACTURER: Final = "cxr_node"
 

@@ -33,8 +33,8 @@ from cxr_node.documents.envelope import MANUFACTURER
 from cxr_node.documents.library import Image
 from cxr_node.documents.region import outlines
 from cxr_node.documents.request import Profile, StudyReport
-from cxr_node.documents.wording import explanation_code, finding_code, likelier_kind, percent, positive, tenths
-from cxr_node.domain.finding import Analysis, ModelIdentity
+from cxr_node.documents.wording import explanation_code, finding_code, likelier_kind, percent, positive
+from cxr_node.domain.finding import Analysis, ModelIdentity, tenths
 
 Group = MeasurementsAndQualitativeEvaluations | PlanarROIMeasurementsAndQualitativeEvaluations
 

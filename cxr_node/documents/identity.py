@@ -1,14 +1,11 @@
 """UIDs of our documents and of what is in them, from content alone (PS3.5 section 9)."""
 
 import json
-from typing import Final
 
 from cxr_node.documents.received import Received
 from cxr_node.documents.request import Kind, Profile, Source, StudyReport
 from cxr_node.domain.finding import ModelIdentity
-from cxr_node.domain.uid import UUID_ROOT, derive_uid
-
-IMPLEMENTATION_CLASS_UID: Final = derive_uid(UUID_ROOT, ["cxr_node", "implementation"])
+from cxr_node.domain.uid import derive_uid
 
 
 def document_uid(report: StudyReport, kind: Kind, sop_class_uid: str, source: Source | None = None) -> str:

@@ -1,7 +1,5 @@
 """How results are put, the same in every document: codes for the model's terms, numbers for people."""
 
-import math
-
 from pydicom.sr.coding import Code
 
 from cxr_node.documents import codes
@@ -23,7 +21,7 @@ def explanation_code(name: str) -> Code:
 
 def positive(analysis: Analysis, cutoffs: Cutoffs) -> bool:
     """Whether the site reads the analysis as a finding, in whatever tier."""
-    return analysis.probability >= cutoffs.threshold
+    return cutoffs.positive(analysis.probability)
 
 
 def likelier_kind(analysis: Analysis) -> str | None:
@@ -35,8 +33,3 @@ def likelier_kind(analysis: Analysis) -> str | None:
 def percent(fraction: float) -> str:
     """A fraction in percent, to a hundredth: 0.5 is 50, 0.9125 is 91.25."""
     return f"{100 * fraction:.2f}".rstrip("0").rstrip(".")
-
-
-def tenths(fraction: float) -> str:
-    """A fraction in percent, cut to a tenth, so that nothing below a threshold reads as if it had reached it."""
-    return f"{math.floor(round(1000 * fraction, 6)) / 10:.1f}"

@@ -3,6 +3,7 @@
 Pure data: no library types, so that it can be stored, shown and compared anywhere.
 """
 
+import math
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -31,8 +32,13 @@ class Cutoffs:
     medium: float
     high: float
 
+    def positive(self, probability: float) -> bool:
+        """Whether the site reads it as a finding, in whatever tier."""
+        return probability >= self.threshold
+
     def tier(self, probability: float) -> Tier:
-        if probability < self.threshold:
+        """What a study with this probability is promoted to; a finding below every tier stays in arrival order."""
+        if not self.positive(probability):
             return Tier.NONE
         if probability >= self.high:
             return Tier.HIGH
@@ -64,3 +70,8 @@ class Analysis:
     probabilities: dict[str, float]
     activation: tuple[tuple[float, ...], ...] = field(repr=False)
     explanation: str = "cam"
+
+
+def tenths(fraction: float) -> str:
+    """A fraction in percent, cut to a tenth, so that nothing below a threshold reads as if it had reached it."""
+    return f"{math.floor(round(1000 * fraction, 6)) / 10:.1f}"

@@ -63,7 +63,7 @@ def assess(images: Sequence[Image], cutoffs: Cutoffs, shown: Tier = Tier.NONE) -
         return Standing(EntryState.NOT_ANALYSED, tier=shown, reason=reason)
     worst = max(judged, key=lambda image: image.probability or 0.0)
     probability = worst.probability or 0.0
-    positive = probability >= cutoffs.threshold
+    positive = cutoffs.positive(probability)
     tier = min(cutoffs.tier(probability), shown, key=lambda t: t.rank)
     return Standing(EntryState.ANALYSED, tier, positive, worst.finding if positive else None, probability)
 

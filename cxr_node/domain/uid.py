@@ -28,3 +28,7 @@ def derive_uid(root: str, parts: Iterable[str]) -> str:
         raise ValueError(f"UID root {root!r} leaves {room} characters; at least 30 are needed for a safe suffix")
     suffix = str(int.from_bytes(hashlib.sha256(name.encode()).digest(), "big"))[:room]
     return f"{root}.{suffix.lstrip('0') or '0'}"
+
+
+IMPLEMENTATION_CLASS_UID = derive_uid(UUID_ROOT, ["cxr_node", "implementation"])
+"""Which implementation wrote a file or opened an association (PS3.7 D.3.3.2, PS3.10 7.1)."""

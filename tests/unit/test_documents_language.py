@@ -7,7 +7,8 @@ from pydicom.sr.coding import Code
 
 from cxr_node.documents import codes
 from cxr_node.documents.language import SENTENCES, SPANISH, named, sentence
-from cxr_node.documents.wording import percent, tenths
+from cxr_node.documents.wording import percent
+from cxr_node.domain.finding import tenths
 
 
 def _codes() -> list[Code]:
