@@ -55,9 +55,11 @@ def assess(images: Sequence[Image], cutoffs: Cutoffs, shown: Tier = Tier.NONE) -
 
     A tier that was shown is not lowered by later films or results (`shown`); only a person lowers it.
     """
+    if not images:
+        return Standing(EntryState.NOT_ANALYSED, tier=shown, reason="its films were filed under another study")
     judged = [image for image in images if image.probability is not None]
     if not judged:
-        if not images or any(image.pending for image in images):
+        if any(image.pending for image in images):
             return Standing(EntryState.WAITING, tier=shown)
         reason = next((image.failure for image in images if image.failure), None) or images[0].refusal
         return Standing(EntryState.NOT_ANALYSED, tier=shown, reason=reason)

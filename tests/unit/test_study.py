@@ -18,7 +18,7 @@ def judged(probability: float, number: int = 3, finding: str = "pneumonia") -> I
 @pytest.mark.parametrize(
     ("images", "standing"),
     [
-        ([], Standing(EntryState.WAITING)),
+        ([], Standing(EntryState.NOT_ANALYSED, reason="its films were filed under another study")),
         ([PENDING], Standing(EntryState.WAITING)),
         ([REFUSED, PENDING], Standing(EntryState.WAITING)),
         ([REFUSED], Standing(EntryState.NOT_ANALYSED, reason="a lateral view")),
