@@ -192,5 +192,5 @@ def _described(failure: Exception) -> tuple[str, str]:
 
 
 def _short(job: Job) -> str:
-    """Enough of a job's subject to find it again; never a whole UID that another system could resolve."""
-    return job.subject[-12:]
+    """How logs name a subject: a digest by its beginning, a UID by its end, which no other system could resolve."""
+    return job.subject[-12:] if "." in job.subject else job.subject[:12]

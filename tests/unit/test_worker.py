@@ -136,6 +136,18 @@ def test_a_foreseen_failure_is_logged_without_a_trace(node: Callable[..., Node])
     assert (entry["event"], entry["log_level"], entry["exc_info"]) == ("job.failed", "warning", None)
 
 
+@pytest.mark.parametrize(("subject", "shown"), [("ab" * 32, "ab" * 6), ("1.2." + "3" * 40, "3" * 12)])
+def test_logs_name_a_film_as_it_was_named_on_arrival_and_no_uid_whole(
+    node: Callable[..., Node], subject: str, shown: str
+) -> None:
+    done = node(lambda _job: lambda _tx: ())
+    done.run()
+    done.enqueue(subject)
+    with capture_logs() as logs:
+        done.run()
+    assert [entry["subject"] for entry in logs] == [shown]
+
+
 def test_a_transient_failure_is_tried_again_later_and_later_and_then_given_up(node: Callable[..., Node]) -> None:
     away = node(lambda _: Transient("UNREACHABLE", "the PACS is away"))
     for seconds in (5, 10):
