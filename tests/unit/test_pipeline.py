@@ -1,0 +1,78 @@
+"""The table of the flow, and that it can be put together from what the roles give it."""
+
+from dataclasses import fields
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from cxr_node.config import Config
+from cxr_node.pipeline import PIPELINE, Step, assemble
+from cxr_node.plan import Plan, open_store
+from cxr_node.roles import ROLES
+from cxr_node.stages.stage import Stage
+from cxr_node.worker import Lane
+
+KINDS = [step.kind for step in PIPELINE]
+PEERS = [{"name": name, "ae_title": "PACS", "host": "pacs.example.org"} for name in ("pacs", "archive")]
+
+
+def config(folder: Path) -> Config:
+    return Config.model_validate({"node": {"data_dir": folder, "mode": "full"}, "destination": PEERS})
+
+
+def resolved(step: Step) -> type[Stage]:
+    module, _, name = step.stage.partition(":")
+    stage: type[Stage] = getattr(import_module(f"cxr_node.stages.{module}"), name)
+    return stage
+
+
+def test_every_kind_stands_in_it_once() -> None:
+    assert len(KINDS) == len(set(KINDS))
+
+
+@pytest.mark.parametrize("step", PIPELINE, ids=KINDS)
+def test_every_stage_is_there_and_every_successor_is_known(step: Step) -> None:
+    assert issubclass(resolved(step), Stage)
+    assert set(step.then) <= set(KINDS)
+
+
+def test_every_kind_is_reached_from_what_receiving_begins() -> None:
+    reached = {"analyse", "compare", "settle"}
+    while more := {then for step in PIPELINE if step.kind in reached for then in step.then} - reached:
+        reached |= more
+    assert reached == set(KINDS)
+
+
+def test_leases_outlast_every_retry_step() -> None:
+    assert all(step.lease > step.retry.ceiling for step in PIPELINE)
+
+
+def test_what_goes_to_a_peer_is_tried_for_days() -> None:
+    (deliver,) = (step for step in PIPELINE if step.kind == "deliver")
+    assert deliver.retry.attempts * deliver.retry.ceiling / 2 > 24 * 3600
+
+
+@pytest.mark.parametrize("role", ["work", "infer"])
+def test_a_role_gives_every_field_of_its_stages_and_a_lane_for_every_kind(tmp_path: Path, role: str) -> None:
+    found = config(tmp_path)
+    store = open_store(found)
+    values, lanes = ROLES[role](Plan.of(found), store)  # type: ignore[index]
+    stages = assemble(role, values)  # type: ignore[arg-type]
+    assert set(stages) == {step.kind for step in PIPELINE if step.role == role}
+    assert {kind for lane in lanes for kind in lane.kinds} == set(stages)
+    for step, stage in stages.values():
+        assert type(stage) is resolved(step)
+        assert all(getattr(stage, field.name) is values[field.name] for field in fields(stage))  # type: ignore[arg-type]
+    store.close()
+
+
+def test_every_destination_has_a_lane_of_its_own(tmp_path: Path) -> None:
+    found = config(tmp_path)
+    store = open_store(found)
+    _, lanes = ROLES["work"](Plan.of(found), store)
+    assert lanes[1:] == [
+        Lane("deliver pacs", ("deliver",), target="pacs"),
+        Lane("deliver archive", ("deliver",), target="archive"),
+    ]
+    store.close()
