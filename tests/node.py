@@ -65,12 +65,12 @@ class Node:
         environment: dict[str, str] | None = None,
         **overrides: Any,
     ) -> None:
-        self.folder, self.data = folder, folder / "node"
+        self.folder = folder
         self.file, self._log = folder / "cxr-node.toml", folder / "node.log"
         self._inbox = folder / "sent"
         self._process: subprocess.Popen[bytes] | None = None
         tables: dict[str, dict[str, Any]] = {
-            "node": {"data_dir": str(self.data), "mode": "full"},
+            "node": {"data_dir": str(folder / "node"), "mode": "full"},
             "receive": {"port": free_port(), "timeout_seconds": 20},
             "study": {"settle_seconds": 0.2, "max_wait_seconds": 60},
             "inference": {"device": "cpu"},
@@ -84,7 +84,7 @@ class Node:
         self.file.write_text(_toml(tables, destinations), "utf-8")
         clean = {name: value for name, value in os.environ.items() if not name.startswith("CXR_NODE")}
         self._environment = clean | (environment or {}) | {configuration.FILE_VARIABLE: str(self.file)}
-        self.port = int(tables["receive"]["port"])
+        self.port, self.data = int(tables["receive"]["port"]), Path(tables["node"]["data_dir"])
 
     # -- the process
 
@@ -207,8 +207,7 @@ class Node:
         return configuration.load(self.file, environment={})
 
     def status(self) -> dict[str, Any]:
-        with closing(open_store(self.config)) as store:
-            return views.status(self.config, store, time.time())
+        return dict(json.loads(self.command("status", "--json").stdout))
 
     def worklist(self) -> list[dict[str, Any]]:
         with closing(open_store(self.config)) as store:

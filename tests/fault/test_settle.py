@@ -1,0 +1,109 @@
+"""When documents are made: once for films that come together, again only for a late film that matters."""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from pydicom.dataset import FileDataset
+
+from cxr_node.demo.phantom import Opacity
+from tests.films import chest, lateral
+from tests.node import Node, wait_for
+
+pytestmark = pytest.mark.fault
+
+SETTLE_SECONDS, MAX_WAIT_SECONDS = 4, 8
+
+
+@pytest.fixture(scope="module")
+def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    """A node that waits four seconds for the next film, and eight at most. Every film counts as positive."""
+    folder = tmp_path_factory.mktemp("patient")
+    waits = {"study__settle_seconds": SETTLE_SECONDS, "study__max_wait_seconds": MAX_WAIT_SECONDS}
+    with Node(folder, **waits, model__thresholds={"pneumonia": 0.0001}) as node:
+        yield node.analysing()
+
+
+def same_study(film: FileDataset, other: FileDataset) -> FileDataset:
+    """`other` as a further film of the study that `film` belongs to."""
+    for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "PatientID", "PatientName", "AccessionNumber", "StudyID"):
+        setattr(other, keyword, film[keyword].value)
+    other.InstanceNumber = 2
+    return other
+
+
+def kinds(study: dict[str, Any]) -> Counter[tuple[str, int]]:
+    return Counter((output["kind"], output["revision"]) for output in study.get("outputs", []))
+
+
+ONE_OF_EACH = Counter({("sr", 1): 1, ("sc", 1): 1})
+
+
+def test_films_that_come_within_the_settle_time_make_one_report(patient: Node) -> None:
+    film = chest()
+    uid = film.StudyInstanceUID
+    patient.send(film)
+    wait_for(lambda: patient.study(uid)["results"], what="the worklist's first film")
+    (entry,) = [one for one in patient.worklist() if one["study_instance_uid"] == uid]
+    assert entry["state"] == "analysed"
+    assert not patient.study(uid)["outputs"], "the pause was longer than the settle time; the test says nothing"
+
+    patient.send(same_study(film, lateral()))
+
+    (study,) = patient.wait_final(uid)
+    assert kinds(study) == ONE_OF_EACH
+    (settled,) = [event for event in study["events"] if event["event"] == "study.settled"]
+    assert settled["images"] == 2
+
+
+def test_a_late_film_that_changes_nothing_is_an_event(patient: Node) -> None:
+    film = chest()
+    patient.send(film)
+    patient.wait_idle()
+
+    patient.send(same_study(film, lateral()))
+
+    (study,) = patient.wait_final(film.StudyInstanceUID)
+    assert kinds(study) == ONE_OF_EACH
+    assert Counter(event["event"] for event in study["events"])["study.unchanged"] == 1
+
+
+def test_an_open_association_does_not_postpone(patient: Node) -> None:
+    film = chest()
+    with patient.association((film.SOPClassUID, film.file_meta.TransferSyntaxUID)) as association:
+        assert association.send_c_store(patient.written(film)).Status == 0x0000
+
+        wait_for(lambda: kinds(patient.study(film.StudyInstanceUID)) == ONE_OF_EACH, what="documents")
+        assert association.send_c_echo is not None
+        assert association.is_established
+
+
+def test_the_wait_is_bounded(patient: Node) -> None:
+    """A film every second would put the documents off for ever."""
+    film = chest()
+    patient.send(film)
+
+    def reported_while_films_come() -> bool:
+        patient.send(same_study(film, lateral()))
+        return bool(patient.study(film.StudyInstanceUID)["outputs"])
+
+    wait_for(reported_while_films_come, timeout=60, what="a report while films keep coming")
+    study = patient.study(film.StudyInstanceUID)
+    times = [one["received_at"] for one in study["instances"]]
+    assert len(times) > 10
+    patient.wait_idle()
+
+
+def test_a_late_film_that_changes_the_result_makes_a_revision(standing: Node) -> None:
+    film = chest()
+    standing.send(film)
+    (study,) = standing.wait_final(film.StudyInstanceUID)
+    (entry,) = [one for one in standing.worklist() if one["study_instance_uid"] == film.StudyInstanceUID]
+    assert not entry["positive"], "the clear phantom is taken for positive; the test needs another film"
+
+    opaque = chest(opacities=[Opacity(0.3, 0.4, 0.2, 0.5)])
+    standing.send(same_study(film, opaque))
+
+    (study,) = standing.wait_final(film.StudyInstanceUID)
+    assert kinds(study) == ONE_OF_EACH + Counter({("sr", 2): 1, ("sc", 2): 1})
