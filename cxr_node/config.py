@@ -70,6 +70,7 @@ class Receive(Section):
     timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 60.0
     allowed_ae_titles: tuple[AETitle, ...] = ()
     allowed_networks: tuple[Annotated[str, AfterValidator(_network)], ...] = ()
+    charset_override: dict[AETitle, Annotated[str, Field(pattern=r"^(ISO_IR [0-9]+|GB18030|GBK)$")]] = {}
 
 
 class Study(Section):

@@ -64,6 +64,7 @@ class Daemon:
             rules=self._plan.rules(),
             judging=self._judging,
             waiting=self._plan.waiting(),
+            charsets=config.receive.charset_override,
             clock=time.time,
             wake=self._wake,
         )

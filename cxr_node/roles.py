@@ -99,7 +99,7 @@ def _working(plan: Plan, store: Store) -> tuple[Mapping[str, Any], list[Lane]]:
     profiles = {str(mode): profile_of(plan, mode) for mode in plan.routes()}
     destinations = {str(mode): names for mode, names in plan.routes().items()}
     values = common | {
-        "desk": Desk(store, common["spool"], profiles, destinations, common["clock"]),
+        "desk": Desk(store, common["spool"], profiles, destinations, config.receive.charset_override, common["clock"]),
         "first_document": plan.first_documents(),
         "heatmap_modes": plan.heatmap_modes(),
         "peers": plan.peers(),

@@ -16,8 +16,10 @@ _ITEM, _DELIMITER = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
 _BULK = frozenset({b"\xe0\x7f\x10\x00", b"\xe0\x7f\x08\x00", b"\xe0\x7f\x09\x00"})
 
 
-def read_complete(path: Path) -> Dataset:
+def read_complete(path: Path, charset: str | None = None) -> Dataset:
     """The data set of a Part 10 file without its pixel data.
+
+    `charset`, where it is given, takes the place of the Specific Character Set that the sender states.
 
     Raises Permanent("UNPARSEABLE") when it cannot be parsed, and Permanent("TRUNCATED") when its pixel data end before
     the length that is declared for them (PS3.5 7.1 and A.4).
@@ -27,6 +29,7 @@ def read_complete(path: Path) -> Dataset:
             dataset = dcmread(stream, stop_before_pixels=True)
             syntax = dataset.file_meta.TransferSyntaxUID
             whole = syntax == DeflatedExplicitVRLittleEndian or _pixel_data_whole(stream, syntax.is_implicit_VR)
+            _restate(dataset, charset)
             dataset.walk(_look)
     except Exception as error:
         raise Permanent("UNPARSEABLE", f"the data set cannot be parsed: {type(error).__name__}") from error
@@ -40,9 +43,11 @@ def read_film(path: Path) -> Dataset:
     return _read(path, header_only=False)
 
 
-def read_film_header(path: Path) -> Dataset:
-    """The same without the pixel data."""
-    return _read(path, header_only=True)
+def read_film_header(path: Path, charset: str | None = None) -> Dataset:
+    """The same without the pixel data; `charset` as in `read_complete`."""
+    dataset = _read(path, header_only=True)
+    _restate(dataset, charset)
+    return dataset
 
 
 def _read(path: Path, *, header_only: bool) -> Dataset:
@@ -52,6 +57,11 @@ def _read(path: Path, *, header_only: bool) -> Dataset:
         raise Permanent("FILE_MISSING", f"the film's file {path.name} is not in the spool any more") from error
     except Exception as error:
         raise Permanent("UNPARSEABLE", f"the data set cannot be parsed: {type(error).__name__}") from error
+
+
+def _restate(dataset: Dataset, charset: str | None) -> None:
+    if charset is not None:
+        dataset.SpecificCharacterSet = charset
 
 
 def _look(_: Dataset, __: DataElement) -> None:

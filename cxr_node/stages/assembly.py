@@ -16,12 +16,16 @@ from cxr_node.store.results import Written
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """Where documents are put together. By mode: how they are rendered, and which destinations get them."""
+    """Where documents are put together. By mode: how they are rendered, and which destinations get them.
+
+    `charsets` as in `Receive`.
+    """
 
     store: Store
     spool: Spool
     profiles: Mapping[str, Profile]
     destinations: Mapping[str, Sequence[str]]
+    charsets: Mapping[str, str]
     clock: Clock
 
     def assemble(self, study: str, target: str) -> StudyReport:
@@ -37,7 +41,9 @@ class Desk:
             predecessor = _predecessor(results.documents(tx, study), number, mode)
         sources = tuple(
             Source(
-                header=read_film_header(self.spool.path(one.arrival.path)),
+                header=read_film_header(
+                    self.spool.path(one.arrival.path), self.charsets.get(one.arrival.calling_ae_title)
+                ),
                 digest=one.arrival.digest,
                 received_at=moment(one.arrival.received_at),
                 analysis=analyses[one.arrival.digest],

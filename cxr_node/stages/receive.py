@@ -6,7 +6,7 @@ jobs that follow from it. What cannot be taken for a film is kept aside, and the
 
 import errno
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -42,13 +42,18 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Receive:
-    """The intake of one node; `wake` tells the other processes that there is work."""
+    """The intake of one node.
+
+    `charsets` gives the character set of senders that misstate it, by calling AE title; `wake` tells the other
+    processes that there is work.
+    """
 
     store: Store
     spool: Spool
     rules: Rules
     judging: Judging
     waiting: Waiting
+    charsets: Mapping[str, str]
     clock: Clock
     wake: Callable[[], None]
 
@@ -76,7 +81,7 @@ class Receive:
         if received.sop_class_uid not in _FILM_CLASSES:
             return self._drop(received, "not an X-ray image class")
         try:
-            dataset = read_complete(received.path)
+            dataset = read_complete(received.path, self.charsets.get(received.calling_ae_title))
             header = read_instance(dataset)
         except Permanent as error:
             answer = Answer.MISMATCH if error.code.startswith("UID") else Answer.NOT_UNDERSTOOD
