@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pydicom import dcmread
+from pydicom.charset import convert_encodings
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian
@@ -62,6 +63,7 @@ def _read(path: Path, *, header_only: bool) -> Dataset:
 def _restate(dataset: Dataset, charset: str | None) -> None:
     if charset is not None:
         dataset.SpecificCharacterSet = charset
+        dataset.set_original_encoding(*dataset.original_encoding, convert_encodings(charset))
 
 
 def _look(_: Dataset, __: DataElement) -> None:
