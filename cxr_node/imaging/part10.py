@@ -63,7 +63,8 @@ def _read(path: Path, *, header_only: bool) -> Dataset:
 def _restate(dataset: Dataset, charset: str | None) -> None:
     if charset is not None:
         dataset.SpecificCharacterSet = charset
-        dataset.set_original_encoding(*dataset.original_encoding, convert_encodings(charset))
+        implicit, little = dataset.original_encoding
+        dataset.set_original_encoding(implicit, little, convert_encodings(charset))
 
 
 def _look(_: Dataset, __: DataElement) -> None:
