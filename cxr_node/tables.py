@@ -64,7 +64,8 @@ def status(found: dict[str, Any]) -> str:
 
 
 def study(found: dict[str, Any]) -> str:
-    lines = [f"study {found['study_instance_uid']}, revision {found['revision']}", ""]
+    state = (found["state"] or "not in the worklist").replace("_", " ")
+    lines = [f"study {found['study_instance_uid']}, revision {found['revision']}, {state}", ""]
     for one in found["instances"]:
         refusal = f": {one['refusal']['reason']}" if one["refusal"] else ""
         lines.append(f"image  {one['sop_instance_uid']}  {one['state']}{refusal}")

@@ -6,7 +6,7 @@ from typing import Any
 from cxr_node.config import Config
 from cxr_node.dimse import sender
 from cxr_node.domain.clock import iso
-from cxr_node.errors import Transient
+from cxr_node.errors import Permanent, Transient
 from cxr_node.plan import Plan, peers_of, policy_of, spool_of
 from cxr_node.store import events, jobs, results, studies, worklist
 from cxr_node.store.db import Store
@@ -60,7 +60,7 @@ def reaches(peer: sender.Peer, calling: str) -> str | None:
     """Why a peer does not answer C-ECHO; None when it does."""
     try:
         sender.echo(peer, calling)
-    except Transient as error:
+    except (Transient, Permanent) as error:
         return error.message
     return None
 
@@ -84,6 +84,7 @@ def study(store: Store, uid: str) -> dict[str, Any] | None:
             {
                 "study_instance_uid": uid,
                 "revision": revision.number if revision else 0,
+                "state": worklist.state(tx, uid),
                 "instances": [studies.summary(one) for one in instances],
                 "results": results.of_study(tx, uid),
                 "outputs": [

@@ -2,7 +2,8 @@
 
 from cxr_node.domain.instance import InstanceState
 from cxr_node.domain.job import NewJob
-from cxr_node.store import events, jobs
+from cxr_node.errors import Permanent
+from cxr_node.store import events, jobs, studies
 from cxr_node.store.db import Tx
 
 _AGAIN = """
@@ -19,7 +20,12 @@ def requeue_failed(tx: Tx, now: float) -> int:
 
 
 def requeue_study(tx: Tx, study: str, model_digest: str, now: float) -> int:
-    """Judge a study's eligible films again, and try again what failed of its documents; how many jobs that makes."""
+    """Judge a study's eligible films again, and try again what failed of its documents; how many jobs that makes.
+
+    Raises Permanent("STUDY_UNKNOWN").
+    """
+    if not studies.of_study(tx, study):
+        raise Permanent("STUDY_UNKNOWN", f"no film of study {study} has been received")
     of_study = """
         WHERE state IN ('failed', 'skipped') AND kind != 'analyse' AND subject IN (
             SELECT ? UNION SELECT digest FROM instance WHERE study_instance_uid = ?

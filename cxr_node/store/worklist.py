@@ -71,6 +71,12 @@ def refresh(tx: Tx, study: str, judging: Judging, now: float) -> Standing | None
     return standing
 
 
+def state(tx: Tx, study: str) -> str | None:
+    """The state of a study's entry; None where it has none."""
+    row = tx.row("SELECT state FROM worklist_entry WHERE study_instance_uid = ?", (study,))
+    return str(row["state"]) if row else None
+
+
 def entries(tx: Tx, policy: Policy, now: float, *, closed: bool = False) -> list[dict[str, Any]]:
     """The entries in reading order, as `worklist --json` shows them."""
     rows = tx.rows(

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from cxr_node.domain.job import JobState, NewJob
+from cxr_node.errors import Permanent
 from cxr_node.store import jobs, results
 from cxr_node.store.db import Store, Tx
 from cxr_node.store.requeue import requeue_failed, requeue_study
@@ -66,11 +67,12 @@ def test_a_study_is_judged_again_from_its_films_on(tx: Tx) -> None:
 
 def test_what_failed_of_its_documents_is_tried_again(tx: Tx) -> None:
     uid = study_uid(1)
+    jobs.enqueue(tx, [NewJob("analyse", add_film(tx, 1), MODEL.digest)], NOON)
     results.add_document(tx, Written("1.2.9", uid, 1, "full", "sr", "1.2", "1.2.8", "outbox/a.dcm"), NOON)
     ended(tx, JobState.FAILED, "report", uid, "1/full")
     ended(tx, JobState.FAILED, "deliver", "1.2.9", "pacs")
     ended(tx, JobState.FAILED, "report", study_uid(2), "1/full")
-    assert requeue_study(tx, uid, MODEL.digest, NOON) == 2
+    assert requeue_study(tx, uid, MODEL.digest, NOON) == 3
     assert [key[1] for key, state in states(tx).items() if state == "failed"] == [study_uid(2)]
 
 
@@ -82,3 +84,8 @@ def test_a_film_that_was_set_aside_has_its_crashes_forgotten(tx: Tx, whole_study
     assert (requeue_study(tx, study_uid(1), MODEL.digest, NOON) if whole_study else requeue_failed(tx, NOON)) == 1
     assert crash(tx, 1) == []
     assert crash(tx, 1) == [film]
+
+
+def test_a_study_that_nobody_knows_is_said(tx: Tx) -> None:
+    with pytest.raises(Permanent, match=r"no film of study 1\.2\.3 has been received"):
+        requeue_study(tx, "1.2.3", MODEL.digest, NOON)
