@@ -52,7 +52,7 @@ class Bench:
     def __post_init__(self) -> None:
         self.spool = Spool(self.root, watermark=0)
         self.spool.prepare()
-        self.store = Store.open(self.root / "node.sqlite")
+        self.store = Store.open(self.root / "cxr-node.sqlite")
         self.intake = Receive(self.store, self.spool, self.rules, JUDGING, self.waiting, {}, self.clock, self._wake)
 
     def _wake(self) -> None:

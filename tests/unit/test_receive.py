@@ -201,7 +201,7 @@ def test_a_film_whose_row_cannot_be_written_is_no_success_and_can_be_sent_again(
 ) -> None:
     monkeypatch.setattr(db, "_BUSY_SECONDS", 0.05)
     bench, film = Bench(tmp_path), films.chest()
-    other = Store.open(bench.root / "node.sqlite")
+    other = Store.open(bench.root / "cxr-node.sqlite")
     with other.transaction():
         assert bench.send(film).answer is Answer.OUT_OF_RESOURCES
     assert nothing_stored(bench)

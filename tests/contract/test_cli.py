@@ -1,0 +1,182 @@
+"""The commands as people and scripts meet them: help, exit statuses, and what goes to which stream."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from cxr_node import cli
+from cxr_node.domain.job import JobState, NewJob
+from cxr_node.store import jobs
+from tests import films
+from tests.bench import NOON, Bench
+
+CONTRACT = {"serve", "demo", "check", "status", "worklist", "study", "requeue", "analyze", "models", "infer"}
+"""The commands of the contract that this release has."""
+
+
+def commands(group: click.Group, *path: str) -> Iterator[tuple[str, ...]]:
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, *path, name)
+        else:
+            yield (*path, name)
+
+
+COMMANDS = sorted(commands(cli.main))
+VISIBLE = [path for path in COMMANDS if path != ("work",)]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder; the node's data would be in `var`."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CXR_NODE_CONFIG", raising=False)
+    return tmp_path
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(cli.main, arguments)
+
+
+def test_every_command_of_the_contract_is_there() -> None:
+    assert set(cli.main.commands) >= CONTRACT
+    assert {path[1] for path in COMMANDS if path[0] == "models"} == {"list", "show", "verify"}
+
+
+@pytest.mark.parametrize("path", VISIBLE, ids=" ".join)
+def test_help_shows_an_example(path: tuple[str, ...]) -> None:
+    found = run(*path, "--help")
+    assert found.exit_code == 0
+    assert re.search(rf"Examples?: cxr-node {' '.join(path)}\b", found.stdout)
+
+
+@pytest.mark.parametrize("path", [path for path in VISIBLE if path != ("demo",)], ids=" ".join)
+def test_every_command_takes_a_configuration(path: tuple[str, ...]) -> None:
+    assert "-c, --config" in run(*path, "--help").stdout
+
+
+@pytest.mark.parametrize("path", [("worklist",), ("status",), ("study",)], ids=" ".join)
+def test_what_scripts_read_has_json(path: tuple[str, ...]) -> None:
+    assert "--json" in run(*path, "--help").stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["nonsense"], ["worklist", "--nonsense"], ["study"], ["requeue"], ["requeue", "1.2", "--failed"], ["analyze"]],
+)
+def test_wrong_use_is_exit_status_2(arguments: list[str]) -> None:
+    found = run(*arguments)
+    assert (found.exit_code, found.stdout) == (2, "")
+    assert found.stderr.startswith("Usage: ")
+
+
+@pytest.mark.parametrize("command", [["serve"], ["check"], ["status"], ["worklist"], ["study", "1"], ["infer"]])
+def test_a_bad_configuration_is_exit_status_78_and_every_mistake(command: list[str], folder: Path) -> None:
+    (folder / "bad.toml").write_text('[node]\nmode = "fast"\n[receive]\nport = 0\n[log]\nlevl = "info"\n')
+    found = run(*command, "-c", "bad.toml")
+    assert (found.exit_code, found.stdout) == (78, "")
+    first, *rest = found.stderr.splitlines()
+    assert first == "configuration: bad.toml: 3 mistakes"
+    assert [line.split(":")[0].strip() for line in rest] == ["node.mode", "receive.port", "log.levl"]
+
+
+def test_a_configuration_that_is_not_there_is_exit_status_78() -> None:
+    found = run("worklist", "-c", "missing.toml")
+    assert (found.exit_code, found.stderr) == (
+        78, "configuration: cannot read missing.toml: No such file or directory\n"
+    )  # fmt: skip
+
+
+def test_a_study_that_is_not_known_is_exit_status_1() -> None:
+    found = run("study", "1.2.3")
+    assert (found.exit_code, found.stdout) == (1, "")
+    assert found.stderr == "STUDY_UNKNOWN: no film of study 1.2.3 has been received\n"
+
+
+def test_a_database_that_cannot_be_read_is_one_line(folder: Path) -> None:
+    (folder / "var").mkdir()
+    (folder / "var" / "cxr-node.sqlite").write_bytes(b"no database" * 1000)
+    found = run("worklist")
+    assert found.exit_code == 1
+    assert found.stderr.startswith("DATABASE: cannot open the database var/cxr-node.sqlite")
+    assert len(found.stderr.splitlines()) == 1
+
+
+def test_a_node_that_does_not_run_is_not_ready() -> None:
+    found = run("status")
+    assert found.exit_code == 1
+    assert "the node is not running" in found.stdout
+
+
+def test_the_worklist_is_a_table_with_reasons(folder: Path) -> None:
+    assert run("worklist").stdout == "No study is waiting.\n"
+    bench = Bench(folder / "var")
+    bench.send(films.leg(AccessionNumber="A7"))
+    heading, row = run("worklist").stdout.splitlines()
+    assert heading.split()[:4] == ["#", "tier", "priority", "finding"]
+    assert "A7" in row
+    assert "Body Part Examined (0018,0015) is 'LEG'" in row
+
+
+def test_a_study_is_shown_with_its_state_and_events(folder: Path) -> None:
+    film = films.chest()
+    Bench(folder / "var").send(film)
+    found = run("study", film.StudyInstanceUID)
+    assert found.stdout.startswith(f"study {film.StudyInstanceUID}, revision 0, waiting\n")
+    assert "instance.stored" in found.stdout
+    assert "Jane" not in found.stdout
+
+
+def test_the_kill_switch_from_the_command_line(folder: Path) -> None:
+    bench = Bench(folder / "var")
+    run("worklist", "--freeze")
+    run("worklist", "--unfreeze")
+    assert bench.events() == ["worklist.frozen", "worklist.unfrozen"]
+
+
+def test_requeue_says_how_many(folder: Path) -> None:
+    bench = Bench(folder / "var")
+    with bench.store.transaction() as tx:
+        jobs.enqueue(tx, [NewJob("analyse", "x")], NOON)
+        (job,) = jobs.claim(tx, "analyse", "one", NOON, 300)
+        jobs.finish(tx, job, JobState.FAILED, NOON, error_code="X", error="x")
+    assert run("requeue", "--failed").stdout == "1 jobs will be tried again\n"
+    assert run("requeue", "1.2.3").exit_code == 1
+    assert run("requeue", "1.2.3").stderr.startswith("STUDY_UNKNOWN: ")
+
+
+def test_models_are_listed_and_shown() -> None:
+    listed = run("models", "list").stdout
+    assert listed.startswith("cxr-pneumonia ")
+    assert run("models", "show", "cxr-pneumonia").exit_code == 0
+    assert run("models", "show", "nothing").exit_code == 78
+
+
+def test_the_version() -> None:
+    assert re.fullmatch(r"cxr-node, version \d+\.\d+\.\d+\S*\n", run("--version").stdout)
+
+
+def test_check_offline_on_an_empty_folder_finds_nothing_wrong(folder: Path) -> None:
+    (folder / "node.toml").write_text("[receive]\nport = 11999\n")
+    found = run("check", "--offline", "-c", "node.toml")
+    assert found.exit_code == 0, found.stdout
+    verdicts = {line.split(":")[0] for line in found.stdout.splitlines()}
+    assert verdicts >= {"ok      configuration", "ok      database", "ok      model", "ok      listener"}
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # pynetdicom's refused socket
+def test_check_names_what_failed(folder: Path) -> None:
+    (folder / "node.toml").write_text(
+        '[retention]\nwatermark_gigabytes = 1e9\n[[destination]]\nname = "pacs"\nae_title = "P"\nhost = "127.0.0.1"\n'
+        "port = 1\n"
+    )
+    found = run("check", "-c", "node.toml")
+    assert found.exit_code == 1
+    failed = [line for line in found.stdout.splitlines() if line.startswith("failed")]
+    assert len(failed) == 2
+    assert "below the watermark of 1e+09 GB: films are refused" in failed[0]
+    assert failed[1].startswith("failed  destination pacs: no association with pacs (P at 127.0.0.1:1)")
