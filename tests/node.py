@@ -94,9 +94,9 @@ class Node:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def start(self, *, analysing: bool = False) -> Self:
-        """Start, or start again; returns when the port answers, or with `analysing` when films are judged."""
-        seen = len(self.logged("infer.ready"))
+    def start(self) -> Self:
+        """Start, or start again; returns when the port answers."""
+        self._started_before = len(self.logged("infer.ready"))
         with self._log.open("ab") as log:
             process = self._process = subprocess.Popen(
                 [sys.executable, "-m", "cxr_node", "serve"],
@@ -104,8 +104,11 @@ class Node:
             )  # fmt: skip
         wait_for(lambda: views.answers(self.config) or process.poll() is not None, what="a listening node")
         assert process.poll() is None, f"the node ended with {process.returncode}:\n{self.log()}"
-        if analysing:
-            wait_for(lambda: len(self.logged("infer.ready")) > seen, what="a node that analyses")
+        return self
+
+    def analysing(self) -> Self:
+        """Returns when the model is loaded and films are judged."""
+        wait_for(lambda: len(self.logged("infer.ready")) > self._started_before, what="a node that analyses")
         return self
 
     def terminate(self) -> int:

@@ -38,7 +38,9 @@ def test_the_same_bytes_make_no_work(standing: Node) -> None:
     assert len(standing.study(film.StudyInstanceUID)["instances"]) == 1
 
 
-@pytest.mark.parametrize("syntax", [uid.JPEG2000Lossless, uid.JPEGLSLossless, uid.RLELossless, uid.ImplicitVRLittleEndian])
+@pytest.mark.parametrize(
+    "syntax", [uid.JPEG2000Lossless, uid.JPEGLSLossless, uid.RLELossless, uid.ImplicitVRLittleEndian]
+)
 def test_another_transfer_syntax_is_the_same_film(standing: Node, syntax: str) -> None:
     film = received(standing, chest())
 

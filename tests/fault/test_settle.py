@@ -2,6 +2,9 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -75,7 +78,6 @@ def test_an_open_association_does_not_postpone(patient: Node) -> None:
         assert association.send_c_store(patient.written(film)).Status == 0x0000
 
         wait_for(lambda: kinds(patient.study(film.StudyInstanceUID)) == ONE_OF_EACH, what="documents")
-        assert association.send_c_echo is not None
         assert association.is_established
 
 
@@ -89,21 +91,32 @@ def test_the_wait_is_bounded(patient: Node) -> None:
         return bool(patient.study(film.StudyInstanceUID)["outputs"])
 
     wait_for(reported_while_films_come, timeout=60, what="a report while films keep coming")
-    study = patient.study(film.StudyInstanceUID)
-    times = [one["received_at"] for one in study["instances"]]
-    assert len(times) > 10
+
+    times = [moment(one) for one in patient.study(film.StudyInstanceUID)["instances"]]
+    assert max(after - before for before, after in pairwise(times)) < SETTLE_SECONDS, "too slow: the test says nothing"
     patient.wait_idle()
 
 
-def test_a_late_film_that_changes_the_result_makes_a_revision(standing: Node) -> None:
-    film = chest()
-    standing.send(film)
-    (study,) = standing.wait_final(film.StudyInstanceUID)
-    (entry,) = [one for one in standing.worklist() if one["study_instance_uid"] == film.StudyInstanceUID]
-    assert not entry["positive"], "the clear phantom is taken for positive; the test needs another film"
+def moment(instance: dict[str, Any]) -> float:
+    return datetime.fromisoformat(instance["received_at"]).timestamp()
 
-    opaque = chest(opacities=[Opacity(0.3, 0.4, 0.2, 0.5)])
-    standing.send(same_study(film, opaque))
 
-    (study,) = standing.wait_final(film.StudyInstanceUID)
-    assert kinds(study) == ONE_OF_EACH + Counter({("sr", 2): 1, ("sc", 2): 1})
+def test_a_late_film_that_changes_the_result_makes_a_revision(tmp_path: Path) -> None:
+    films = [chest(), chest(opacities=[Opacity(0.3, 0.45, 4.0), Opacity(0.7, 0.45, 4.0)])]
+    with Node(tmp_path / "first") as node:
+        node.send(*films)
+        studies = node.wait_final(*(film.StudyInstanceUID for film in films))
+    (low, weak), (high, strong) = sorted(
+        ((study["results"][0]["probability"], film) for study, film in zip(studies, films, strict=True)),
+        key=lambda pair: pair[0],
+    )
+    with Node(tmp_path / "second", model__thresholds={"pneumonia": (low + high) / 2}) as node:
+        node.send(weak)
+        node.wait_idle()
+        assert [entry["positive"] for entry in node.worklist()] == [False]
+
+        node.send(same_study(weak, strong))
+
+        (study,) = node.wait_final(weak.StudyInstanceUID)
+        assert [entry["positive"] for entry in node.worklist()] == [True]
+        assert kinds(study) == ONE_OF_EACH + Counter({("sr", 2): 1, ("sc", 2): 1})
