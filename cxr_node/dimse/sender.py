@@ -90,14 +90,17 @@ def _application_entity(peer: Peer, calling: str) -> AE:
 
 def _associate(ae: AE, peer: Peer) -> Association:
     handlers: list[Any] = [(evt.EVT_CONN_OPEN, _no_delay), (evt.EVT_DATA_SENT, _quick_acknowledgement)]
-    association = ae.associate(peer.host, peer.port, ae_title=peer.ae_title, evt_handlers=handlers)
+    where = f"{peer.name} ({peer.ae_title} at {peer.host}:{peer.port})"
+    try:
+        association = ae.associate(peer.host, peer.port, ae_title=peer.ae_title, evt_handlers=handlers)
+    except OSError as error:  # its name does not resolve
+        raise Transient("UNREACHABLE", f"no association with {where}: {error.strerror}") from error
     if association.is_established:
         return association
     if association.rejected_contexts:
         refused: Any = association.rejected_contexts[0]
         syntax = UID(refused.transfer_syntax[0]).name if refused.transfer_syntax else "any transfer syntax"
         raise Permanent("NO_CONTEXT", f"{peer.name} accepts no {UID(refused.abstract_syntax).name} in {syntax}")
-    where = f"{peer.name} ({peer.ae_title} at {peer.host}:{peer.port})"
     if not association.is_rejected:
         raise Transient("UNREACHABLE", f"no association with {where}: not reachable, or it broke off")
     answer: Any = association.acceptor.primitive
