@@ -1,0 +1,183 @@
+"""The adapter over pynetdicom's receiving side: these fail when pynetdicom changes underneath."""
+
+import inspect
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from pydicom import dcmread
+from pydicom.uid import ExplicitVRLittleEndian
+from pynetdicom import _config, dimse_messages, transport
+from pynetdicom.dimse_messages import C_STORE_RQ
+from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.dsutils import encode
+from pynetdicom.service_class import StorageServiceClass
+
+from cxr_node.dimse import reception
+from cxr_node.dimse.reception import Part, finished_part, receive_into, unfinished_part
+from tests import films
+
+CONTEXT = 1
+
+
+@pytest.fixture(autouse=True)
+def incoming(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Data sets are received into this folder while the test runs."""
+    monkeypatch.setattr(_config, "STORE_RECV_CHUNKED_DATASET", False)
+    monkeypatch.setattr(dimse_messages, "NamedTemporaryFile", dimse_messages.NamedTemporaryFile)
+    receive_into(tmp_path)
+    yield tmp_path
+
+
+def fragments(film: Any) -> list[Any]:
+    """A C-STORE request as P-DATA primitives of 4 KiB, as they come over an association."""
+    request = C_STORE()
+    request.MessageID, request.Priority = 7, 2
+    request.AffectedSOPClassUID, request.AffectedSOPInstanceUID = film.SOPClassUID, film.SOPInstanceUID
+    data = encode(film, is_implicit_vr=False, is_little_endian=True)
+    assert data is not None
+    request.DataSet = io.BytesIO(data)
+    message = C_STORE_RQ()
+    message.primitive_to_message(request)
+    return list(message.encode_msg(CONTEXT, 4096))
+
+
+def association(message: Any = None) -> Any:
+    accepted = {CONTEXT: SimpleNamespace(transfer_syntax=[ExplicitVRLittleEndian])}
+    return SimpleNamespace(_accepted_cx=accepted, dimse=SimpleNamespace(message=message))
+
+
+def decoded(primitives: list[Any]) -> tuple[Any, bool]:
+    message = C_STORE_RQ()
+    return message, [message.decode_msg(primitive, association()) for primitive in primitives][-1]
+
+
+def test_a_data_set_arrives_in_a_part_of_the_spool(incoming: Path) -> None:
+    film = films.chest()
+    message, complete = decoded(fragments(film))
+    assert complete
+    part = finished_part(message.message_to_primitive())
+    assert (part.error, Path(part.name).parent, Path(part.name).suffix) == (None, incoming, ".part")
+    found = dcmread(part.name)
+    assert found.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
+    assert (found.SOPInstanceUID, found.PixelData) == (film.SOPInstanceUID, film.PixelData)
+    part.discard()
+    assert list(incoming.iterdir()) == []
+
+
+def test_a_data_set_that_broke_off_is_found_at_its_association(incoming: Path) -> None:
+    message, complete = decoded(fragments(films.chest())[:-5])
+    assert not complete
+    part = unfinished_part(association(message))
+    assert part is not None
+    part.discard()
+    assert list(incoming.iterdir()) == []
+
+
+def test_an_association_without_a_data_set_has_no_part() -> None:
+    assert unfinished_part(association()) is None
+    assert unfinished_part(association(C_STORE_RQ())) is None
+
+
+def test_after_the_handler_pynetdicom_closes_the_part_and_takes_its_name_away() -> None:
+    source = inspect.getsource(StorageServiceClass.SCP)
+    assert "req._dataset_file.close()" in source
+    assert "os.unlink(req._dataset_file.name)" in source
+
+
+def test_pynetdicom_uses_of_a_temporary_file_what_a_part_has() -> None:
+    source = inspect.getsource(dimse_messages.DIMSEMessage.decode_msg)
+    assert "NamedTemporaryFile(delete=False" in source
+    for used in ("self._data_set_file.name", "self._data_set_file.write(", "self._data_set_file.file.flush()"):
+        assert used in source
+
+
+def test_pynetdicom_receives_through_what_is_replaced() -> None:
+    assert list(inspect.signature(transport.AssociationSocket.recv).parameters) == ["self", "nr_bytes"]
+    assert "self._create_association()" in inspect.getsource(transport.RequestHandler.handle)
+    assert "self.socket.recv(" in inspect.getsource(transport.AssociationSocket.recv)
+
+
+@pytest.fixture
+def full(incoming: Path) -> Iterator[Part]:
+    """A part on a disk that has no room."""
+    part = Part(incoming)
+    part.stream.close()
+    with Path("/dev/full").open("r+b", buffering=1 << 20) as part.stream:
+        yield part
+        part.close()
+
+
+def test_a_full_disk_is_remembered_and_the_rest_is_taken_in(full: Part) -> None:
+    assert full.write(b"small") == 5
+    assert full.error is None
+    assert full.write(bytes(3 << 20)) == 3 << 20
+    assert full.error is not None
+    assert full.error.strerror == "No space left on device"
+    first = full.error
+    assert full.write(b"more") == 4
+    full.complete()
+    assert full.error is first
+
+
+def test_a_disk_that_is_full_at_the_last_byte_is_noticed(full: Part) -> None:
+    full.write(b"small")
+    assert full.error is None
+    full.complete()
+    assert full.error is not None
+
+
+def test_a_part_that_cannot_be_made_takes_the_bytes_in_and_says_why(tmp_path: Path) -> None:
+    part = Part(tmp_path / "missing")
+    assert part.write(b"bytes") == 5
+    part.complete()
+    part.discard()
+    assert isinstance(part.error, FileNotFoundError)
+
+
+class Wire:
+    """A connection whose bytes come in pieces; `asked` is how many were asked for each time."""
+
+    def __init__(self, *pieces: bytes, timeout: float = 60.0) -> None:
+        self.pieces, self.asked = list(pieces), list[int]()
+        self.socket: Any = self
+        self.assoc = SimpleNamespace(network_timeout=timeout)
+
+    def recv(self, count: int) -> bytes:
+        self.asked.append(count)
+        return self.pieces.pop(0)
+
+    def receive(self, count: int) -> bytearray:
+        return reception._receive(self, count)  # type: ignore[arg-type]
+
+
+def test_bytes_are_taken_as_they_come_and_never_ahead() -> None:
+    wire = Wire(b"abc", b"de")
+    assert wire.receive(5) == b"abcde"
+    assert wire.asked == [5, 2]
+
+
+def test_the_end_of_the_connection_ends_the_reading() -> None:
+    wire = Wire(b"abc", b"")
+    assert wire.receive(5) == b"abc"
+    wire.socket = None
+    assert wire.receive(5) == b""
+
+
+def test_large_reads_are_made_in_pieces() -> None:
+    wire = Wire(bytes(1 << 20), bytes(10))
+    assert len(wire.receive((1 << 20) + 10)) == (1 << 20) + 10
+    assert wire.asked == [1 << 20, 10]
+
+
+def test_a_pdu_of_absurd_length_is_not_waited_for() -> None:
+    with pytest.raises(OSError, match="a PDU of 4294967295 bytes"):
+        Wire().receive(0xFFFFFFFF)
+
+
+def test_a_pdu_that_trickles_in_is_given_up() -> None:
+    with pytest.raises(TimeoutError, match="longer than the time-out"):
+        Wire(b"a", b"b", timeout=1e-9).receive(2)
