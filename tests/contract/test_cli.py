@@ -1,6 +1,7 @@
 """The commands as people and scripts meet them: help, exit statuses, and what goes to which stream."""
 
 import re
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +25,11 @@ def commands(group: click.Group, *path: str) -> Iterator[tuple[str, ...]]:
             yield from commands(command, *path, name)
         else:
             yield (*path, name)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
 
 
 COMMANDS = sorted(commands(cli.main))
@@ -106,7 +112,8 @@ def test_a_database_that_cannot_be_read_is_one_line(folder: Path) -> None:
     assert len(found.stderr.splitlines()) == 1
 
 
-def test_a_node_that_does_not_run_is_not_ready() -> None:
+def test_a_node_that_does_not_run_is_not_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXR_NODE__RECEIVE__PORT", str(free_port()))
     found = run("status")
     assert found.exit_code == 1
     assert "the node is not running" in found.stdout
@@ -161,7 +168,7 @@ def test_the_version() -> None:
 
 
 def test_check_offline_on_an_empty_folder_finds_nothing_wrong(folder: Path) -> None:
-    (folder / "node.toml").write_text("[receive]\nport = 11999\n")
+    (folder / "node.toml").write_text(f"[receive]\nport = {free_port()}\n")
     found = run("check", "--offline", "-c", "node.toml")
     assert found.exit_code == 0, found.stdout
     verdicts = {line.split(":")[0] for line in found.stdout.splitlines()}

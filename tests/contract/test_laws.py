@@ -1,0 +1,110 @@
+"""What holds for the source as a whole, whatever it does."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SOURCES = sorted((ROOT / "cxr_node").rglob("*.py"))
+CATCH_ALL = {
+    "dimse/listener.py": "a peer is answered whatever goes wrong in the intake",
+    "imaging/part10.py": "what pydicom makes of a broken file is not known beforehand",
+    "imaging/pixels.py": "nor what a decoder makes of broken pixel data",
+    "stages/stage.py": "one job's failure must not become its neighbour's",
+}
+"""The only modules that may catch every exception, and why; each time it is turned into an answer, never swallowed."""
+OWN_PACKAGE = {
+    "torch": ("inference", "demo"), "pynetdicom": ("dimse",), "highdicom": ("documents",), "sqlite_utils": ("store",),
+}  # fmt: skip
+SQL = ("SELECT ", "INSERT ", "UPDATE ", "DELETE FROM ")
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"))
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(ROOT / "cxr_node"))
+
+
+def catches_all(handler: ast.ExceptHandler) -> bool:
+    caught = handler.type
+    names = caught.elts if isinstance(caught, ast.Tuple) else [caught]
+    return any(each is None or ast.unparse(each) in ("Exception", "BaseException") for each in names)
+
+
+def imported(path: Path) -> Iterator[str]:
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.partition(".")[0]
+
+
+def test_importing_the_daemon_loads_neither_torch_nor_highdicom() -> None:
+    program = (
+        "import sys, cxr_node.daemon; print(sorted({'torch', 'highdicom', 'monai', 'matplotlib'} & sys.modules.keys()))"
+    )
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert found.stdout.strip() == "[]"
+
+
+def test_help_waits_for_none_of_the_large_libraries() -> None:
+    program = (
+        "import sys, cxr_node.cli; print(sorted({'torch', 'pynetdicom', 'numpy', 'pydicom'} & sys.modules.keys()))"
+    )
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert found.stdout.strip() == "[]"
+
+
+def test_the_layers_are_kept() -> None:
+    linter = Path(sys.executable).with_name("lint-imports")
+    found = subprocess.run([linter, "--no-logo", "--no-cache"], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert found.returncode == 0, found.stdout
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name)
+def test_only_defended_places_catch_everything(path: Path) -> None:
+    handlers = [
+        node.lineno for node in ast.walk(tree(path)) if isinstance(node, ast.ExceptHandler) and catches_all(node)
+    ]
+    if name(path) in CATCH_ALL:
+        assert handlers, f"{name(path)} catches everything no more: take it off the list"
+    elif name(path) == "store/db.py":
+        (line,) = handlers
+        assert "raise" in (path.read_text("utf-8").splitlines()[line : line + 3])[-1], "rolled back and raised again"
+    else:
+        assert handlers == [], f"{name(path)} catches every exception in lines {handlers}"
+
+
+@pytest.mark.parametrize("library", OWN_PACKAGE)
+def test_a_large_library_is_known_to_one_package(library: str) -> None:
+    users = {name(path).partition("/")[0] for path in SOURCES if library in imported(path)}
+    assert users <= set(OWN_PACKAGE[library])
+
+
+def test_sql_is_written_in_the_store_alone() -> None:
+    for path in SOURCES:
+        texts = [node.value for node in ast.walk(tree(path)) if isinstance(node, ast.Constant)]
+        sql = [text for text in texts if isinstance(text, str) and text.lstrip().startswith(SQL)]
+        assert not sql or name(path).startswith("store/"), f"{name(path)}: {sql}"
+
+
+def test_the_domain_needs_the_standard_library_only() -> None:
+    for path in SOURCES:
+        if name(path).startswith("domain/"):
+            assert set(imported(path)) <= {*sys.stdlib_module_names, "cxr_node"}, name(path)
+
+
+def test_nothing_is_printed_but_by_the_commands() -> None:
+    for path in SOURCES:
+        printing = [
+            node.lineno
+            for node in ast.walk(tree(path))
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
+        ]
+        assert printing == [], f"{name(path)}: {printing}"

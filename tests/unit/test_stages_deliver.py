@@ -1,0 +1,117 @@
+"""Delivery: the bytes of the outbox to one destination, on record when they are there."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cxr_node.dimse.sender import Peer
+from cxr_node.domain.job import NewJob
+from cxr_node.errors import Permanent, Transient
+from cxr_node.pipeline import PIPELINE
+from cxr_node.stages.deliver import Deliver
+from cxr_node.store import jobs, results
+from cxr_node.store.results import Written
+from cxr_node.worker import Lane, Worker
+from tests.bench import NOON, Bench, study_uid
+
+STEPS = {step.kind: step for step in PIPELINE}
+PACS = Peer("pacs", "PACS", "127.0.0.1", 104)
+LANE = Lane("deliver pacs", ("deliver",))
+
+
+class Node(Bench):
+    """A bench with one document in the outbox, to be delivered; `sent` is what left."""
+
+    def begin(self, send: Callable[[], int] = lambda: 0x0000, peers: tuple[Peer, ...] = (PACS,)) -> "Node":
+        self.sent: list[tuple[str, bytes]] = []
+
+        def sending(peer: Peer, path: Path) -> int:
+            self.sent.append((peer.name, path.read_bytes()))
+            return send()
+
+        stage = Deliver(self.store, self.spool, {peer.name: peer for peer in peers}, sending, self.clock)
+        table = {"deliver": (STEPS["deliver"], stage)}
+        self.worker = Worker(self.store, table, "me", lambda: None, self.clock, random=lambda: 0.0)
+        path = self.spool.write(self.spool.outbox / "1.2.9.dcm", b"document")
+        with self.store.transaction() as tx:
+            document = Written("1.2.9", study_uid(1), 1, "full", "sr", "1.2", "1.2.8", path)
+            results.add_document(tx, document, NOON)
+            results.add_delivery(tx, "1.2.9", "pacs")
+            jobs.enqueue(tx, [NewJob("deliver", "1.2.9", "pacs")], NOON)
+        return self
+
+    def delivery(self) -> tuple[str, int, str | None]:
+        with self.store.reading() as tx:
+            (found,) = results.deliveries(tx, study_uid(1))
+        return found["state"], found["attempts"], found["error"]
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Node:
+    return Node(tmp_path)
+
+
+@pytest.mark.parametrize("status", [0x0000, 0xB000])
+def test_a_document_that_the_peer_has_is_on_record_with_its_status(node: Node, status: int) -> None:
+    node.begin(lambda: status).worker.run_once(LANE)
+    assert node.sent == [("pacs", b"document")]
+    assert node.delivery() == ("sent", 1, None)
+    (row,) = node.rows("SELECT * FROM delivery")
+    assert (row["status"], row["sent_at"]) == (status, NOON)
+    assert node.events() == ["document.sent"]
+
+
+def test_a_peer_that_is_away_is_called_again_with_the_same_bytes(node: Node) -> None:
+    answers = iter([Transient("UNREACHABLE", "pacs is away"), Transient("UNREACHABLE", "pacs is away"), 0x0000])
+
+    def send() -> int:
+        answer = next(answers)
+        if isinstance(answer, Transient):
+            raise answer
+        return answer
+
+    node.begin(send)
+    node.worker.run_once(LANE)
+    assert node.delivery() == ("pending", 1, "pacs is away")
+    for _ in range(2):
+        assert not node.worker.run_once(LANE)
+        node.clock.turn(60)
+        assert node.worker.run_once(LANE)
+    assert node.delivery() == ("sent", 3, None)
+    assert node.sent == [("pacs", b"document")] * 3
+
+
+def test_a_peer_that_refuses_is_held_for_the_operator(node: Node) -> None:
+    def send() -> int:
+        raise Permanent("PEER_REFUSED", "pacs answered 0xA900")
+
+    node.begin(send).worker.run_once(LANE)
+    assert node.delivery() == ("failed", 1, "pacs answered 0xA900")
+    (event,) = node.rows("SELECT * FROM event")
+    assert (event["event"], event["study_instance_uid"]) == ("job.failed", study_uid(1))
+    node.clock.turn(86400)
+    assert not node.worker.run_once(LANE)
+
+
+def test_a_destination_that_is_configured_no_more_is_said(node: Node) -> None:
+    node.begin(peers=()).worker.run_once(LANE)
+    assert node.sent == []
+    assert "no [[destination]] is named 'pacs' any more" in str(node.delivery()[2])
+
+
+def test_a_document_whose_file_is_gone_is_said(node: Node) -> None:
+    node.begin()
+    (node.spool.outbox / "1.2.9.dcm").unlink()
+    node.worker.run_once(LANE)
+    assert node.delivery()[0] == "failed"
+    assert "1.2.9.dcm is not in the outbox any more" in str(node.delivery()[2])
+
+
+def test_what_is_pending_is_counted_by_destination(node: Node) -> None:
+    node.begin()
+    with node.store.reading() as tx:
+        assert results.pending_by_destination(tx) == {"pacs": 1}
+    node.worker.run_once(LANE)
+    with node.store.reading() as tx:
+        assert results.pending_by_destination(tx) == {}
