@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -113,15 +114,25 @@ class Node:
 
     def terminate(self) -> int:
         """SIGTERM; the exit status."""
+        self.signal(signal.SIGTERM)
+        return self.wait()
+
+    def signal(self, number: int) -> None:
         assert self._process is not None
-        self._process.terminate()
+        self._process.send_signal(number)
+
+    def wait(self) -> int:
+        """The exit status, when the daemon has ended."""
+        assert self._process is not None
         return self._process.wait(TIMEOUT)
 
-    def kill(self) -> None:
-        """SIGKILL for the daemon alone; its children find out by themselves."""
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait(TIMEOUT)
+    def kill(self, role: str = "serve") -> None:
+        """SIGKILL for the process of a role alone, if it is there; the others find out by themselves."""
+        for pid in self.processes(role):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        if role == "serve" and self._process is not None:
+            self._process.wait(TIMEOUT)
 
     def close(self) -> None:
         """End the node and every process that it started."""
@@ -131,9 +142,7 @@ class Node:
                 self._process.wait(30)
             self._process.kill()
             self._process.wait()
-        for pid in self.processes():
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        self.kill("")
 
     @property
     def running(self) -> bool:
@@ -146,8 +155,8 @@ class Node:
             int(folder.name)
             for folder in Path("/proc").iterdir()
             if folder.name.isdigit()
-            and mark in _read(folder / "environ")
-            and role.encode() in _read(folder / "cmdline")
+            and mark in _read(folder / "environ").split(b"\0")
+            and (not role or role.encode() in _read(folder / "cmdline").split(b"\0"))
         ]
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -199,7 +208,7 @@ class Node:
         """A film as a file, with exactly the attributes that it has."""
         self._inbox.mkdir(exist_ok=True)
         path = self._inbox / f"{len(list(self._inbox.iterdir()))}.dcm"
-        with pydicom.config.disable_value_validation():
+        with pydicom.config.disable_value_validation(), warnings.catch_warnings(action="ignore"):
             pydicom.dcmwrite(path, film, enforce_file_format=False)
         return path
 
