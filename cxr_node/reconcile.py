@@ -24,17 +24,19 @@ def reconcile(store: Store, spool: Spool, intake: Intake, older_than: float) -> 
     younger than `older_than` (seconds since 1970 UTC) are left alone: their row may be on its way.
     """
     missing: list[str] = []
-    for folder in sorted(spool.films.iterdir()):
-        there = {path.stem: path for path in folder.glob("*.dcm")}
+    for prefix in (f"{number:02x}" for number in range(256)):
+        there = {path.stem: path for path in (spool.films / prefix).glob("*.dcm")}
         with store.reading() as tx:
-            known = studies.digests(tx, folder.name)
+            known = studies.digests(tx, prefix)
         missing += known - there.keys()
         for digest in sorted(there.keys() - known):
             if there[digest].stat().st_mtime < older_than:
                 _take_in(there[digest], spool, intake)
     if missing:
         log.error("spool.files_missing", count=len(missing), digests=[digest[:12] for digest in missing[:10]])
-        with store.transaction() as tx:
+    with store.transaction() as tx:
+        before = events.latest(tx, "spool.files_missing") or {"count": 0}
+        if missing or before["count"]:
             events.append(tx, time.time(), "spool.files_missing", None, digests=missing[:100], count=len(missing))
 
 
