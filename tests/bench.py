@@ -1,6 +1,7 @@
 """The node's parts on a bench: a real database and spool in a temporary folder, and a clock that the test turns."""
 
 import hashlib
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -66,7 +67,7 @@ class Bench:
     @contextmanager
     def received(self, film: FileDataset | bytes, **command: Any) -> Iterator[Received]:
         """A part with a film (or bytes) in it, open as the listener leaves it, and gone afterwards."""
-        part = self.spool.incoming / "test.part"
+        part = self.spool.incoming / f"{uuid.uuid4().hex}.part"
         if isinstance(film, bytes):
             part.write_bytes(film)
         else:
