@@ -166,6 +166,14 @@ def test_one_crash_of_a_batch_blames_no_one_and_runs_them_alone(tx: Tx) -> None:
     assert [subjects(claim(tx, limit=8)) for _ in range(4)] == [["a"], ["b"], ["c"], ["d"]]
 
 
+def test_a_batch_leaves_out_those_that_are_to_run_alone(tx: Tx) -> None:
+    enqueue(tx, "a", "b")
+    claim(tx, "infer", limit=2)
+    jobs.blame(tx, "infer", NOON, crashes=2, error="died")
+    enqueue(tx, "c", "d", not_before=NOON - 1)
+    assert [subjects(claim(tx, limit=8)) for _ in range(3)] == [["c", "d"], ["a"], ["b"]]
+
+
 def test_a_job_that_crashes_twice_alone_is_set_aside(tx: Tx) -> None:
     enqueue(tx, "bad", "good")
     claim(tx, "infer", limit=2)

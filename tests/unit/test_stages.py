@@ -168,6 +168,21 @@ def test_a_late_film_is_reported_only_if_it_changes_the_conclusion(node: Node, l
     assert ("study.unchanged" in node.events()) is (revisions == 1)
 
 
+def test_a_late_film_is_waited_for_like_a_first_one(node: Node) -> None:
+    first = films.chest()
+    node.begin(0.5, 0.9).send(first)
+    node.clock.turn(120)
+    node.work()
+    node.clock.turn(3600)
+    node.send(same_study(first, films.chest()))
+    node.clock.turn(119)
+    node.work()
+    assert len(node.revisions()) == 1
+    node.clock.turn(1)
+    node.work()
+    assert len(node.revisions()) == 2
+
+
 def test_a_study_without_a_film_to_judge_has_no_documents(node: Node) -> None:
     node.begin().send(films.leg())
     node.clock.turn(120)

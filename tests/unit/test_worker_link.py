@@ -53,15 +53,22 @@ def test_a_healthy_child_answers_a_ping(ends: tuple[Link, Link]) -> None:
     assert next(iter(parent.lines())) == ("pong", "")
 
 
-def test_a_child_that_hangs_does_not(ends: tuple[Link, Link]) -> None:
-    parent, end = ends
-    child = Child(end, healthy=False)
-    parent.say("ping")
-    parent.say("wake")
-    parent.close()
-    assert child.ended.wait(10)
-    assert child.heard == ["wake"]
-    assert list(parent.lines()) == []
+def test_a_child_that_hangs_does_not_until_it_goes_on(ends: tuple[Link, Link]) -> None:
+    parent, child = ends
+    woken: list[int] = []
+    twice = threading.Event()
+
+    def wake() -> None:
+        woken.append(1)
+        if len(woken) == 2:
+            twice.set()
+
+    attend(child, on_wake=wake, healthy=lambda: bool(woken), on_end=lambda: None)
+    for word in ("ping", "wake", "ping", "wake"):
+        parent.say(word)
+    assert twice.wait(10)
+    child.close()
+    assert list(parent.lines()) == [("pong", "")], "to the second ping alone"
 
 
 def test_the_end_of_the_parent_is_noticed(ends: tuple[Link, Link]) -> None:
