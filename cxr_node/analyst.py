@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import click
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -72,15 +71,13 @@ class _Film:
 class Analyst:
     """A model, and the folder that its results go to.
 
-    Raises ConfigError and Permanent as `Predictor` does, and UsageError when the model does not explain itself so.
+    Raises ConfigError and Permanent as `Predictor` does.
     """
 
-    def __init__(self, plan: Plan, out: Path, explain: str | None = None, clock: Clock = system_clock) -> None:
+    def __init__(self, plan: Plan, out: Path, clock: Clock = system_clock) -> None:
         self._plan, self._out, self._clock = plan, out, clock
         self._rules, self._profile = plan.rules(), profile_of(plan, "shadow")  # for research, whatever the node may do
-        self._predictor = Predictor(plan.manifest, plan.config.inference.device)
-        if explain is not None:
-            _require_explanation(self._predictor, explain)
+        self._predictor = Predictor(plan.manifest, plan.config.inference.device, plan.config.report.explain)
 
     def judge(self, batch: Sequence[tuple[Path, str]]) -> list[Result]:
         """The results of files, each given with the name of what is written for it; they are predicted together."""
@@ -164,11 +161,3 @@ def _sentence(failure: Exception) -> str:
     if isinstance(failure, OSError) and failure.strerror:
         return f"{failure.strerror}: {failure.filename}" if failure.filename else failure.strerror
     return f"internal error ({type(failure).__name__}): {failure}"
-
-
-def _require_explanation(predictor: Predictor, wanted: str) -> None:
-    size = predictor.manifest.size
-    (one,) = predictor.predict(np.zeros((1, size, size), dtype=np.float32))
-    if one.explanation != wanted:
-        name = predictor.manifest.name
-        raise click.UsageError(f"the model {name} explains itself by {one.explanation}; {wanted} is not to be had")

@@ -25,14 +25,17 @@ DICOM = frozenset({".dcm", ".dicom"})
 def analyze(config: Config, paths: Sequence[Path], out: Path, name: str | None, explain: str | None) -> int:
     """Analyse files, and the films in folders, into the folder `out`; 1 when a file could not be judged, else 0.
 
+    `name` and `explain` take the place of what the configuration says.
+
     Raises ConfigError when the model is not there, Permanent (NO_FILMS) when there is nothing to analyse, UsageError
-    for an explanation that the model does not give, or films that lie where the results would.
+    for films that lie where the results would.
     """
     files = find_films(paths, out)
     if not files:
         raise Permanent("NO_FILMS", "there is no DICOM, PNG or JPEG file in what was given")
     model = config.model if name is None else config.model.model_copy(update={"name": name, "version": "latest"})
-    analyst = Analyst(Plan.of(config.model_copy(update={"model": model})), out, explain)
+    report = config.report if explain is None else config.report.model_copy(update={"explain": explain})
+    analyst = Analyst(Plan.of(config.model_copy(update={"model": model, "report": report})), out)
     out.mkdir(parents=True, exist_ok=True)
     named = list(zip(files, names(files), strict=True))
     results: list[Result] = []

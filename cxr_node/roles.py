@@ -84,7 +84,7 @@ def _wake(link: Link | None) -> None:
 def _inferring(plan: Plan, store: Store) -> tuple[Mapping[str, Any], list[Lane]]:
     from cxr_node.inference.predictor import Predictor, analyse  # noqa: PLC0415 - torch is loaded here and only here
 
-    predictor = Predictor(plan.manifest, plan.config.inference.device)
+    predictor = Predictor(plan.manifest, plan.config.inference.device, plan.config.report.explain)
     judge = partial(analyse, plan.manifest, prevalence=plan.config.model.prevalence)
     values = _common(plan, store) | {"predictor": predictor, "judge": judge}
     return values, [Lane("infer", ("analyse", "compare"))]

@@ -6,16 +6,23 @@ of the map is the logit. For any other head Grad-CAM (Selvaraju et al., ICCV 201
 pass for each output.
 """
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
 from cxr_node.inference.network import FilmNetwork
 
+Explanation = Literal["cam", "gradcam"]
 
-def explain(network: FilmNetwork, films: Tensor) -> tuple[Tensor, Tensor, str]:
-    """(logits (n, outputs), maps (n, outputs, h, w), `cam` or `gradcam`) of films (n, 1, size, size)."""
+
+def explain(network: FilmNetwork, films: Tensor, wanted: Explanation) -> tuple[Tensor, Tensor, Explanation]:
+    """(logits (n, outputs), maps (n, outputs, h, w), how they were made) of films (n, 1, size, size).
+
+    A network whose head has no closed form explains itself by `gradcam`, whatever is wanted.
+    """
     head = network.pooled_head()
-    if head is None:
+    if head is None or wanted == "gradcam":
         return *grad_cam(network, films), "gradcam"
     with torch.inference_mode():
         maps = class_activation(network.features(films), head)

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from cxr_node.domain.finding import Analysis
 from cxr_node.errors import ConfigError
 from cxr_node.inference.calibration import class_probabilities, probabilities
-from cxr_node.inference.explain import explain
+from cxr_node.inference.explain import Explanation, explain
 from cxr_node.inference.manifest import Manifest, verify
 from cxr_node.inference.network import NETWORKS, FilmNetwork, channels_last, fold_norms
 
@@ -40,9 +40,10 @@ class Predictor:
         Permanent: MODEL_DIGEST: a file of the model is not the one it was released with.
     """
 
-    def __init__(self, manifest: Manifest, device: str = "auto") -> None:
+    def __init__(self, manifest: Manifest, device: str = "auto", explanation: Explanation = "cam") -> None:
         verify(manifest)
         self.manifest = manifest
+        self._explanation = explanation
         self.device = _device(device)
         self._network = _network(manifest).to(self.device)
 
@@ -55,7 +56,7 @@ class Predictor:
         if batch.ndim != 3 or batch.shape[1:] != (size, size):
             raise ValueError(f"a batch has the shape (n, {size}, {size}), not {batch.shape}")
         films = torch.from_numpy(np.ascontiguousarray(batch, dtype=np.float32))[:, None].to(self.device)
-        logits, maps, explanation = explain(self._network, films)
+        logits, maps, explanation = explain(self._network, films, self._explanation)
         rows, activations = logits.cpu().numpy(), maps.cpu().numpy()
         return [Prediction(row, activation, explanation) for row, activation in zip(rows, activations, strict=True)]
 

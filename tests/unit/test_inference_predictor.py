@@ -101,7 +101,7 @@ def test_activation_is_what_speaks_for_the_finding(shipped: Predictor, evidence:
 def test_grad_cam_agrees_with_the_closed_form(shipped: Predictor, films: np.ndarray) -> None:
     network, tensor = shipped._network, torch.from_numpy(films)[:, None]
     logits, maps = grad_cam(network, tensor)
-    closed_logits, closed, explanation = explain(network, tensor)
+    closed_logits, closed, explanation = explain(network, tensor, "cam")
     assert explanation == "cam"
     assert torch.allclose(logits, closed_logits, atol=1e-4)
     for one, other in zip(maps.flatten(0, 1), closed.flatten(0, 1), strict=True):
@@ -123,10 +123,17 @@ class _TwoLayers(FilmNetwork):
         return torch.as_tensor(self.head(features))
 
 
+def test_grad_cam_is_there_for_those_who_ask_for_it(shipped: Predictor, films: np.ndarray) -> None:
+    asked = Predictor(shipped.manifest, "cpu", "gradcam")
+    for one, other in zip(asked.predict(films), shipped.predict(films), strict=True):
+        assert (one.explanation, other.explanation) == ("gradcam", "cam")
+        np.testing.assert_allclose(one.logits, other.logits, atol=1e-4)
+
+
 def test_other_heads_are_explained_by_grad_cam(films: np.ndarray) -> None:
     torch.manual_seed(3)
     network, tensor = _TwoLayers().eval(), torch.from_numpy(films)[:, None]
-    logits, maps, explanation = explain(network, tensor)
+    logits, maps, explanation = explain(network, tensor, "cam")
     assert explanation == "gradcam"
     assert maps.shape == (4, 2, 7, 7)
     assert not logits.requires_grad
