@@ -15,6 +15,7 @@ from pydicom.uid import JPEGLSLossless
 from cxr_node.pipeline import PIPELINE
 from cxr_node.stages.analyse import Analyse
 from cxr_node.stages.compare import Compare
+from cxr_node.stages.receive import Waiting
 from cxr_node.stages.settle import Settle
 from cxr_node.store.db import Row
 from cxr_node.worker import Lane, Worker
@@ -152,6 +153,16 @@ def test_a_lateral_within_the_wait_is_in_the_one_revision(node: Node) -> None:
     (revision,) = node.revisions()
     assert revision["images"].count("2.25.") == 2
     assert len(node.jobs("report")) == 1
+
+
+def test_the_end_of_an_analysis_does_not_put_off_what_a_release_moved_forward(tmp_path: Path) -> None:
+    node, film = Node(tmp_path, waiting=Waiting(120, 600, after_release=10)), films.chest()
+    node.begin(0.5).send(film)
+    node.intake.released(frozenset({film.StudyInstanceUID}))
+    node.work("analyse")
+    node.clock.turn(10)
+    node.work()
+    assert len(node.revisions()) == 1
 
 
 @pytest.mark.parametrize(("late", "revisions"), [(0.2, 1), (0.6, 1), (0.8, 2)])
