@@ -13,6 +13,7 @@ import structlog
 
 from cxr_node.domain.clock import Clock
 from cxr_node.domain.job import Job
+from cxr_node.errors import Transient
 from cxr_node.link import VARIABLE, Link
 from cxr_node.roles import owner_of
 from cxr_node.store import events, jobs
@@ -23,6 +24,7 @@ log = structlog.get_logger()
 _CRASHES_ALONE = 2
 _PING_SECONDS = 5.0
 _SILENT_SECONDS = 300.0  # longer than a child allows its own loops, so that it can say why
+_RECORD_AGAIN_SECONDS = 1.0
 _FIRST_PAUSE, _LONGEST_PAUSE, _STEADY_SECONDS = 0.2, 60.0, 60.0
 
 
@@ -33,6 +35,7 @@ class _Running:
     started: float
     heard: float
     ready: bool = False
+    excused: bool = False  # it has said why it cannot work
 
 
 class Child:
@@ -127,28 +130,42 @@ class Child:
                 running.ready = True
                 self._record(f"{self.role}.ready", device=rest)
             elif word == "failed":
+                running.excused = True
                 code, _, reason = rest.partition(" ")
                 self._record(f"{self.role}.unavailable", code=code, reason=reason)
             elif word == "wake":
                 self._wake()
 
     def _record(self, event: str, **detail: str) -> None:
-        with self._store.transaction() as tx:
-            if (events.latest(tx, f"{self.role}.") or {}).get("event") != event or detail:
-                events.append(tx, self._clock(), event, None, **detail)
+        self._write(lambda tx: events.append(tx, self._clock(), event, None, **detail))
 
     def _account(self, running: _Running, status: int) -> None:
         """Hand back what the child held; after a crash, find out by and by which job is to blame."""
-        owner, now = owner_of(self.role, running.process.pid), self._clock()
-        with self._store.transaction() as tx:
-            if status == 0 or self._stopping.is_set() or not running.ready:
-                jobs.release(tx, owner, now)
-                return
-            how = signal.Signals(-status).name if status < 0 else f"exit status {status}"
-            log.error("child.died", role=self.role, pid=running.process.pid, how=how)
-            events.append(tx, now, f"{self.role}.died", None, how=how)
-            error = f"the process that ran it died twice while it ran alone ({how})"
-            for job in jobs.blame(tx, owner, now, crashes=_CRASHES_ALONE, error=error):
-                log.error("job.set_aside", kind=job.kind, how=how)
-                self._set_aside(tx, job)
+        owner = owner_of(self.role, running.process.pid)
+        if status == 0 or self._stopping.is_set() or running.excused:
+            self._write(lambda tx: jobs.release(tx, owner, self._clock()))
+            return
+        how = signal.Signals(-status).name if status < 0 else f"exit status {status}"
+        log.error("child.died", role=self.role, pid=running.process.pid, how=how)
+        self._write(lambda tx: self._blame(tx, owner, how))
         self._wake()
+
+    def _blame(self, tx: Tx, owner: str, how: str) -> None:
+        now = self._clock()
+        events.append(tx, now, f"{self.role}.died", None, how=how)
+        error = f"the process that ran it died twice while it ran alone ({how})"
+        for job in jobs.blame(tx, owner, now, crashes=_CRASHES_ALONE, error=error):
+            log.error("job.set_aside", kind=job.kind, how=how)
+            self._set_aside(tx, job)
+
+    def _write(self, write: Callable[[Tx], object]) -> None:
+        """Write to the database, however long it is busy or its disk full: nobody else looks after this child."""
+        while True:
+            try:
+                with self._store.transaction() as tx:
+                    write(tx)
+                    return
+            except Transient as error:
+                log.error("child.unrecorded", role=self.role, code=error.code, reason=error.message)
+                if self._stopping.wait(_RECORD_AGAIN_SECONDS):
+                    return  # the next start releases every job
