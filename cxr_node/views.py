@@ -9,7 +9,7 @@ from cxr_node.domain.clock import iso
 from cxr_node.errors import Permanent, Transient
 from cxr_node.plan import Plan, peers_of, policy_of, spool_of
 from cxr_node.store import events, jobs, results, studies, worklist
-from cxr_node.store.db import Store
+from cxr_node.store.db import Store, Tx
 
 
 def status(config: Config, store: Store, now: float) -> dict[str, Any]:
@@ -17,7 +17,7 @@ def status(config: Config, store: Store, now: float) -> dict[str, Any]:
     with store.reading() as tx:
         queues = jobs.counts(tx)
         oldest = jobs.oldest_ready(tx, now)
-        inference = events.latest(tx, "infer.") or {}
+        inference = _inference(tx)
         missing = events.latest(tx, "spool.files_missing")
         pending = results.pending_by_destination(tx)
         frozen = worklist.is_frozen(tx)
@@ -45,6 +45,14 @@ def status(config: Config, store: Store, now: float) -> dict[str, Any]:
             for name, peer in peers_of(config).items()
         ],
     }
+
+
+def _inference(tx: Tx) -> dict[str, Any]:
+    """The newest event of the inference child of this life of the node."""
+    latest, started = events.latest(tx, "infer."), events.latest(tx, "node.started")
+    if latest is None or (started and latest["time"] < started["time"]):
+        return {"reason": "the model is being loaded"}
+    return latest
 
 
 def answers(config: Config) -> bool:
