@@ -71,6 +71,13 @@ def test_a_row_without_a_file_is_reported(tmp_path: Path) -> None:
         assert node.status()["missing_files"] == 1
         assert "1 films have no file" in node.command("status").stdout
 
+        node.send(film)
+        assert (node.data / study["instances"][0]["path"]).is_file()
+        node.terminate()
+        node.start()
+        wait_for(lambda: len(node.events("spool.files_missing")) == 2, what="an event")
+        assert node.status()["missing_files"] == 0
+
 
 def test_a_second_node_on_the_same_folder_is_refused(node: Node, tmp_path: Path) -> None:
     second = Node(tmp_path / "second", node__data_dir=str(node.data)).command("serve")
