@@ -126,6 +126,9 @@ def _translated() -> Iterator[None]:
         name = getattr(error, "sqlite_errorname", "")
         if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
             raise Transient("DATABASE_BUSY", f"the database stayed busy for {_BUSY_SECONDS:g} s") from error
-        if name.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
-            raise Transient("DISK_FULL", f"the database cannot be written: {error}") from error
+        if name.startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN")):
+            raise Transient(
+                "DISK_FULL" if name == "SQLITE_FULL" else "DATABASE_UNWRITABLE",
+                f"the database cannot be written: {error}",
+            ) from error
         raise
