@@ -22,7 +22,7 @@ def configure(level: str, form: Literal["auto", "console", "json"], **always: An
     )
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
+            lambda _, __, event: {**always, **event},  # context variables would not reach the other threads
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="%H:%M:%S" if readable else "iso", utc=not readable),
             _without_nothing,
@@ -34,8 +34,6 @@ def configure(level: str, form: Literal["auto", "console", "json"], **always: An
         cache_logger_on_first_use=False,
     )
     _silence_pydicom()
-    structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(**always)
 
 
 def _silence_pydicom() -> None:
