@@ -51,7 +51,6 @@ class AugmentRecipe(_Frozen):
     shift: Share
     gamma: Annotated[float, Field(ge=0)]
     contrast: Share
-    equalise: Share
     blur: Annotated[float, Field(ge=0)]
     jpeg: Annotated[int, Field(ge=1, le=100)]
     marker: Share

@@ -85,19 +85,10 @@ class RandFilmd(RandomizableTransform, MapTransform):
         return marked
 
     def _exposure(self, film: Prepared) -> Prepared:
-        if self.R.random() < self.recipe.equalise:
-            film = self._equalised(film)
         gamma, contrast = 2 ** self._around(self.recipe.gamma), 1 + self._around(self.recipe.contrast)
         middle = float(film.mean()) + self._around(self.recipe.contrast / 3)
         exposed = (film**gamma - middle) * contrast + middle
         return np.asarray(np.clip(exposed, 0, 1), dtype=np.float32)
-
-    def _equalised(self, film: Prepared) -> Prepared:
-        """Harder contrast, over the whole film or in its parts, as detectors' own processing gives."""
-        grey = _grey(film)
-        if self.R.random() < 0.5:
-            return _film(cv2.equalizeHist(grey))
-        return _film(cv2.createCLAHE(self.R.uniform(1, 4), (4, 4)).apply(grey))
 
     def _sharpness(self, film: Prepared) -> Prepared:
         choice = self.R.random()
@@ -113,16 +104,9 @@ class RandFilmd(RandomizableTransform, MapTransform):
 
 
 def _compressed(film: Prepared, quality: int) -> Prepared:
-    _, data = cv2.imencode(".jpg", _grey(film), [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return _film(np.asarray(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)))
-
-
-def _grey(film: Prepared) -> NDArray[np.uint8]:
-    return np.asarray(np.rint(film * 255), dtype=np.uint8)
-
-
-def _film(grey: NDArray[Any]) -> Prepared:
-    return np.asarray(grey, dtype=np.float32) / np.float32(255)
+    grey: NDArray[np.uint8] = np.rint(film * 255).astype(np.uint8)
+    _, data = cv2.imencode(".jpg", grey, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return (np.asarray(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)) / np.float32(255)).astype(np.float32)
 
 
 def training_transforms(size: int, augment: AugmentRecipe) -> Compose:

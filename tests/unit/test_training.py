@@ -1,6 +1,7 @@
 """From labelled films to a model folder, on generated films and a network that learns nothing but the way."""
 
 import csv
+import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -89,6 +90,12 @@ def test_shipped_recipes_load_and_build(path: Path) -> None:
     network = NETWORKS[recipe.network](2)
     assert sum(value.numel() for value in network.parameters()) == 3_371_008 + 2 * 1281
     assert sum(recipe.data.shares.values()) == pytest.approx(1)
+
+
+def test_the_shipped_model_names_the_shipped_recipe() -> None:
+    model = manifest.find(None, "cxr-pneumonia")
+    kept = json.loads((model.directory / manifest.METADATA).read_text(encoding="utf-8"))["cxr_node"]["recipe"]
+    assert Recipe.model_validate(kept) in [recipes.load(path) for path in RECIPES]
 
 
 def test_recipes_say_all_mistakes_at_once(tmp_path: Path) -> None:
