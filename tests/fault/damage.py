@@ -6,7 +6,7 @@ from typing import Any
 from pydicom import config, uid
 from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import DataElement
-from pydicom.dataset import FileDataset
+from pydicom.dataset import Dataset, FileDataset
 from pydicom.encaps import encapsulate
 from pydicom.tag import Tag
 from pynetdicom.dsutils import split_dataset
@@ -14,7 +14,7 @@ from pynetdicom.dsutils import split_dataset
 from tests.films import chest
 
 
-def put(film: FileDataset, keyword: str, value: Any, vr: str = "") -> None:
+def put(film: Dataset, keyword: str, value: Any, vr: str = "") -> None:
     """Set an attribute to a value, and a value representation, that the standard forbids."""
     vr = vr or dictionary_VR(keyword)
     film[keyword] = DataElement(Tag(keyword), vr, value, validation_mode=config.IGNORE)

@@ -35,7 +35,7 @@ def half_sent(node: Node, film: FileDataset) -> Iterator[tuple[Association, Call
             association._reactor_checkpoint.clear()
             for piece in pieces[len(pieces) // 2 :]:
                 association.dul.send_pdu(piece)
-            _, response = association.dimse.get_msg(block=True)
+            response: Any = association.dimse.get_msg(block=True)[1]
             association._reactor_checkpoint.set()
             return int(response.Status)
 

@@ -4,6 +4,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -61,7 +62,8 @@ def test_a_connection_that_breaks_within_a_data_set(impatient: Node) -> None:
     film = chest()
     with half_sent(impatient, film) as (association, _):
         wait_for(lambda: impatient.files("incoming"), what="a part")
-        association.dul.socket.socket.shutdown(socket.SHUT_RDWR)
+        transport: Any = association.dul.socket
+        transport.socket.shutdown(socket.SHUT_RDWR)
 
         wait_for(lambda: not impatient.files("incoming"), what="an empty folder of parts")
     assert not impatient.study(film.StudyInstanceUID)
@@ -130,6 +132,7 @@ def test_the_cap_on_associations(impatient: Node) -> None:
     with ExitStack() as several:
         held = [several.enter_context(impatient.association()) for _ in range(4)]
         assert [association.is_established for association in held] == [True, True, True, False]
-        assert held[3].acceptor.primitive.result_str == "Rejected Transient"
+        answer: Any = held[3].acceptor.primitive
+        assert answer.result_str == "Rejected Transient"
         assert impatient.logged("association.rejected")
     assert impatient.echoes()

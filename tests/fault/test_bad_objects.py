@@ -25,7 +25,7 @@ def quarantined(node: Node, path: Path) -> bool:
 
 def offset_of(path: Path, keyword: str) -> int:
     """Where the value of an element begins in a file."""
-    return int(pydicom.dcmread(path, defer_size=1)[keyword].file_tell)
+    return int(pydicom.dcmread(path, defer_size=1)[keyword].file_tell or 0)
 
 
 SYNTAXES = (uid.ExplicitVRLittleEndian, uid.ImplicitVRLittleEndian)

@@ -18,6 +18,7 @@ pytestmark = pytest.mark.fault
 
 FAULT, OUT_OF_RESOURCES = 0x0110, 0xA700
 MEGABYTE = 1 << 20
+LOADING = "the model is being loaded"
 
 
 def test_a_configuration_with_three_mistakes(tmp_path: Path) -> None:
@@ -42,8 +43,9 @@ def test_a_model_that_is_not_as_released(tmp_path: Path) -> None:
     film = chest()
     with Node(tmp_path, model__directory=str(tmp_path / "models")) as node:
         node.send(film)
-        reason = wait_for(lambda: node.status()["inference"]["reason"], what="a reason")
-        status = node.status()
+        wait_for(lambda: node.logged("infer.unavailable"), what="a line in the log")
+        status = wait_for(lambda: (s := node.status())["inference"]["reason"] != LOADING and s, what="a reason")
+        reason = status["inference"]["reason"]
         assert (status["ready"], status["listening"], status["inference"]["state"]) == (False, True, "unavailable")
         assert "weights.safetensors" in reason
         assert "not as released" in reason
@@ -65,7 +67,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 48 MiB, where one may be mounted."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", disk]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", str(disk)]
     if os.geteuid() != 0 or subprocess.run(mount, check=False).returncode:
         pytest.skip("only root may mount the small file system that this test fills")
     yield disk
@@ -137,8 +139,10 @@ def test_a_database_that_another_process_holds(node: Node) -> None:
     film = chest()
     with closing(sqlite3.connect(node.data / "cxr-node.sqlite")) as other:
         other.execute("BEGIN IMMEDIATE")
+        node.kill("infer")  # whose death cannot be recorded now
         node.send(film, expect=OUT_OF_RESOURCES)
         assert node.echoes()
+        wait_for(lambda: node.logged("child.unrecorded"), what="a line in the log")
         other.rollback()
 
     node.send(film)

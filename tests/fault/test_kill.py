@@ -27,7 +27,7 @@ def acknowledged(node: Node, film: FileDataset) -> bool:
         (answer,) = node.store(film)
     except (AssertionError, RuntimeError, OSError):
         return False
-    return answer.get("Status") == ACKNOWLEDGED
+    return bool(answer.get("Status") == ACKNOWLEDGED)
 
 
 @pytest.mark.peers
