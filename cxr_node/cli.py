@@ -164,7 +164,7 @@ def requeue(config: Config, uid: str | None, failed: bool) -> None:
         if uid is None:
             count = requeue_failed(tx, time.time())
         else:
-            count = requeue_study(tx, uid, Plan.of(config).manifest.digest, time.time())
+            count = requeue_study(tx, uid, Plan.of(config).judging(), time.time())
     click.echo(f"{count} jobs will be tried again")
 
 

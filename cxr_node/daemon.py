@@ -24,9 +24,9 @@ from cxr_node.errors import ConfigError
 from cxr_node.observe.sdnotify import Notifier
 from cxr_node.plan import Plan, open_store
 from cxr_node.reconcile import reconcile
-from cxr_node.stages import analyse
+from cxr_node.stages import analyse, compare
 from cxr_node.stages.receive import Receive
-from cxr_node.store import events, jobs, studies
+from cxr_node.store import events, jobs, subjects
 from cxr_node.store.db import Tx
 from cxr_node.supervisor import Child
 
@@ -133,11 +133,12 @@ class Daemon:
             child.wake()
 
     def _set_aside(self, tx: Tx, job: Job) -> None:
-        """A job that killed its process is failed; an analysis takes its study's worklist entry with it."""
-        now = time.time()
-        study = studies.study_of(tx, job.subject) if job.kind in ("analyse", "compare") else job.subject
+        """A job that killed its process is failed; what follows is what its stage would have had follow."""
+        now, study = time.time(), subjects.study_of(tx, job)
         events.append(tx, now, "job.failed", study, kind=job.kind, subject=job.subject, code="CRASH")
-        if study and job.kind == "analyse":
+        if job.kind == "compare":
+            compare.set_aside(tx, job.subject)
+        elif job.kind == "analyse" and study:
             jobs.enqueue(tx, analyse.follow(tx, study, self._judging, self._plan.waiting(), now), now)
 
     def _schedule(self) -> BackgroundScheduler:

@@ -26,7 +26,10 @@ _PATIENT = RetryPolicy(base=2.0, ceiling=60.0, attempts=5000)  # a destination m
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One kind of job: its subject and target, who runs it, and what may follow. `lease` in seconds."""
+    """One kind of job: its subject and target, who runs it, and what may follow.
+
+    `batched`: several are run together where several wait. `lease` in seconds.
+    """
 
     kind: str
     keyed_by: str
@@ -34,12 +37,12 @@ class Step:
     role: Role
     then: tuple[str, ...]
     retry: RetryPolicy = _QUICK
-    batch: int = 1
+    batched: bool = False
     lease: float = 300.0
 
 
 PIPELINE = (
-    Step("analyse", "instance digest, model digest", "analyse:Analyse", "infer", then=("settle",), batch=8),
+    Step("analyse", "instance digest, model digest", "analyse:Analyse", "infer", then=("settle",), batched=True),
     Step("compare", "instance digest", "compare:Compare", "infer", then=("settle",)),
     Step("settle", "study", "settle:Settle", "work", then=("settle", "report", "heatmap")),
     Step("report", "study, revision/mode", "report:Report", "work", then=("deliver", "heatmap")),

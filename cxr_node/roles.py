@@ -44,7 +44,13 @@ def run(role: Role, config: Config | None) -> int:
         if link:
             link.say("failed", error.code, error.message)
         return 1
-    worker = Worker(store, assemble(role, values), owner_of(role, os.getpid()), wake=partial(_wake, link))
+    worker = Worker(
+        store,
+        assemble(role, values),
+        owner_of(role, os.getpid()),
+        wake=partial(_wake, link),
+        batch_size=config.inference.batch_size,
+    )
     _live(worker, lanes, link, role, device=str(getattr(values.get("predictor"), "device", "cpu")))
     return 0
 
@@ -66,7 +72,7 @@ def _live(worker: Worker, lanes: list[Lane], link: Link | None, role: str, devic
         worker.run(lanes)
     except KeyboardInterrupt:
         worker.stop()
-    os._exit(0)  # the grace timer and library threads must not keep a finished child alive
+    os._exit(1 if worker.broken else 0)  # the grace timer and library threads must not keep a finished child alive
 
 
 def _configuration(link: Link | None) -> Config:

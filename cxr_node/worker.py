@@ -19,7 +19,7 @@ from cxr_node.domain.job import Job, JobState, next_delay
 from cxr_node.errors import CxrNodeError, Ineligible, Transient
 from cxr_node.pipeline import Step
 from cxr_node.stages.stage import Commit, Stage, attempt
-from cxr_node.store import events, jobs
+from cxr_node.store import events, jobs, subjects
 from cxr_node.store.db import Store, Tx
 
 log = structlog.get_logger()
@@ -57,7 +57,11 @@ class Lane:
 
 @dataclass
 class Worker:
-    """Runs the lanes of one process. `wake` tells the other processes of new jobs."""
+    """Runs the lanes of one process.
+
+    `wake` tells the other processes of new jobs; `batch_size` bounds how many jobs of a batched step are taken at once.
+    `broken` is set when a lane ended by a failure that is no job's: the process should be started anew.
+    """
 
     store: Store
     stages: Mapping[str, tuple[Step, Stage]]
@@ -65,9 +69,11 @@ class Worker:
     wake: Callable[[], None]
     clock: Clock = time.time
     random: Callable[[], float] = random.random
+    batch_size: int = 8
     bell: Bell = field(default_factory=Bell)
     stopping: threading.Event = field(default_factory=threading.Event)
     beats: dict[str, float] = field(default_factory=dict)
+    broken: bool = False
 
     def run(self, lanes: Sequence[Lane]) -> None:
         """Work until `stopping` is set; returns when every lane has finished the job in hand."""
@@ -85,14 +91,21 @@ class Worker:
         heard = 0
         while not self.stopping.is_set():
             self.beats[lane.name] = time.monotonic()
-            try:
-                busy = self.run_once(lane)
-                pause = 0.0 if busy else self._until_due(lane)
-            except Transient as error:
-                log.warning("worker.waiting", lane=lane.name, code=error.code, reason=error.message)
+            pause = attempt(self._turn, lane)
+            if isinstance(pause, Transient):
+                log.warning("worker.waiting", lane=lane.name, code=pause.code, reason=pause.message)
                 pause = _POLL_SECONDS
+            elif isinstance(pause, Exception):
+                log.error("worker.broken", lane=lane.name, exc_info=pause)
+                self.broken = True
+                self.stop()
+                return
             if pause > 0:
                 heard = self.bell.wait(heard, pause)
+
+    def _turn(self, lane: Lane) -> float:
+        """Do what is due in a lane; for how many seconds there is nothing more to do."""
+        return 0.0 if self.run_once(lane) else self._until_due(lane)
 
     def run_once(self, lane: Lane) -> bool:
         """Do what is due next in a lane, if anything; whether there was something."""
@@ -100,7 +113,8 @@ class Worker:
         for kind in lane.kinds:
             step, stage = self.stages[kind]
             with self.store.transaction() as tx:
-                batch = jobs.claim(tx, kind, self.owner, now, step.lease, limit=step.batch, target=lane.target)
+                limit = self.batch_size if step.batched else 1
+                batch = jobs.claim(tx, kind, self.owner, now, step.lease, limit=limit, target=lane.target)
             if batch:
                 self._run(step, stage, batch)
                 return True
@@ -108,7 +122,7 @@ class Worker:
 
     def _until_due(self, lane: Lane) -> float:
         with self.store.reading() as tx:
-            due = jobs.next_due(tx, lane.kinds)
+            due = jobs.next_due(tx, lane.kinds, lane.target)
         return min(_POLL_SECONDS, max(0.005, due - self.clock())) if due is not None else _POLL_SECONDS
 
     def _run(self, step: Step, stage: Stage, batch: Sequence[Job]) -> None:
@@ -120,10 +134,12 @@ class Worker:
                 return
             outcomes = [outcomes]
         for job, outcome in zip(batch, outcomes, strict=True):
-            self._conclude(step, stage, job, outcome, began)
+            trouble = attempt(partial(self._conclude, step, stage, job, began), outcome)
+            if isinstance(trouble, Exception):  # its neighbours are accounted for; its lease will run out
+                log.error("job.unaccounted", kind=job.kind, subject=_short(job), exc_info=trouble)
         self.wake()
 
-    def _conclude(self, step: Step, stage: Stage, job: Job, outcome: Commit | Exception, began: float) -> None:
+    def _conclude(self, step: Step, stage: Stage, job: Job, began: float, outcome: Commit | Exception) -> None:
         """Write what became of a job, unless it was overtaken: then its holder has nothing to say any more."""
         held = outcome if isinstance(outcome, Exception) else attempt(partial(self._complete, step, job), outcome)
         if isinstance(held, Exception):
@@ -179,7 +195,7 @@ class Worker:
 def _close(tx: Tx, stage: Stage, job: Job, state: JobState, now: float) -> None:
     row = jobs.by_id(tx, job.id)
     events.append(
-        tx, now, f"job.{state}", stage.study_of(tx, job),
+        tx, now, f"job.{state}", subjects.study_of(tx, job),
         kind=job.kind, subject=job.subject, target=job.target, code=row["error_code"], reason=row["error"],
     )  # fmt: skip
     jobs.enqueue(tx, stage.abandoned(tx, job), now)

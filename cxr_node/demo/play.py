@@ -64,7 +64,7 @@ def play(films: Path | None, out: Path, *, show: bool) -> int:
 @contextmanager
 def _terminable() -> Iterator[None]:
     """SIGTERM and a closed terminal end the demonstration as Ctrl-C does, so that it cleans up."""
-    numbers = (signal.SIGTERM, signal.SIGHUP)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # SIGINT too: a shell gives it to background jobs ignored
     before = [signal.signal(number, signal.default_int_handler) for number in numbers]
     try:
         yield

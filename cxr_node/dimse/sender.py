@@ -18,7 +18,7 @@ from cxr_node.errors import Permanent, Transient
 _config.STORE_SEND_CHUNKED_DATASET = True
 
 _DUPLICATE = 0x0111  # PS3.7 C.5.7: the peer has the instance, which is what was wanted
-_WARNINGS = frozenset({0xB000, 0xB006, 0xB007})
+_WARNINGS = frozenset({0x0001, 0x0107, 0x0116})  # PS3.7 annex C; so is everything from 0xB000 to 0xBFFF
 _PERMANENT_REJECTION = 0x01
 
 
@@ -70,7 +70,7 @@ def send(peer: Peer, calling: str, path: Path) -> int:
 
 
 def _judged(status: int, peer: Peer) -> int:
-    if status in (0x0000, _DUPLICATE) or status in _WARNINGS:
+    if status in (0x0000, _DUPLICATE) or status in _WARNINGS or status >> 12 == 0xB:
         return status
     sentence = f"{peer.name} answered C-STORE with status 0x{status:04X}"
     if status >> 8 == 0xA7:

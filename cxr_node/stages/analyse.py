@@ -51,11 +51,8 @@ class Analyse(Stage):
         predictions = iter(self.predictor.predict(np.stack(films)) if films else ())
         return [self._commit(one, next(predictions)) if isinstance(one, _Loaded) else one for one in loaded]
 
-    def study_of(self, tx: Tx, job: Job) -> str | None:
-        return studies.study_of(tx, job.subject)
-
     def abandoned(self, tx: Tx, job: Job) -> Iterable[NewJob]:
-        study = self.study_of(tx, job)
+        study = studies.study_of(tx, job.subject)
         return follow(tx, study, self.judging, self.waiting, self.clock()) if study else ()
 
     def _load(self, job: Job) -> _Loaded:

@@ -60,11 +60,8 @@ class Compare(SingleStage):
             return lambda tx: self._supersede(tx, old, new, changed)
         return lambda tx: self._keep(tx, new)
 
-    def study_of(self, tx: Tx, job: Job) -> str | None:
-        return studies.study_of(tx, job.subject)
-
     def abandoned(self, tx: Tx, job: Job) -> Iterable[NewJob]:
-        studies.set_state(tx, job.subject, InstanceState.QUARANTINED)
+        set_aside(tx, job.subject)
         return ()
 
     def _quarantine(self, tx: Tx, new: Stored) -> Iterable[NewJob]:
@@ -95,6 +92,11 @@ class Compare(SingleStage):
         header = new.arrival.header
         known = {"sop_instance_uid": header.sop_instance_uid, "digest": new.arrival.digest}
         events.append(tx, self.clock(), event, header.study_instance_uid, **known, **detail)
+
+
+def set_aside(tx: Tx, digest: str) -> None:
+    """A version that could not be compared stays out of use until a person looks at it."""
+    studies.set_state(tx, digest, InstanceState.QUARANTINED)
 
 
 def _pixels(dataset: Dataset) -> str | None:

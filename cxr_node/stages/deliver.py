@@ -47,7 +47,3 @@ class Deliver(SingleStage):
             return ()
 
         return commit
-
-    def study_of(self, tx: Tx, job: Job) -> str | None:
-        document = results.document(tx, job.subject)
-        return document.study_instance_uid if document else None

@@ -29,10 +29,6 @@ class Stage(ABC):
     def run_batch(self, jobs: Sequence[Job]) -> Sequence[Commit | Exception]:
         """One outcome for each job, in their order."""
 
-    def study_of(self, tx: Tx, job: Job) -> str | None:  # noqa: ARG002 - for those that override it
-        """The study that a job belongs to."""
-        return job.subject
-
     def abandoned(self, tx: Tx, job: Job) -> Iterable[NewJob]:  # noqa: ARG002 - for those that override it
         """What follows when a job has ended without a result; in the transaction that ends it."""
         return ()

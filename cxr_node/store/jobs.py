@@ -59,11 +59,17 @@ def claim(
     return [_take(tx, int(row["id"]), owner, now, lease_seconds) for row in batch]
 
 
-def next_due(tx: Tx, kinds: Sequence[str]) -> float | None:
-    """When the next ready job of these kinds is due, seconds since 1970 UTC."""
+def next_due(tx: Tx, kinds: Sequence[str], target: str | None = None) -> float | None:
+    """When the next ready job of these kinds (of one target, or of all) is due, seconds since 1970 UTC."""
     marks = ", ".join("?" for _ in kinds)
-    row = tx.row(f"SELECT min(not_before) AS t FROM job WHERE state = 'ready' AND kind IN ({marks})", kinds)  # noqa: S608
-    return row["t"] if row else None
+    row = tx.row(
+        f"""
+        SELECT min(not_before) AS due FROM job
+        WHERE state = 'ready' AND kind IN ({marks}) AND (? IS NULL OR target = ?)
+        """,  # noqa: S608 - the only variable part is the number of marks
+        (*kinds, target, target),
+    )
+    return row["due"] if row else None
 
 
 def by_id(tx: Tx, identifier: int) -> Row:

@@ -3,8 +3,9 @@
 from cxr_node.domain.instance import InstanceState
 from cxr_node.domain.job import NewJob
 from cxr_node.errors import Permanent
-from cxr_node.store import events, jobs, studies
+from cxr_node.store import events, jobs, studies, worklist
 from cxr_node.store.db import Tx
+from cxr_node.store.worklist import Judging
 
 _AGAIN = """
     UPDATE job SET state = 'ready', attempt = 0, crash_count = 0, alone = 0, not_before = ?, error_code = NULL,
@@ -19,7 +20,7 @@ def requeue_failed(tx: Tx, now: float) -> int:
     return count
 
 
-def requeue_study(tx: Tx, study: str, model_digest: str, now: float) -> int:
+def requeue_study(tx: Tx, study: str, judging: Judging, now: float) -> int:
     """Judge a study's eligible films again, and try again what failed of its documents; how many jobs that makes.
 
     Raises Permanent("STUDY_UNKNOWN").
@@ -36,6 +37,7 @@ def requeue_study(tx: Tx, study: str, model_digest: str, now: float) -> int:
         (study, InstanceState.CURRENT),
     )
     failed = tx.execute(_AGAIN + of_study, (now, now, study, study, study))
-    jobs.enqueue(tx, [NewJob("analyse", row["digest"], model_digest) for row in films], now)
+    jobs.enqueue(tx, [NewJob("analyse", row["digest"], judging.model_digest) for row in films], now)
+    worklist.refresh(tx, study, judging, now)
     events.append(tx, now, "study.requeued", study, films=len(films), failed=failed)
     return len(films) + failed

@@ -60,7 +60,7 @@ def _analysis(row: Row) -> Analysis:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A document in the outbox. `path` is relative to the outbox; `mode` is the one it was rendered for."""
+    """A document in the outbox. `path` is relative to the spool; `mode` is the one it was rendered for."""
 
     sop_instance_uid: str
     study_instance_uid: str

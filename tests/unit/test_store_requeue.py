@@ -11,7 +11,7 @@ from cxr_node.store import jobs, results
 from cxr_node.store.db import Store, Tx
 from cxr_node.store.requeue import requeue_failed, requeue_study
 from cxr_node.store.results import Written
-from tests.bench import MODEL, NOON, add_film, study_uid
+from tests.bench import JUDGING, MODEL, NOON, add_film, study_uid
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_a_study_is_judged_again_from_its_films_on(tx: Tx) -> None:
     film, other = add_film(tx, 1), add_film(tx, 2)
     ended(tx, JobState.DONE, "analyse", film, MODEL.digest)
     ended(tx, JobState.FAILED, "analyse", other, MODEL.digest)
-    assert requeue_study(tx, study_uid(1), MODEL.digest, NOON) == 1
+    assert requeue_study(tx, study_uid(1), JUDGING, NOON) == 1
     assert states(tx) == {("analyse", film): "ready", ("analyse", other): "failed"}
 
 
@@ -72,7 +72,7 @@ def test_what_failed_of_its_documents_is_tried_again(tx: Tx) -> None:
     ended(tx, JobState.FAILED, "report", uid, "1/full")
     ended(tx, JobState.FAILED, "deliver", "1.2.9", "pacs")
     ended(tx, JobState.FAILED, "report", study_uid(2), "1/full")
-    assert requeue_study(tx, uid, MODEL.digest, NOON) == 3
+    assert requeue_study(tx, uid, JUDGING, NOON) == 3
     assert [key[1] for key, state in states(tx).items() if state == "failed"] == [study_uid(2)]
 
 
@@ -81,11 +81,11 @@ def test_a_film_that_was_set_aside_has_its_crashes_forgotten(tx: Tx, whole_study
     film = add_film(tx, 1)
     jobs.enqueue(tx, [NewJob("analyse", film, MODEL.digest)], NOON)
     assert crash(tx, 2) == [film]
-    assert (requeue_study(tx, study_uid(1), MODEL.digest, NOON) if whole_study else requeue_failed(tx, NOON)) == 1
+    assert (requeue_study(tx, study_uid(1), JUDGING, NOON) if whole_study else requeue_failed(tx, NOON)) == 1
     assert crash(tx, 1) == []
     assert crash(tx, 1) == [film]
 
 
 def test_a_study_that_nobody_knows_is_said(tx: Tx) -> None:
     with pytest.raises(Permanent, match=r"no film of study 1\.2\.3 has been received"):
-        requeue_study(tx, "1.2.3", MODEL.digest, NOON)
+        requeue_study(tx, "1.2.3", JUDGING, NOON)

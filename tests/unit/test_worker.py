@@ -36,9 +36,6 @@ class Script(Stage):
         self.batches.append([job.subject for job in jobs])
         return [self.play(job) for job in jobs]
 
-    def study_of(self, _tx: Tx, _job: Job) -> str | None:
-        return "1.2.study"
-
     def abandoned(self, _tx: Tx, _job: Job) -> Iterable[NewJob]:
         return [NewJob("study", "abandoned")]
 
@@ -48,9 +45,9 @@ class Node:
 
     def __init__(self, path: Path, play: Callable[[Job], Commit | Exception], batch: int = 1) -> None:
         self.store, self.clock, self.stage, self.woken = Store.open(path), Clock(), Script(play), 0
-        step = Step("film", "", "", "work", then=("study",), retry=RetryPolicy(10, 60, attempts=3), batch=batch)
+        step = Step("film", "", "", "work", then=("study",), retry=RetryPolicy(10, 60, attempts=3), batched=True)
         stages = {"film": (step, self.stage)}
-        self.worker = Worker(self.store, stages, "me", self._wake, self.clock, random=lambda: 0.0)
+        self.worker = Worker(self.store, stages, "me", self._wake, self.clock, lambda: 0.0, batch)
 
     def _wake(self) -> None:
         self.woken += 1
@@ -110,9 +107,16 @@ def test_a_job_without_a_result_ends_with_its_reason(
     assert (ended.job()["state"], ended.job()["error_code"]) == (state, code)
     assert ended.job("abandoned")["state"] == "ready"
     with ended.store.reading() as tx:
-        (event,) = events.of_study(tx, "1.2.study")
+        (event,) = events.of_study(tx, "a")
     assert (event["event"], event["kind"], event["code"]) == (f"job.{state}", "film", code)
     assert not ended.run()
+
+
+def test_a_failure_that_is_no_jobs_ends_the_worker_so_that_it_is_started_anew(node: Callable[..., Node]) -> None:
+    broken = node(lambda _: lambda _: ())
+    broken.store.close()
+    broken.worker.run([LANE])
+    assert broken.worker.broken
 
 
 def test_a_bug_is_logged_with_where_it_happened_and_without_its_message(node: Callable[..., Node]) -> None:
