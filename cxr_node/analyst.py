@@ -16,13 +16,13 @@ from cxr_node.domain.eligibility import judge
 from cxr_node.domain.finding import Analysis, Tier
 from cxr_node.errors import CxrNodeError, Ineligible
 from cxr_node.imaging import decode, prepare, prepare_grey, read_picture, render
+from cxr_node.imaging.digest import data_set_digest
 from cxr_node.imaging.instance import read_instance
 from cxr_node.imaging.part10 import read_complete, read_film
 from cxr_node.inference.predictor import Prediction, Predictor, analyse
 from cxr_node.panel import draw_panel
 from cxr_node.plan import Plan
 from cxr_node.profiles import profile_of
-from cxr_node.spool import data_set_digest
 from cxr_node.stages.stage import attempt
 
 PICTURES = frozenset({".png", ".jpg", ".jpeg"})

@@ -7,6 +7,7 @@ import structlog
 
 from cxr_node.domain.intake import Intake, Received
 from cxr_node.errors import Permanent
+from cxr_node.imaging.digest import data_set_digest
 from cxr_node.imaging.part10 import read_film_header
 from cxr_node.spool import Spool
 from cxr_node.store import events, studies
@@ -50,6 +51,7 @@ def _take_in(path: Path, spool: Spool, intake: Intake) -> None:
                 Received(
                     path=part,
                     stream=stream,
+                    digest=data_set_digest(part),
                     error=None,
                     sop_class_uid=str(meta.MediaStorageSOPClassUID),
                     sop_instance_uid=str(meta.MediaStorageSOPInstanceUID),

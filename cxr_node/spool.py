@@ -4,15 +4,12 @@ A file appears under its final name only when its bytes are on the disk: written
 folder synced. Names derive from digests and derived UIDs, never from what a peer sent.
 """
 
-import hashlib
 import os
 import shutil
 from pathlib import Path
 from typing import BinaryIO
 
 from cxr_node.errors import Transient
-
-_PREAMBLE = 132
 
 
 class Spool:
@@ -80,19 +77,6 @@ class Spool:
         part.replace(target)
         _sync_folder(target.parent)
         return str(target.relative_to(self.root))
-
-
-def data_set_digest(path: Path) -> str:
-    """SHA-256 (hex) of a Part 10 file's data set: what follows the preamble and the File Meta group (PS3.10 7.1).
-
-    Of all its bytes where there is no such group.
-    """
-    with path.open("rb") as stream:
-        stream.seek(_PREAMBLE)
-        head = stream.read(12)  # (0002,0000) UL 4: the length of the rest of group 2
-        has_meta = head[:6] == b"\x02\x00\x00\x00UL"
-        stream.seek(_PREAMBLE + 12 + int.from_bytes(head[8:12], "little") if has_meta else 0)
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _sync_folder(folder: Path) -> None:

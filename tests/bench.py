@@ -14,6 +14,7 @@ from cxr_node.domain.eligibility import Rules
 from cxr_node.domain.finding import Analysis, Cutoffs, ModelIdentity
 from cxr_node.domain.instance import Header, InstanceState
 from cxr_node.domain.intake import Received, Verdict
+from cxr_node.imaging.digest import data_set_digest
 from cxr_node.spool import Spool
 from cxr_node.stages.receive import Receive, Waiting
 from cxr_node.store import results, studies
@@ -80,7 +81,7 @@ class Bench:
             "calling_ae_title": "MODALITY",
         }
         with part.open("rb") as stream:
-            yield Received(path=part, stream=stream, **(known | command))
+            yield Received(path=part, stream=stream, digest=data_set_digest(part), **(known | command))
         part.unlink(missing_ok=True)
 
     def rows(self, sql: str, *parameters: object) -> list[Row]:

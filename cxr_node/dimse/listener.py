@@ -113,6 +113,7 @@ class Listener:
         received = Received(
             path=Path(part.name),
             stream=part.stream,
+            digest=part.digest.hexdigest(),
             error=part.error,
             sop_class_uid=str(request.AffectedSOPClassUID),
             sop_instance_uid=str(request.AffectedSOPInstanceUID),

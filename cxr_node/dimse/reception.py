@@ -10,10 +10,12 @@ import contextlib
 import errno
 import ipaddress
 import math
+import os
 import socket
 import tempfile
 import time
 from collections.abc import Sequence
+from io import FileIO
 from pathlib import Path
 from socketserver import TCPServer
 from types import MethodType
@@ -23,43 +25,41 @@ from pynetdicom import _config, dimse_messages
 from pynetdicom.association import Association
 from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
 
+from cxr_node.imaging.digest import DataSetDigest
+
 _PIECE = 1 << 20
 _LONGEST_PDU = 8 << 20  # twice the largest that a site may offer; what claims more is no DICOM peer
 
 
 class Part:
-    """Stands in for the temporary file that pynetdicom writes a data set to.
+    """Stands in for the temporary file that pynetdicom writes a data set to; `digest` grows with it.
 
     After the first failed write the rest of the bytes is discarded; `error` says why, and the sender will be told.
     """
 
     def __init__(self, folder: Path) -> None:
         self.error: OSError | None = None
+        self.digest = DataSetDigest()
         try:
             descriptor, self.name = tempfile.mkstemp(dir=folder, suffix=".part")
         except OSError as error:
             self.error, self.name = error, str(folder / "unwritten.part")
-            descriptor = None
-        self.stream = open(descriptor if descriptor is not None else "/dev/null", "w+b", buffering=_PIECE)  # noqa: SIM115, PTH123
-        self.file = self  # pynetdicom flushes `.file` after every fragment, which buffering makes needless
+            descriptor = os.open(os.devnull, os.O_WRONLY)
+        self.stream = FileIO(descriptor, "w")  # fragments are large: a buffer would only copy them once more
+        self.file = self  # pynetdicom flushes `.file` after every fragment
 
     def write(self, data: bytes) -> int:
-        if self.error is None:
-            try:
-                return self.stream.write(data)
-            except OSError as error:
-                self.error = error
+        rest = memoryview(data)
+        try:
+            while self.error is None and rest:
+                rest = rest[self.stream.write(rest) :]
+        except OSError as error:
+            self.error = error
+        self.digest.update(data)
         return len(data)
 
     def flush(self) -> None:
-        """Nothing on the way; `complete` flushes once."""
-
-    def complete(self) -> None:
-        """All bytes have come: bring them to the file."""
-        try:
-            self.stream.flush()
-        except OSError as error:
-            self.error = self.error or error
+        """There is no buffer."""
 
     def close(self) -> None:
         with contextlib.suppress(OSError):
@@ -96,7 +96,6 @@ def finished_part(request: Any) -> Part:
     """The part that a complete C-STORE request was written to."""
     part = request._dataset_file
     assert isinstance(part, Part)  # noqa: S101 - receive_into was called before the server started
-    part.complete()
     return part
 
 

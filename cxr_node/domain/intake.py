@@ -20,11 +20,13 @@ class Answer(IntEnum):
 class Received:
     """A data set as it came over an association, in a part of the spool.
 
-    `stream` is open on the part (its `name` is the path); `error` is what went wrong while its bytes were written.
+    `stream` is open on the part; `digest` is the SHA-256 (hex) of the data set; `error` is what went wrong while its
+    bytes were written.
     """
 
     path: Path
     stream: BinaryIO
+    digest: str
     error: OSError | None
     sop_class_uid: str
     sop_instance_uid: str

@@ -19,7 +19,7 @@ from cxr_node.domain.job import NewJob
 from cxr_node.errors import Permanent, Transient
 from cxr_node.imaging.instance import read_instance
 from cxr_node.imaging.part10 import read_complete
-from cxr_node.spool import Spool, data_set_digest
+from cxr_node.spool import Spool
 from cxr_node.store import events, jobs, studies, worklist
 from cxr_node.store.db import Store, Tx
 from cxr_node.store.studies import Arrival, Stored
@@ -95,7 +95,7 @@ class Receive:
 
     def _store(self, received: Received, header: Header) -> Verdict:
         stored = Verdict(Answer.STORED, study=header.study_instance_uid)
-        digest = data_set_digest(received.path)
+        digest = received.digest
         known = self._known(digest)
         if known is not None and self.spool.path(known.arrival.path).is_file():
             log.info("instance.repeated", digest=digest[:12], calling=received.calling_ae_title)
@@ -162,7 +162,7 @@ class Receive:
         return Verdict(Answer.STORED)
 
     def _keep_aside(self, received: Received, error: Permanent, answer: Answer) -> Verdict:
-        path = self.spool.keep_aside(received.path, received.stream, data_set_digest(received.path))
+        path = self.spool.keep_aside(received.path, received.stream, received.digest)
         known = {"code": error.code, "reason": error.message, "path": path, "calling": received.calling_ae_title}
         with self.store.transaction() as tx:
             events.append(tx, self.clock(), "object.quarantined", None, **known)

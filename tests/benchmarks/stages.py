@@ -8,13 +8,14 @@ from statistics import median
 
 from cxr_node.documents import Profile, Source, StudyReport, build_heatmap, build_report
 from cxr_node.domain.finding import Tier
+from cxr_node.imaging.digest import data_set_digest
 from cxr_node.imaging.film import prepare, render
 from cxr_node.imaging.part10 import read_complete, read_film
 from cxr_node.imaging.picture import encode_picture
 from cxr_node.imaging.pixels import decode
 from cxr_node.inference.manifest import find
 from cxr_node.inference.predictor import Predictor, analyse
-from cxr_node.spool import Spool, data_set_digest
+from cxr_node.spool import Spool
 from tests.benchmarks import rig
 
 _REPEATS = 15

@@ -17,7 +17,7 @@ from cxr_node.dimse import contexts, sender
 from cxr_node.dimse.listener import Endpoint, Listener
 from cxr_node.domain.intake import Answer, Received, Verdict
 from cxr_node.errors import ConfigError, Permanent, Transient
-from cxr_node.spool import data_set_digest
+from cxr_node.imaging.digest import data_set_digest
 from tests import films
 
 # pynetdicom drops the sockets of associations that were refused without closing them itself

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from cxr_node.errors import Transient
-from cxr_node.spool import Spool, data_set_digest
+from cxr_node.imaging.digest import data_set_digest
+from cxr_node.spool import Spool
 from tests import films
 
 

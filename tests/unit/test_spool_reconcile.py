@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from cxr_node.imaging.digest import data_set_digest
 from cxr_node.reconcile import reconcile
-from cxr_node.spool import data_set_digest
 from tests import films
 from tests.bench import Bench
 
