@@ -136,6 +136,7 @@ def test_a_spool_that_is_gone(node: Node) -> None:
 
 
 def test_a_database_that_another_process_holds(node: Node) -> None:
+    """Long enough for the listener and the supervisor to give up once."""
     film = chest()
     with closing(sqlite3.connect(node.data / "cxr-node.sqlite")) as other:
         other.execute("BEGIN IMMEDIATE")
