@@ -23,8 +23,12 @@ SETTLE_SECONDS, MAX_WAIT_SECONDS = 4, 8
 def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     """A node that waits four seconds for the next film, and eight at most. Every film counts as positive."""
     folder = tmp_path_factory.mktemp("patient")
-    waits = {"study__settle_seconds": SETTLE_SECONDS, "study__max_wait_seconds": MAX_WAIT_SECONDS}
-    with Node(folder, **waits, model__thresholds={"pneumonia": 0.0001}) as node:
+    with Node(
+        folder,
+        study__settle_seconds=SETTLE_SECONDS,
+        study__max_wait_seconds=MAX_WAIT_SECONDS,
+        model__thresholds={"pneumonia": 0.0001},
+    ) as node:
         yield node.analysing()
 
 
