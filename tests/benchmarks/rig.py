@@ -4,11 +4,12 @@ import json
 import os
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -119,7 +120,26 @@ def node(
     config.write_text(text)
     command = [*(launch or (sys.executable, "-m", "cxr_node", "serve")), "-c", str(config)]
     with _process(command, port, env=dict(os.environ), log=folder / "log") as pid:
+        await_count(
+            folder, "SELECT count(*) FROM event WHERE event = 'infer.ready'", 1
+        )  # loading torch takes both cores
         yield Receiver("cxr_node", "CXR_NODE", port, pid)
+
+
+def await_count(folder: Path, question: str, count: int, seconds: float = 180.0) -> None:
+    """Wait until the count that `question` gives, in the database of the node in `folder`, has reached `count`."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        with closing(database(folder)) as connection:
+            if connection.execute(question).fetchone()[0] >= count:
+                return
+        time.sleep(0.01)
+    raise RuntimeError(f"{question}: not {count} within {seconds:g} s")
+
+
+def database(folder: Path) -> sqlite3.Connection:
+    """The database of the node in `folder`, to read."""
+    return sqlite3.connect(f"file:{folder / 'var' / 'cxr-node.sqlite'}?mode=ro", uri=True)
 
 
 @contextmanager
