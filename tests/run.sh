@@ -23,7 +23,7 @@ run() {
     part=$1; shift
     echo "== $part"
     began=$(date +%s)
-    "$@"
+    "$@" || { echo "== $part: FAILED" >&2; exit 1; }
     echo "== $part: $(($(date +%s) - began)) s"
 }
 
@@ -31,8 +31,12 @@ pytest() { $bin/python -m pytest -q "$@"; }
 
 part() {
     case $1 in
-        lint) run format $bin/ruff format --check . && run lint $bin/ruff check . &&
-              run types $bin/mypy && run layers $bin/lint-imports --no-logo ;;
+        lint)
+            run format $bin/ruff format --check .
+            run lint $bin/ruff check .
+            run types $bin/mypy
+            run layers $bin/lint-imports --no-logo
+            ;;
         unit) run unit pytest tests -m "not peers and not fault and not training" --ignore tests/docs ;;
         peers) run peers pytest tests -m "peers and not fault and not training" ;;
         faults) run faults pytest tests -m fault ;;
