@@ -93,8 +93,8 @@ def spool_of(config: Config) -> Spool:
     return Spool(config.node.data_dir, int(config.retention.watermark_gigabytes * _GIGABYTE))
 
 
-def open_store(config: Config) -> Store:
-    return Store.open(config.node.data_dir / "cxr-node.sqlite")
+def open_store(config: Config, *, create: bool = True) -> Store:
+    return Store.open(config.node.data_dir / "cxr-node.sqlite", create=create)
 
 
 def peers_of(config: Config) -> Mapping[str, Peer]:

@@ -49,19 +49,15 @@ class Store:
         self._lock = threading.RLock()
 
     @classmethod
-    def open(cls, path: Path) -> "Store":
-        """Open the file, creating and migrating it as needed.
+    def open(cls, path: Path, *, create: bool = True) -> "Store":
+        """Open the file; with `create`, which is for the node itself, it is made and migrated as needed.
 
-        Raises Permanent("DATABASE") when the file is not a database, is damaged, or was written by a later release.
+        Without, as for a command beside the node, nothing is changed. Raises Permanent("DATABASE") when the file is not
+        a database, is damaged, or was written by a later release; without `create` also when it is missing or was
+        written by an earlier one.
         """
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("PRAGMA foreign_keys = ON")
-            with _alone(path.parent):
-                connection.execute("PRAGMA journal_mode = WAL")
-                _migrate(connection, path)
+            connection = _created(path) if create else _found(path)
         except (sqlite3.Error, OSError) as error:
             raise Permanent("DATABASE", f"cannot open the database {path}: {error}") from error
         return cls(connection)
@@ -87,11 +83,44 @@ class Store:
             try:
                 yield Tx(self._connection)
             finally:
-                self._connection.execute("ROLLBACK")
+                if self._connection.in_transaction:  # SQLite ends it by itself after some failures
+                    self._connection.execute("ROLLBACK")
 
     def close(self) -> None:
         with self._lock:
             self._connection.close()
+
+
+def _created(path: Path) -> sqlite3.Connection:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # SQLite gives its other files the same mode
+    connection = _connected(path)
+    with _alone(path.parent):
+        connection.execute("PRAGMA journal_mode = WAL")
+        if _pending(connection, path):
+            migrations.apply(Database(connection))
+    return connection
+
+
+def _found(path: Path) -> sqlite3.Connection:
+    if not path.is_file():
+        raise Permanent("DATABASE", f"there is no database {path}: the node makes it when it is first started")
+    connection = _connected(path)
+    if _pending(connection, path):
+        connection.close()
+        raise Permanent(
+            "DATABASE",
+            f"the database {path} was written by an earlier release of cxr_node; the node brings it up to date when it "
+            "is started with this one",
+        )
+    return connection
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    return connection
 
 
 @contextmanager
@@ -105,17 +134,17 @@ def _alone(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _migrate(connection: sqlite3.Connection, path: Path) -> None:
-    database = Database(connection)
-    applied = {migration.name for migration in migrations.applied(database)}
-    if unknown := applied - {migration.name for migration in migrations._migrations}:
+def _pending(connection: sqlite3.Connection, path: Path) -> bool:
+    """Whether the schema is to be brought up to date; only looks."""
+    known = {migration.name for migration in migrations._migrations}
+    applied = {migration.name for migration in migrations.applied(Database(connection))}
+    if unknown := applied - known:
         raise Permanent(
             "DATABASE",
             f"the database {path} was written by a later release of cxr_node (it has {', '.join(sorted(unknown))}); "
             "install that release again, or restore a backup from before the upgrade",
         )
-    if migrations.pending(database):
-        migrations.apply(database)
+    return applied != known
 
 
 @contextmanager

@@ -82,6 +82,35 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
         Store.open(tmp_path / "file" / "node.sqlite")
 
 
+def test_only_the_service_may_read_it(store: Store, path: Path) -> None:
+    with store.transaction() as tx:
+        put(tx, "kept")
+    assert {file.stat().st_mode & 0o777 for file in path.parent.iterdir()} == {0o600}
+
+
+def test_who_only_looks_makes_no_database(path: Path) -> None:
+    with pytest.raises(Permanent, match="there is no database") as refused:
+        Store.open(path, create=False)
+    assert refused.value.code == "DATABASE"
+    assert not path.parent.exists()
+
+
+def test_who_only_looks_finds_what_is_there(store: Store, path: Path) -> None:
+    with store.transaction() as tx:
+        put(tx, "kept")
+    looking = Store.open(path, create=False)
+    assert settings(looking) == {"kept"}
+    looking.close()
+
+
+def test_who_only_looks_does_not_migrate(tmp_path: Path) -> None:
+    path = tmp_path / "node.sqlite"
+    path.touch()
+    with pytest.raises(Permanent, match="written by an earlier release"):
+        Store.open(path, create=False)
+    assert path.read_bytes() == b""
+
+
 def test_a_transaction_that_fails_leaves_nothing(store: Store) -> None:
     with pytest.raises(RuntimeError), store.transaction() as tx:
         put(tx, "half")
@@ -122,6 +151,12 @@ def test_a_full_disk_is_a_transient_failure(store: Store) -> None:
         tx.execute("INSERT INTO setting VALUES ('large', ?)", ("x" * 1_000_000,))
     assert refused.value.code == "DISK_FULL"
     assert settings(store) == set()
+
+
+def test_what_ends_a_view_of_the_data_is_what_is_raised(store: Store) -> None:
+    with pytest.raises(Transient, match="gone"), store.reading() as tx:
+        tx.execute("ROLLBACK")  # as SQLite does by itself when reading fails
+        raise Transient("DATABASE_UNWRITABLE", "the disk is gone")
 
 
 def test_a_mistake_in_sql_is_not_mistaken_for_bad_luck(store: Store) -> None:
