@@ -21,7 +21,8 @@ def test_half_written_parts_are_dropped(tmp_path: Path) -> None:
     part.write_bytes(b"half a film")
 
     with Node(tmp_path) as node:
-        assert [line["dropped_parts"] for line in node.logged("node.ready")] == [1]
+        (ready,) = wait_for(lambda: node.logged("node.ready"), what="a line in the log")
+        assert ready["dropped_parts"] == 1
         assert not part.exists()
 
 
