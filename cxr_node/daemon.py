@@ -74,9 +74,9 @@ class Daemon:
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT."""
         with _only_one(self._plan.config.node.data_dir):
-            self._start()
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: self._stopping.set())
+            self._start()
             while not self._stopping.wait(_BEAT_SECONDS):
                 self._beat()
             self._stop()
