@@ -28,6 +28,7 @@ from cxr_node.stages import analyse, compare
 from cxr_node.stages.receive import Receive
 from cxr_node.store import events, jobs, subjects
 from cxr_node.store.db import Tx
+from cxr_node.store.requeue import adopt_model
 from cxr_node.supervisor import Child
 
 log = structlog.get_logger()
@@ -87,6 +88,7 @@ class Daemon:
         dropped = self._spool.drop_parts()
         with self._store.transaction() as tx:
             released = jobs.release_others(tx, (), time.time())
+            adopt_model(tx, self._plan.manifest.digest, time.time())
             events.append(
                 tx, time.time(), "node.started", None, mode=config.node.mode, model=self._plan.manifest.digest
             )
@@ -137,7 +139,7 @@ class Daemon:
         now, study = time.time(), subjects.study_of(tx, job)
         events.append(tx, now, "job.failed", study, kind=job.kind, subject=job.subject, code="CRASH")
         if job.kind == "compare":
-            compare.set_aside(tx, job.subject)
+            jobs.enqueue(tx, compare.set_aside(tx, job.subject, self._plan.waiting(), now), now)
         elif job.kind == "analyse" and study:
             jobs.enqueue(tx, analyse.follow(tx, study, self._judging, self._plan.waiting(), now), now)
 

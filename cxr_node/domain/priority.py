@@ -33,6 +33,12 @@ REQUESTED = {
 }
 
 
+def more_urgent(one: Priority | None, other: Priority | None) -> Priority | None:
+    """The more urgent of two wishes: what was asked for once is not taken back by a film that asks for less."""
+    order = [Priority.STAT, Priority.HIGH, Priority.ROUTINE, None]
+    return min(one, other, key=order.index)
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """What the order needs to know of a study. `received_at` in seconds since 1970 UTC, by our own clock."""

@@ -56,7 +56,7 @@ def assess(images: Sequence[Image], cutoffs: Cutoffs, shown: Tier = Tier.NONE) -
     A tier that was shown is not lowered by later films or results (`shown`); only a person lowers it.
     """
     if not images:
-        return Standing(EntryState.NOT_ANALYSED, tier=shown, reason="its films were filed under another study")
+        return Standing(EntryState.NOT_ANALYSED, reason="its films were filed under another study")
     judged = [image for image in images if image.probability is not None]
     if not judged:
         if any(image.pending for image in images):
@@ -92,7 +92,8 @@ def revision_due(previous: Revision | None, images: Sequence[Image], cutoffs: Cu
     """Whether documents are to be made: the first time anything was judged, and later only for a change that matters.
 
     A late image matters if it was judged and changes the result or the tier (Law 5); a corrected version of an image
-    that was reported matters always, because its identity stands in the documents.
+    that was reported matters always, because its identity stands in the documents. Every image has been judged or
+    given up.
     """
     judged = [image for image in images if image.probability is not None]
     if not judged:

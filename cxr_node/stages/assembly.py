@@ -37,6 +37,7 @@ class Desk:
                 raise Permanent("REVISION_UNKNOWN", f"there is no revision {number} in mode {mode!r} to report")
             revision, settled_at, model_digest = found
             stored = [one for digest in revision.images.values() if (one := studies.by_digest(tx, digest))]
+            times = [results.analysed_at(tx, one.arrival.digest, model_digest) for one in stored]
             analyses = {one.arrival.digest: results.load(tx, one.arrival.digest, model_digest) for one in stored}
             predecessor = _predecessor(results.documents(tx, study), number, mode)
         sources = tuple(
@@ -51,7 +52,9 @@ class Desk:
             for one in sorted(stored, key=lambda one: (one.arrival.received_at, one.arrival.digest))
             if one.refusal is None
         )
-        return StudyReport(sources, self.profiles[mode], number, moment(settled_at), predecessor)
+        return StudyReport(
+            sources, self.profiles[mode], number, moment(max(filter(None, times), default=settled_at)), predecessor
+        )
 
     def put_away(self, tx: Tx, document: Document, path: str, target: str) -> Iterable[NewJob]:
         """Record a document that stands in the outbox, and one delivery for each destination of its mode."""

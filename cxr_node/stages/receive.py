@@ -98,7 +98,7 @@ class Receive:
         digest = received.digest
         known = self._known(digest)
         if known is not None and self.spool.path(known.arrival.path).is_file():
-            log.info("instance.repeated", digest=digest[:12], calling=received.calling_ae_title)
+            self._repeat(known, received)
             return stored
         size = received.path.stat().st_size
         arrival = Arrival(
@@ -120,6 +120,15 @@ class Receive:
         self.wake()
         log.info("instance.stored", digest=digest[:12], bytes=size, calling=received.calling_ae_title)
         return stored
+
+    def _repeat(self, known: Stored, received: Received) -> None:
+        """The same bytes again: nothing to do, unless a correction took their place that is now taken back."""
+        if known.state is InstanceState.SUPERSEDED:
+            with self.store.transaction() as tx:
+                studies.set_state(tx, known.arrival.digest, InstanceState.COMPARING)
+                jobs.enqueue(tx, [NewJob("compare", known.arrival.digest)], self.clock())
+            self.wake()
+        log.info("instance.repeated", digest=known.arrival.digest[:12], calling=received.calling_ae_title)
 
     def _known(self, digest: str) -> Stored | None:
         with self.store.reading() as tx:
@@ -143,9 +152,10 @@ class Receive:
                 tx, now, "instance.refused", study,
                 sop_instance_uid=header.sop_instance_uid, code=refusal.code, reason=refusal.reason,
             )  # fmt: skip
-        else:
-            jobs.enqueue(tx, [NewJob("analyse", arrival.digest, self.judging.model_digest)], now)
         worklist.arrive(tx, header, now)
+        # Not only this film: earlier ones of the study may have been judged by a model that is gone.
+        model = self.judging.model_digest
+        jobs.enqueue(tx, [NewJob("analyse", digest, model) for digest in studies.unjudged(tx, study, model)], now)
         worklist.refresh(tx, study, self.judging, now)
         due = studies.settle_due(tx, study, self.waiting.settle, self.waiting.maximum)
         jobs.enqueue(tx, [NewJob("settle", study, not_before=due or now)], now)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from cxr_node.domain.clock import Clock
 from cxr_node.domain.job import Job, NewJob
 from cxr_node.domain.study import Image, Revision, assess, revision_due
-from cxr_node.stages.receive import Waiting
 from cxr_node.stages.stage import Commit, SingleStage
 from cxr_node.store import events, studies
 from cxr_node.store.db import Tx
@@ -17,11 +16,12 @@ from cxr_node.store.worklist import Judging
 class Settle(SingleStage):
     """Opens a revision when there is something new to say.
 
-    `first_document`: by mode, the kind of job that its documents begin with.
+    It waits for every film of the study to be judged or given up, and for every correction to be understood: a report
+    that leaves one of them out would have to be taken back. `first_document`: by mode, the kind of job that its
+    documents begin with.
     """
 
     judging: Judging
-    waiting: Waiting
     first_document: Mapping[str, str]
     clock: Clock
 
@@ -31,10 +31,11 @@ class Settle(SingleStage):
     def _settle(self, tx: Tx, study: str) -> Iterable[NewJob]:
         now = self.clock()
         images = studies.images(tx, study, self.judging.model_digest)
-        if any(image.pending for image in images):
-            ends = studies.wait_ends(tx, study, self.waiting.maximum)
-            if now < ends:  # the end of the analysis will call again, sooner
-                return [NewJob("settle", study, not_before=ends)]
+        if studies.comparing(tx, study) or any(image.pending for image in images):
+            return []  # the end of each comparison and each analysis calls again
+        studies.close_window(tx, study)
+        if reason := studies.conflict(tx, study):
+            events.append(tx, now, "study.identities_differ", study, reason=reason)
         previous = studies.latest_revision(tx, study)
         if not revision_due(previous, images, self.judging.cutoffs):
             events.append(tx, now, "study.unchanged" if previous else "study.not_reported", study)
@@ -45,11 +46,10 @@ class Settle(SingleStage):
         return [NewJob(kind, study, f"{revision.number}/{mode}") for mode, kind in self.first_document.items()]
 
     def _revision(self, previous: Revision | None, images: list[Image]) -> Revision:
-        ended = [image for image in images if not image.pending]
-        standing = assess(ended, self.judging.cutoffs)
+        standing = assess(images, self.judging.cutoffs)
         return Revision(
             number=previous.number + 1 if previous else 1,
-            images={image.sop_instance_uid: image.digest for image in ended},
+            images={image.sop_instance_uid: image.digest for image in images},
             tier=standing.tier,
             positive=standing.positive,
         )

@@ -97,6 +97,7 @@ def m001_spine(db: Database) -> None:
             status INTEGER,
             PRIMARY KEY (sop_instance_uid, destination)
         );
+        CREATE INDEX delivery_pending ON delivery (destination) WHERE sent_at IS NULL;
 
         CREATE TABLE worklist_entry (
             study_instance_uid TEXT PRIMARY KEY,
@@ -112,9 +113,9 @@ def m001_spine(db: Database) -> None:
             threshold REAL,
             reason TEXT,
             received_at REAL NOT NULL,
-            last_received_at REAL NOT NULL
+            settled_instance INTEGER NOT NULL DEFAULT 0
         );
-        CREATE INDEX worklist_open ON worklist_entry (state, received_at);
+        CREATE INDEX worklist_open ON worklist_entry (received_at) WHERE state NOT IN ('read', 'withdrawn');
 
         CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 

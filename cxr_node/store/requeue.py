@@ -1,4 +1,4 @@
-"""Trying again, by an operator's word."""
+"""Work that is to be done again: by an operator's word, or because another model is in service."""
 
 from cxr_node.domain.instance import InstanceState
 from cxr_node.domain.job import NewJob
@@ -41,3 +41,19 @@ def requeue_study(tx: Tx, study: str, judging: Judging, now: float) -> int:
     worklist.refresh(tx, study, judging, now)
     events.append(tx, now, "study.requeued", study, films=len(films), failed=failed)
     return len(films) + failed
+
+
+def adopt_model(tx: Tx, model_digest: str, now: float) -> int:
+    """Films that wait to be judged by a model that is no longer in service wait for this one; how many there were."""
+    rows = tx.rows(
+        "SELECT id, subject FROM job WHERE kind = 'analyse' AND state IN ('ready', 'running') AND target != ?",
+        (model_digest,),
+    )
+    for row in rows:
+        tx.execute(
+            "UPDATE job SET state = 'skipped', error_code = 'MODEL_CHANGED', error = 'another model is in service', "
+            "lease_token = NULL, changed_at = ? WHERE id = ?",
+            (now, row["id"]),
+        )
+    jobs.enqueue(tx, [NewJob("analyse", row["subject"], model_digest) for row in rows], now)
+    return len(rows)

@@ -26,6 +26,14 @@ def load(tx: Tx, digest: str, model_digest: str) -> Analysis | None:
     return _analysis(row) if row else None
 
 
+def analysed_at(tx: Tx, digest: str, model_digest: str) -> float | None:
+    """When a film was judged by a model, seconds since 1970 UTC."""
+    row = tx.row(
+        "SELECT analysed_at FROM result WHERE instance_digest = ? AND model_digest = ?", (digest, model_digest)
+    )
+    return row["analysed_at"] if row else None
+
+
 def of_study(tx: Tx, study: str) -> list[dict[str, Any]]:
     """Results as `study --json` shows them."""
     rows = tx.rows(
@@ -133,7 +141,7 @@ def deliveries(tx: Tx, study: str) -> list[dict[str, Any]]:
             "sop_instance_uid": row["sop_instance_uid"],
             "kind": row["kind"],
             "revision": row["revision"],
-            "state": "sent" if row["sent_at"] else "failed" if row["state"] == "failed" else "pending",
+            "state": "sent" if row["sent_at"] else "failed" if row["state"] in ("failed", "skipped") else "pending",
             "status": row["status"],
             "attempts": row["attempt"] or 0,
             "error": row["error"],
@@ -141,6 +149,22 @@ def deliveries(tx: Tx, study: str) -> list[dict[str, Any]]:
         }
         for row in rows
     ]
+
+
+def call_off(tx: Tx, study: str, now: float) -> int:
+    """Deliveries of a study's documents that have not left are not sent any more; how many there were.
+
+    Their documents carry an identity that has been corrected since.
+    """
+    return tx.execute(
+        """
+        UPDATE job SET state = 'skipped', error_code = 'SUPERSEDED', error = 'the identity it carries was corrected',
+            owner = NULL, lease_token = NULL, lease_until = NULL, changed_at = ?
+        WHERE kind = 'deliver' AND state IN ('ready', 'running', 'failed')
+            AND subject IN (SELECT sop_instance_uid FROM document WHERE study_instance_uid = ?)
+        """,
+        (now, study),
+    )
 
 
 def pending_by_destination(tx: Tx) -> dict[str, int]:

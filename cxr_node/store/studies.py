@@ -158,29 +158,65 @@ def _stored(row: Row) -> Stored:
 
 
 def settle_due(tx: Tx, study: str, settle_seconds: float, max_wait_seconds: float) -> float | None:
-    """When the wait for further films ends, seconds since 1970 UTC; None when all are in the last revision.
+    """When the wait for further films ends, seconds since 1970 UTC; None when none has come since it last ended.
 
-    The window opens with the first film that no revision has reported.
+    The window opens with the first film after the study last settled, whatever came of that.
     """
-    window = _window(tx, study)
-    return settle_at(window[0], window[1], settle_seconds, max_wait_seconds) if window else None
-
-
-def wait_ends(tx: Tx, study: str, max_wait_seconds: float) -> float:
-    """When nothing may keep the documents waiting any more, seconds since 1970 UTC."""
-    window = _window(tx, study)
-    return window[0] + max_wait_seconds if window else 0.0
-
-
-def _window(tx: Tx, study: str) -> tuple[float, float] | None:
-    last = latest_revision(tx, study)
-    reported = frozenset(last.images.values()) if last else frozenset()
-    rows = tx.rows(
-        "SELECT digest, received_at FROM instance WHERE study_instance_uid = ? AND state = ?",
+    row = tx.row(
+        """
+        SELECT min(i.received_at) AS first, max(i.received_at) AS last
+        FROM instance i JOIN worklist_entry w ON w.study_instance_uid = i.study_instance_uid
+        WHERE i.study_instance_uid = ? AND i.state = ? AND i.id > w.settled_instance
+        """,
         (study, InstanceState.CURRENT),
     )
-    new = [float(row["received_at"]) for row in rows if row["digest"] not in reported]
-    return (min(new), max(new)) if new else None
+    if row is None or row["first"] is None:
+        return None
+    return settle_at(row["first"], row["last"], settle_seconds, max_wait_seconds)
+
+
+def close_window(tx: Tx, study: str) -> None:
+    """The wait for further films has ended: films that come from now on open a new one."""
+    tx.execute(
+        """
+        UPDATE worklist_entry SET settled_instance = (
+            SELECT coalesce(max(id), 0) FROM instance WHERE study_instance_uid = ?1 AND state = ?2
+        ) WHERE study_instance_uid = ?1
+        """,
+        (study, InstanceState.CURRENT),
+    )
+
+
+def comparing(tx: Tx, study: str) -> bool:
+    """Whether another version of one of a study's films waits to be compared: its identity may be a corrected one."""
+    row = tx.row(
+        """
+        SELECT 1 FROM instance n WHERE n.state = ?2 AND (n.study_instance_uid = ?1 OR n.sop_instance_uid IN (
+            SELECT sop_instance_uid FROM instance WHERE study_instance_uid = ?1 AND state = ?3)) LIMIT 1
+        """,
+        (study, InstanceState.COMPARING, InstanceState.CURRENT),
+    )
+    return row is not None
+
+
+def unjudged(tx: Tx, study: str, model_digest: str) -> list[str]:
+    """Digests of the current films that a model may judge, has not judged, and is not about to."""
+    rows = tx.rows(
+        """
+        SELECT digest FROM instance i WHERE study_instance_uid = ?1 AND state = ?2 AND refusal_code IS NULL
+            AND NOT EXISTS (SELECT 1 FROM result WHERE instance_digest = i.digest AND model_digest = ?3)
+            AND NOT EXISTS (SELECT 1 FROM job WHERE kind = 'analyse' AND subject = i.digest AND target = ?3)
+        """,
+        (study, InstanceState.CURRENT, model_digest),
+    )
+    return [str(row["digest"]) for row in rows]
+
+
+def conflict(tx: Tx, study: str) -> str | None:
+    """Why the films of a study cannot be of one patient; None when nothing speaks against it."""
+    headers = [one.arrival.header for one in of_study(tx, study) if one.state is InstanceState.CURRENT]
+    patients = {(header.patient_id, header.issuer_of_patient_id or "") for header in headers if header.patient_id}
+    return "its films name more than one patient: Patient ID (0010,0020) differs" if len(patients) > 1 else None
 
 
 def summary(stored: Stored) -> dict[str, Any]:

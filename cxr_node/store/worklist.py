@@ -5,12 +5,13 @@ from typing import Any
 
 from cxr_node.domain.finding import Cutoffs, Tier
 from cxr_node.domain.instance import Header
-from cxr_node.domain.priority import REQUESTED, Place, Policy, Priority, sort_key
+from cxr_node.domain.priority import REQUESTED, Place, Policy, Priority, more_urgent, sort_key
 from cxr_node.domain.study import EntryState, Standing, assess
 from cxr_node.store import events, studies
 from cxr_node.store.db import Row, Tx
 
-_CLOSED = (EntryState.READ, EntryState.WITHDRAWN)
+_KEPT_IN_STEP = (EntryState.WAITING, EntryState.ANALYSED, EntryState.NOT_ANALYSED)
+_OPEN = "WHERE state NOT IN ('read', 'withdrawn')"  # in the words of the index that serves it
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,26 +22,30 @@ class Judging:
     cutoffs: Cutoffs
 
 
-def arrive(tx: Tx, header: Header, received_at: float) -> None:
-    """Open the entry of a study at its first film; later ones move only the time of the last arrival.
+def arrive(tx: Tx, header: Header, received_at: float, *, corrected: bool = False) -> None:
+    """Open the entry of a study at its first film.
 
-    The order attributes are those of the newest film, so that a correction is shown.
+    Later films fill in what the first did not say, and may make the study more urgent, never less. Only a correction
+    (`corrected`) replaces what stands there.
     """
-    priority = REQUESTED.get(header.requested_priority or "")
+    known = tx.row("SELECT * FROM worklist_entry WHERE study_instance_uid = ?", (header.study_instance_uid,))
+    said = (header.accession_number, header.patient_id, header.issuer_of_patient_id)
+    asked = REQUESTED.get(header.requested_priority or "")
+    if known is None:
+        tx.execute(
+            "INSERT INTO worklist_entry (study_instance_uid, accession_number, patient_id, issuer_of_patient_id, "
+            "priority, state, tier, received_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (header.study_instance_uid, *said, asked, EntryState.WAITING, Tier.NONE, received_at),
+        )
+        return
+    stood = (known["accession_number"], known["patient_id"], known["issuer_of_patient_id"])
+    first, second = (said, stood) if corrected else (stood, said)
+    urgent = more_urgent(Priority(known["priority"]) if known["priority"] else None, asked)
     tx.execute(
-        """
-        INSERT INTO worklist_entry (study_instance_uid, accession_number, patient_id, issuer_of_patient_id, state, tier,
-            priority, received_at, last_received_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-        ON CONFLICT (study_instance_uid) DO UPDATE SET
-            accession_number = excluded.accession_number, patient_id = excluded.patient_id,
-            issuer_of_patient_id = excluded.issuer_of_patient_id,
-            priority = coalesce(excluded.priority, priority), last_received_at = excluded.last_received_at
-        """,
-        (
-            header.study_instance_uid, header.accession_number, header.patient_id, header.issuer_of_patient_id,
-            EntryState.WAITING, Tier.NONE, priority, received_at, received_at,
-        ),
-    )  # fmt: skip
+        "UPDATE worklist_entry SET accession_number = ?, patient_id = ?, issuer_of_patient_id = ?, priority = ?, "
+        "received_at = min(received_at, ?) WHERE study_instance_uid = ?",
+        (*(a or b for a, b in zip(first, second, strict=True)), urgent, received_at, header.study_instance_uid),
+    )
 
 
 def refresh(tx: Tx, study: str, judging: Judging, now: float) -> Standing | None:
@@ -50,7 +55,7 @@ def refresh(tx: Tx, study: str, judging: Judging, now: float) -> Standing | None
         return None
     standing = assess(studies.images(tx, study, judging.model_digest), judging.cutoffs, shown=Tier(row["tier"]))
     state = EntryState(row["state"])
-    if state in (EntryState.WAITING, EntryState.ANALYSED, EntryState.NOT_ANALYSED):
+    if state in _KEPT_IN_STEP:
         state = standing.state
     tx.execute(
         """
@@ -79,10 +84,7 @@ def state(tx: Tx, study: str) -> str | None:
 
 def entries(tx: Tx, policy: Policy, now: float, *, closed: bool = False) -> list[dict[str, Any]]:
     """The entries in reading order, as `worklist --json` shows them."""
-    rows = tx.rows(
-        f"SELECT * FROM worklist_entry {'' if closed else 'WHERE state NOT IN (?, ?)'}",  # noqa: S608 - constant clauses
-        () if closed else _CLOSED,
-    )
+    rows = tx.rows(f"SELECT * FROM worklist_entry {'' if closed else _OPEN}")  # noqa: S608 - constant clauses
     ordered = sorted(rows, key=lambda row: sort_key(_place(row), policy, now))
     return [_shown(row, position) for position, row in enumerate(ordered, start=1)]
 

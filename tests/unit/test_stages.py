@@ -50,7 +50,7 @@ class Node(Bench):
         stages = {
             "analyse": analyse,
             "compare": Compare(self.store, self.spool, **common),
-            "settle": Settle(first_document={"full": "report"}, **common),
+            "settle": Settle(JUDGING, {"full": "report"}, self.clock),
         }
         table = {kind: (STEPS[kind], stage) for kind, stage in stages.items()}
         self.worker = Worker(self.store, table, "me", lambda: None, self.clock)
@@ -202,22 +202,17 @@ def test_a_study_without_a_film_to_judge_has_no_documents(node: Node) -> None:
     assert node.events()[-1] == "study.not_reported"
 
 
-def test_the_wait_for_an_analysis_ends_at_the_maximum(node: Node) -> None:
+def test_documents_wait_until_every_film_is_judged_however_long_that_takes(node: Node) -> None:
     first = films.chest()
     node.begin(0.5, 0.9).send(first)
     node.work("analyse")
     node.clock.turn(10)
     node.send(same_study(first, films.chest()))
-    node.clock.turn(120)
+    node.clock.turn(7200)
     node.work("settle")
     assert node.revisions() == []
-    node.clock.turn(470)
-    node.work("settle")
-    assert [row["tier"] for row in node.revisions()] == ["medium"]
     node.work()
-    node.clock.turn(600)
-    node.work()
-    assert [row["tier"] for row in node.revisions()] == ["medium", "high"]
+    assert [row["tier"] for row in node.revisions()] == ["high"]
 
 
 def test_running_a_stage_again_changes_nothing(node: Node) -> None:
@@ -285,5 +280,5 @@ def test_a_film_that_moves_to_another_study_leaves_the_old_one(node: Node) -> No
     node.work("analyse", "compare")
     found = {row["study_instance_uid"]: row for row in node.rows("SELECT * FROM worklist_entry")}
     assert found["1.2.3.4"]["tier"] == "high"
-    assert (found[old]["state"], found[old]["tier"]) == ("not_analysed", "high")
+    assert (found[old]["state"], found[old]["tier"]) == ("not_analysed", "none")
     assert found[old]["reason"] == "its films were filed under another study"

@@ -35,7 +35,7 @@ def test_a_study_stands_where_its_most_severe_image_does(images: list[Image], st
     assert assess(images, CUTOFFS) == standing
 
 
-@pytest.mark.parametrize("images", [[], [PENDING], [REFUSED], [judged(0.1)], [judged(0.5)]])
+@pytest.mark.parametrize("images", [[PENDING], [REFUSED], [judged(0.1)], [judged(0.5)]])
 def test_a_tier_that_was_shown_is_not_lowered(images: list[Image]) -> None:
     assert assess(images, CUTOFFS, shown=Tier.HIGH).tier is Tier.HIGH
 
