@@ -89,7 +89,10 @@ def _application_entity(peer: Peer, calling: str) -> AE:
 
 
 def _associate(ae: AE, peer: Peer) -> Association:
-    handlers: list[Any] = [(evt.EVT_CONN_OPEN, _no_delay), (evt.EVT_DATA_SENT, _quick_acknowledgement)]
+    handlers: list[Any] = [
+        (evt.EVT_CONN_OPEN, _connected, [peer.timeout]),
+        (evt.EVT_DATA_SENT, _quick_acknowledgement),
+    ]
     where = f"{peer.name} ({peer.ae_title} at {peer.host}:{peer.port})"
     try:
         association = ae.associate(peer.host, peer.port, ae_title=peer.ae_title, evt_handlers=handlers)
@@ -108,17 +111,22 @@ def _associate(ae: AE, peer: Peer) -> Association:
     raise Transient("REJECTED", f"{where} rejected the association: {answer.reason_str}{hint}")
 
 
-def _no_delay(event: evt.Event) -> None:
-    """Nagle's algorithm and delayed acknowledgements together cost 80 ms a C-STORE: switch off the first ..."""
-    _set_option(event, socket.TCP_NODELAY)
+def _connected(event: evt.Event, timeout: float) -> None:
+    """Prepare the socket, which pynetdicom leaves without a time-out: a peer that stops reading would hold us for ever.
+
+    Nagle's algorithm and delayed acknowledgements together cost 80 ms a C-STORE: switch off the first ...
+    """
+    if connection := _socket(event):
+        connection.settimeout(timeout)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def _quick_acknowledgement(event: evt.Event) -> None:
     """... and the second, which Linux switches on again by itself after every exchange."""
-    _set_option(event, socket.TCP_QUICKACK)
+    if connection := _socket(event):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
-def _set_option(event: evt.Event, option: int) -> None:
+def _socket(event: evt.Event) -> socket.socket | None:
     transport: Any = event.assoc.dul.socket
-    if transport is not None and transport.socket is not None:
-        transport.socket.setsockopt(socket.IPPROTO_TCP, option, 1)
+    return transport.socket if transport is not None else None

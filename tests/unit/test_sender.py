@@ -2,8 +2,10 @@
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ from cxr_node.dimse import contexts, sender
 from cxr_node.dimse.sender import Peer
 from cxr_node.errors import CxrNodeError, Permanent, Transient
 from tests import films
+
+P_DATA_TF = 0x04
 
 Server = Callable[..., Peer]
 
@@ -32,10 +36,10 @@ def serve() -> Iterator[Server]:
 
     def start(store: Callable[[evt.Event], Any] = lambda _: 0x0000, **settings: Any) -> Peer:
         ae = AE(ae_title="PEER")
-        offered = settings.pop("contexts", contexts.offered())
+        offered, also = settings.pop("contexts", contexts.offered()), settings.pop("also", [])
         for name, value in settings.items():
             setattr(ae, name, value)
-        handlers: list[Any] = [(evt.EVT_C_STORE, store)]
+        handlers: list[Any] = [(evt.EVT_C_STORE, store), *also]
         server = ae.start_server(("127.0.0.1", 0), block=False, contexts=offered, evt_handlers=handlers)
         assert server is not None
         servers.append(server)
@@ -139,6 +143,24 @@ def test_a_peer_that_never_answers_is_given_up_after_the_timeout(film: Path) -> 
     with closing(socket.create_server(("127.0.0.1", 0))) as silent:
         peer = Peer("pacs", "PEER", "127.0.0.1", silent.getsockname()[1], timeout=0.3)
         assert raised(Transient, peer, film).code == "UNREACHABLE"
+
+
+def test_a_peer_that_stops_reading_is_given_up_after_the_timeout(serve: Server, tmp_path: Path) -> None:
+    large = films.chest(1)
+    large.Rows, large.Columns, large.PixelData = 4000, 2000, bytes(16_000_000)
+    path, done = films.write(large, tmp_path / "film.dcm"), threading.Event()
+
+    def stop_reading(event: evt.Event) -> None:
+        if event.data[0] == P_DATA_TF:
+            done.wait(30)
+
+    peer = replace(serve(also=[(evt.EVT_DATA_RECV, stop_reading)]), timeout=1.0)
+    began = time.monotonic()
+    try:
+        raised(Transient, peer, path)
+        assert time.monotonic() - began < 10
+    finally:
+        done.set()
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # pynetdicom's refused socket
