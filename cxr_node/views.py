@@ -32,7 +32,7 @@ def status(config: Config, store: Store, now: float) -> dict[str, Any]:
         "model": f"{model.name} {model.version}",
         "device": inference.get("device"),
         "inference": {
-            "state": "ready" if analysing and listening else "unavailable",
+            "state": "ready" if analysing and listening else inference.get("state", "unavailable"),
             "reason": inference.get("reason") or inference.get("how"),
         },
         "queues": queues,
@@ -51,7 +51,7 @@ def _inference(tx: Tx) -> dict[str, Any]:
     """The newest event of the inference child of this life of the node."""
     latest, started = events.latest(tx, "infer."), events.latest(tx, "node.started")
     if latest is None or (started and latest["time"] < started["time"]):
-        return {"reason": "the model is being loaded"}
+        return {"state": "loading", "reason": "the model is being loaded"}
     return latest
 
 

@@ -51,8 +51,8 @@ class Node:
             self._pause(until, "does not answer C-ECHO")
         with closing(open_store(self.config)) as store:
             while not (status := views.status(self.config, store, time.time()))["ready"]:
-                if reason := status["inference"]["reason"]:
-                    raise self._failure(f"cannot analyse: {reason}")
+                if status["inference"]["state"] == "unavailable":
+                    raise self._failure(f"cannot analyse: {status['inference']['reason']}")
                 self._pause(until, "has not loaded its model")
         return f"{status['model']} on {status['device']}"
 
