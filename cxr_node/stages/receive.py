@@ -122,13 +122,16 @@ class Receive:
         return stored
 
     def _repeat(self, known: Stored, received: Received) -> None:
-        """The same bytes again: nothing to do, unless a correction took their place that is now taken back."""
-        if known.state is InstanceState.SUPERSEDED:
-            with self.store.transaction() as tx:
-                studies.set_state(tx, known.arrival.digest, InstanceState.COMPARING)
-                jobs.enqueue(tx, [NewJob("compare", known.arrival.digest)], self.clock())
-            self.wake()
-        log.info("instance.repeated", digest=known.arrival.digest[:12], calling=received.calling_ae_title)
+        """The same bytes again: success and no work. Of a version that was corrected since, a person may want to know."""
+        known_as = {"digest": known.arrival.digest[:12], "calling": received.calling_ae_title}
+        if known.state is not InstanceState.SUPERSEDED:
+            log.info("instance.repeated", **known_as)
+            return
+        reason = "it was corrected since, and the correction stays in use"
+        with self.store.transaction() as tx:
+            study = known.arrival.header.study_instance_uid
+            events.append(tx, self.clock(), "instance.outdated", study, reason=reason, **known_as)
+        log.warning("instance.outdated", reason=reason, **known_as)
 
     def _known(self, digest: str) -> Stored | None:
         with self.store.reading() as tx:

@@ -89,16 +89,17 @@ def test_a_corrected_view_lets_a_refused_film_in(node: Node) -> None:
     assert node.states() == ["superseded", "current"]
 
 
-def test_a_correction_that_is_taken_back_counts_again(node: Node) -> None:
+def test_an_outdated_version_that_comes_again_changes_nothing_and_is_told(node: Node) -> None:
     film = films.chest(PatientID="FIRST")
-    node.begin(0.9, 0.9, 0.9).send(film)
+    node.begin(0.9, 0.9).send(film)
     assert settled(node) == [1]
     node.send(films.change(film, PatientID="SECOND"))
     assert settled(node) == [1, 2]
     node.send(films.change(film, PatientID="FIRST"))
-    assert settled(node) == [1, 2, 3]
-    assert node.states() == ["current", "superseded"]
-    assert node.entry()["patient_id"] == "FIRST"
+    assert settled(node) == [1, 2]
+    assert node.states() == ["superseded", "current"]
+    assert node.entry()["patient_id"] == "SECOND"
+    assert "instance.outdated" in node.events()
 
 
 def test_what_carries_a_corrected_identity_and_has_not_left_stays(node: Node) -> None:
