@@ -122,7 +122,7 @@ class Receive:
         return stored
 
     def _repeat(self, known: Stored, received: Received) -> None:
-        """The same bytes again: success and no work. Of a version that was corrected since, a person may want to know."""
+        """The same bytes again: no work. Of a version that was corrected since, a person may want to know."""
         known_as = {"digest": known.arrival.digest[:12], "calling": received.calling_ae_title}
         if known.state is not InstanceState.SUPERSEDED:
             log.info("instance.repeated", **known_as)
