@@ -11,10 +11,13 @@ import pytest
 
 import cxr_node
 from cxr_node.cli import main
+from cxr_node.dimse import contexts
+from cxr_node.inference import manifest
 
 ROOT = Path(__file__).parents[2]
 TRACKED = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
 DOCUMENTS = [ROOT / name for name in TRACKED if name.endswith(".md")]
+MODEL_CARD = manifest.find(None, "cxr-pneumonia").card
 FAILURES = {"CxrNodeError", "Ineligible", "Permanent", "Refusal", "Transient"}
 
 
@@ -69,6 +72,27 @@ def test_make_targets_of_the_readme_exist() -> None:
     makefile = (ROOT / "Makefile").read_text("utf-8")
     for target in re.findall(r"^make (\w+)", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE):
         assert re.search(rf"^(\w+ )*{target}( \w+)*:", makefile, re.MULTILINE), target
+
+
+@pytest.mark.parametrize("name", ["README.md", "CHANGELOG.md"])
+def test_the_number_of_transfer_syntaxes_is_true(name: str) -> None:
+    count = {12: "twelve", 13: "thirteen", 14: "fourteen"}[len({*contexts.UNCOMPRESSED, *contexts.COMPRESSED})]
+    assert re.findall(r"in (\w+)\s+transfer\s+syntaxes", (ROOT / name).read_text("utf-8")) == [count]
+
+
+def test_the_readme_says_the_worst_figure_of_the_model_card() -> None:
+    worst = re.search(r"about (\d+) of 100 normal adult films", MODEL_CARD.read_text("utf-8"))
+    assert worst
+    assert worst[0] in (ROOT / "README.md").read_text("utf-8")
+
+
+def test_the_sed_line_of_the_installation_finds_its_key() -> None:
+    operations = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    wanted, put = re.findall(r"sed -i 's\|\^(.*)\|(.*)\|'", operations)[0]
+    shipped = (ROOT / "config" / "cxr-node.toml").read_text("utf-8")
+    installed = tomllib.loads(re.sub(f"^{wanted}", put, shipped, flags=re.MULTILINE))
+    assert installed["node"]["data_dir"] == "/var/lib/cxr-node"
+    assert "DATA_DIR=/var/lib/cxr-node" in (ROOT / "systemd" / "cxr-node.service").read_text("utf-8")
 
 
 def test_the_changelog_knows_this_version() -> None:
