@@ -15,7 +15,7 @@ from cxr_node.domain.clock import Clock, moment, system_clock
 from cxr_node.domain.eligibility import judge
 from cxr_node.domain.finding import Analysis, Tier
 from cxr_node.errors import CxrNodeError, Ineligible
-from cxr_node.imaging import decode, prepare, prepare_grey, read_picture, render
+from cxr_node.imaging import PICTURES, decode, prepare, prepare_grey, read_picture, render
 from cxr_node.imaging.digest import data_set_digest
 from cxr_node.imaging.instance import read_instance
 from cxr_node.imaging.part10 import read_complete, read_film
@@ -24,8 +24,6 @@ from cxr_node.panel import draw_panel
 from cxr_node.plan import Plan
 from cxr_node.profiles import profile_of
 from cxr_node.stages.stage import attempt
-
-PICTURES = frozenset({".png", ".jpg", ".jpeg"})
 
 State = Literal["analysed", "not_analysed", "error"]
 
@@ -156,8 +154,9 @@ def _put_away(document: Document, path: Path) -> str:
 
 
 def _sentence(failure: Exception) -> str:
+    """What may be shown: what libraries say of a film can quote its header (Law 7)."""
     if isinstance(failure, CxrNodeError):
         return failure.message
     if isinstance(failure, OSError) and failure.strerror:
         return f"{failure.strerror}: {failure.filename}" if failure.filename else failure.strerror
-    return f"internal error ({type(failure).__name__}): {failure}"
+    return f"internal error ({type(failure).__name__})"

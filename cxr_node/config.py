@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from cxr_node.domain.eligibility import MAXIMUM_PIXELS
 from cxr_node.errors import ConfigError
 
 DEFAULT_FILE = Path("config/cxr-node.toml")
@@ -94,7 +95,7 @@ class Eligibility(Section):
     accept_unknown_view: bool = True
     accept_unknown_age: bool = True
     minimum_side: Annotated[int, Field(ge=32)] = 200
-    maximum_pixels: Annotated[int, Field(ge=10_000, le=400_000_000)] = 100_000_000
+    maximum_pixels: Annotated[int, Field(ge=10_000, le=MAXIMUM_PIXELS)] = MAXIMUM_PIXELS
 
     @field_validator("modalities", "body_parts", "views", "lateralities")
     @classmethod

@@ -14,9 +14,10 @@ from typing import Any
 
 import click
 
-from cxr_node.analyst import PICTURES, Analyst, Result
+from cxr_node.analyst import Analyst, Result
 from cxr_node.config import Config
 from cxr_node.errors import Permanent
+from cxr_node.imaging import PICTURES
 from cxr_node.plan import Plan
 
 DICOM = frozenset({".dcm", ".dicom"})

@@ -20,11 +20,11 @@ from pydicom.errors import InvalidDicomError
 from cxr_node.demo.dx import code, presentation_film
 from cxr_node.demo.phantom import BITS, FILM_HEIGHT_CM, MARK, Opacity, project
 from cxr_node.errors import Permanent
+from cxr_node.imaging import PICTURES
 
 Report = Callable[[str], None]
 """Takes one sentence for the person who watches."""
 
-PICTURES = frozenset({".png", ".jpg", ".jpeg"})
 _CASSETTE_MM = 430.0
 
 

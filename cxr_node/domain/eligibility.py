@@ -11,12 +11,15 @@ from dataclasses import dataclass
 
 from cxr_node.domain.instance import Header
 
+FOR_PROCESSING = "1.2.840.10008.5.1.4.1.1.1.1.1"
 PROJECTION_CLASSES = {
     "1.2.840.10008.5.1.4.1.1.1": "Computed Radiography",
     "1.2.840.10008.5.1.4.1.1.1.1": "Digital X-Ray, For Presentation",
-    "1.2.840.10008.5.1.4.1.1.1.1.1": "Digital X-Ray, For Processing",
+    FOR_PROCESSING: "Digital X-Ray, For Processing",
 }
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+MAXIMUM_PIXELS = 100_000_000
+"""More than this is never decoded, whatever a site lets in; the largest detectors have 20 million."""
 
 # PS3.16 CID 4009 and its retired SNOMED-RT forms.
 CHEST_CODES = frozenset({"816094009", "51185008", "T-D3000", "39607008", "T-28000", "416319003", "416550000"})
@@ -25,7 +28,9 @@ FRONTAL_CODES = frozenset({"399348003", "R-10206", "272479007", "R-10214"})
 
 
 _SYNONYMS = {"POSTEROANTERIOR": "PA", "POSTERIORANTERIOR": "PA", "ANTEROPOSTERIOR": "AP", "ANTERIORPOSTERIOR": "AP"}
-_LATERAL_WORD = re.compile(r"\b(LAT|LATERAL|LATERALE|PROFIL|PERFIL|SEITLICH)\b")
+_FRONTAL_WORDS = frozenset({"PA", "AP", "FRONTAL", *_SYNONYMS})
+_LATERAL_WORDS = frozenset({"LAT", "LATERAL", "LATERALE", "PROFIL", "PERFIL", "SEITLICH"})
+_LATERAL_VIEWS = _LATERAL_WORDS | {"LL", "RL"}  # apart from View Position these are a lung, or a leg
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +55,7 @@ class Rules:
     accept_unknown_view: bool = True
     accept_unknown_age: bool = True
     minimum_side: int = 200
-    maximum_pixels: int = 100_000_000
+    maximum_pixels: int = MAXIMUM_PIXELS
 
 
 def judge(header: Header, rules: Rules) -> Refusal | None:
@@ -87,6 +92,11 @@ def _origin(header: Header, _: Rules) -> Iterator[Refusal]:
             "FOR_PROCESSING",
             "Presentation Intent Type (0008,0068) is FOR PROCESSING: only the image that is read is analysed",
         )
+    if header.sop_class_uid == FOR_PROCESSING:
+        yield Refusal(
+            "FOR_PROCESSING",
+            f"SOP Class UID (0008,0016) is {header.sop_class_uid}, For Processing: only the image that is read counts",
+        )
 
 
 def _species(header: Header, _: Rules) -> Iterator[Refusal]:
@@ -111,16 +121,18 @@ def _body_part(header: Header, rules: Rules) -> Iterator[Refusal]:
 
 def _view(header: Header, rules: Rules) -> Iterator[Refusal]:
     if header.view_position:
-        if not _views(header.view_position) & rules.views:
-            said = f"View Position (0018,5101) is {header.view_position!r}"
+        said, views = f"View Position (0018,5101) is {header.view_position!r}", _views(header.view_position)
+        if not views & rules.views:
             yield Refusal("VIEW", f"{said}, not one of {_listed(rules.views)}")
+        elif views & _LATERAL_VIEWS - rules.views:
+            yield Refusal("VIEW", f"{said}, which names a lateral view too")
     elif header.view_code:
         if header.view_code not in FRONTAL_CODES:
             yield Refusal("VIEW", f"View Code Sequence (0054,0220) has code {header.view_code!r}, not a frontal view")
     elif header.patient_orientation and header.patient_orientation[0][:1].upper() in ("A", "P"):
         said = "\\".join(header.patient_orientation)
         yield Refusal("VIEW", f"Patient Orientation (0020,0020) is '{said}': rows run front to back, a lateral view")
-    elif lateral := next((d for d in header.descriptions.items() if _LATERAL_WORD.search(d[1].upper())), None):
+    elif lateral := next((d for d in header.descriptions.items() if _lateral_alone(d[1])), None):
         yield Refusal("VIEW", f"no view is coded, and {lateral[0]} is {lateral[1]!r}")
     elif not rules.accept_unknown_view:
         yield Refusal("VIEW_UNKNOWN", "View Position (0018,5101) is absent, and the site refuses unknown views")
@@ -185,6 +197,12 @@ def _views(text: str) -> frozenset[str]:
     """The views that a View Position names: "AP SUPINE", "Postero-Anterior" and "PA" are all understood."""
     joined = re.sub(r"[^A-Z]", "", text.upper())
     return _words(text) | {_SYNONYMS.get(joined, joined)}
+
+
+def _lateral_alone(description: str) -> bool:
+    """Whether a text names a lateral view and no frontal one: "CHEST PA AND LATERAL" says nothing of a single film."""
+    words = _words(description)
+    return bool(words & _LATERAL_WORDS) and not words & _FRONTAL_WORDS
 
 
 def _listed(values: frozenset[str]) -> str:

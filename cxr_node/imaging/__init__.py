@@ -3,12 +3,12 @@
 Training and serving both come through here, so that they cannot diverge.
 """
 
-from cxr_node.imaging.film import Prepared, pixel_digest, prepare, prepare_grey, read_picture, render
-from cxr_node.imaging.header import MAXIMUM_PIXELS, PixelHeader, read_header
+from cxr_node.imaging.film import PICTURES, Prepared, pixel_digest, prepare, prepare_grey, read_picture, render
+from cxr_node.imaging.header import PixelHeader, read_header
 from cxr_node.imaging.pixels import Stored, decode
 
 __all__ = [
-    "MAXIMUM_PIXELS",
+    "PICTURES",
     "PixelHeader",
     "Prepared",
     "Stored",

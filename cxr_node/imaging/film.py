@@ -12,12 +12,15 @@ import pydicom
 from numpy.typing import NDArray
 
 from cxr_node.errors import Permanent
-from cxr_node.imaging.header import first_item, numbers, read, text
-from cxr_node.imaging.lut import display_table, stretch
+from cxr_node.imaging.header import first_item, numbers, text
+from cxr_node.imaging.lut import display_table, lookup_table, stretch
 from cxr_node.imaging.pixels import Stored
 
 Prepared = NDArray[np.float32]
 """A film as the network sees it: (size, size), 0 black to 1 white."""
+
+PICTURES = frozenset({".png", ".jpg", ".jpeg"})
+"""What the names of picture files end with."""
 
 _SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", "PixelAspectRatio")
 _WIDEST_ASPECT = 4.0
@@ -27,13 +30,10 @@ _MEANING_NUMBERS = (
     "PixelRepresentation",
     "RescaleSlope",
     "RescaleIntercept",
-    "WindowCenter",
-    "WindowWidth",
     "PixelPaddingValue",
     "PixelPaddingRangeLimit",
 )
-_MEANING_TEXTS = ("PhotometricInterpretation", "PresentationLUTShape", "VOILUTFunction")
-_MEANING_TABLES = ("ModalityLUTSequence", "VOILUTSequence")
+_MEANING_TEXTS = ("PhotometricInterpretation", "PresentationLUTShape")
 
 
 def prepare(stored: Stored, dataset: pydicom.Dataset, size: int) -> Prepared:
@@ -78,7 +78,8 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
 def pixel_digest(stored: Stored, dataset: pydicom.Dataset) -> str:
     """SHA-256 (hex) of the pixel values and of the attributes that say what they mean.
 
-    Independent of the transfer syntax, the bits allocated and every attribute about the patient or the study.
+    Independent of the transfer syntax, the bits allocated, every attribute about the patient or the study, and of the
+    window or VOI LUT: another way to show the same film does not make it another one.
     """
     kind = "<i2" if stored.dtype.kind == "i" else "<u2"
     digest = hashlib.sha256(f"{stored.shape}{kind}".encode())
@@ -86,10 +87,8 @@ def pixel_digest(stored: Stored, dataset: pydicom.Dataset) -> str:
         digest.update(f"|{keyword}={numbers(dataset, keyword)}".encode())
     for keyword in _MEANING_TEXTS:
         digest.update(f"|{keyword}={text(dataset, keyword)}".encode())
-    for keyword in _MEANING_TABLES:
-        item = first_item(dataset, keyword)
-        values = None if item is None else (numbers(item, "LUTDescriptor"), read(item, "LUTData"))
-        digest.update(f"|{keyword}={values}".encode())
+    if table := lookup_table(first_item(dataset, "ModalityLUTSequence")):  # its values, in whatever VR they came
+        digest.update(f"|ModalityLUT={table.first},{table.maximum},{table.data.tolist()}".encode())
     digest.update(np.ascontiguousarray(stored, dtype=kind).data)
     return digest.hexdigest()
 

@@ -11,10 +11,8 @@ import pydicom
 from pydicom.errors import BytesLengthException
 from pydicom.multival import MultiValue
 
+from cxr_node.domain.eligibility import MAXIMUM_PIXELS
 from cxr_node.errors import Ineligible, Permanent
-
-MAXIMUM_PIXELS = 100_000_000
-"""Films with more pixels than this are refused before anything is decoded (the largest detectors have 20 million)."""
 
 _UNREADABLE = (
     AttributeError,

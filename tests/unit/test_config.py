@@ -99,6 +99,7 @@ def test_an_unknown_key_is_answered_with_the_nearest(text: str, said: str) -> No
         ("[receive]\nmax_associations = 0", "receive.max_associations"),
         ("[study]\nsettle_seconds = -1", "study.settle_seconds"),
         ("[eligibility]\nage = [90, 18]", "eligibility.age"),
+        ("[eligibility]\nmaximum_pixels = 100000001", "eligibility.maximum_pixels"),
         ("[model]\nthresholds = { pneumonia = 1.0 }", "model.thresholds.pneumonia"),
         ('[model]\nversion = "new"', "model.version"),
         ('[inference]\ndevice = "gpu"', "inference.device"),

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from cxr_node.domain.eligibility import SECONDARY_CAPTURE, Rules, judge
+from cxr_node.domain.eligibility import FOR_PROCESSING, SECONDARY_CAPTURE, Rules, judge
 from tests.bench import header
 
 ANY = Rules()
@@ -24,6 +24,8 @@ STRICT = Rules(
         {"image_type": ("DERIVED",)},
         {"image_type": ()},
         {"presentation_intent": "FOR PRESENTATION"},
+        {"view_position": None, "descriptions": {"Protocol Name (0018,1030)": "CHEST PA AND LATERAL"}},
+        {"view_position": None, "descriptions": {"Protocol Name (0018,1030)": "Thorax 2 Ebenen p.a. / AP seitlich"}},
         {"body_part": "THORAX"},
         {"body_part": "CHEST PA"},
         {"body_part": "chest_1"},
@@ -36,6 +38,7 @@ STRICT = Rules(
         {"view_position": None, "view_code": "272479007"},
         {"view_position": None, "view_code": "R-10206"},
         {"view_position": None, "patient_orientation": ("L", "F")},
+        {"view_position": None, "descriptions": {"Series Description": "LL hemithorax"}},
         {"view_position": None, "descriptions": {"Series Description": "Collateral check"}},
         {"laterality": "U"},
         {"laterality": "b"},
@@ -57,6 +60,11 @@ def test_an_ordinary_chest_film_is_judged(facts: dict[str, Any]) -> None:
         ({"image_type": ("ORIGINAL", "SECONDARY")}, "SECONDARY", "Image Type (0008,0008) value 2 is SECONDARY"),
         ({"image_type": ("DERIVED", "secondary")}, "SECONDARY", "Image Type (0008,0008)"),
         ({"presentation_intent": "FOR PROCESSING"}, "FOR_PROCESSING", "Presentation Intent Type (0008,0068)"),
+        (
+            {"sop_class_uid": FOR_PROCESSING},
+            "FOR_PROCESSING",
+            "SOP Class UID (0008,0016) is 1.2.840.10008.5.1.4.1.1.1.1.1",
+        ),
         ({"species": "CANINE"}, "SPECIES", "Patient Species (0010,2201) is 'CANINE'"),
         ({"body_part": "LEG"}, "BODY_PART", "Body Part Examined (0018,0015) is 'LEG', not one of CHEST, THORAX"),
         ({"body_part": "CHESTABDOMEN"}, "BODY_PART", "(0018,0015) is 'CHESTABDOMEN'"),
@@ -64,6 +72,14 @@ def test_an_ordinary_chest_film_is_judged(facts: dict[str, Any]) -> None:
         ({"body_part": None, "anatomic_region": "30021000"}, "BODY_PART", "(0008,2218) has code '30021000'"),
         ({"view_position": "LL"}, "VIEW", "View Position (0018,5101) is 'LL', not one of AP, PA"),
         ({"view_position": "LATERAL"}, "VIEW", "is 'LATERAL'"),
+        ({"view_position": "PA LATERAL"}, "VIEW", "is 'PA LATERAL', which names a lateral view too"),
+        ({"view_position": "LATERAL PA"}, "VIEW", "is 'LATERAL PA'"),
+        ({"view_position": "AP/LL"}, "VIEW", "is 'AP/LL'"),
+        (
+            {"view_position": None, "descriptions": {"Protocol Name": "PA AND LATERAL", "Series Description": "LAT"}},
+            "VIEW",
+            "Series Description is 'LAT'",
+        ),
         ({"view_position": "LLD"}, "VIEW", "is 'LLD'"),
         ({"view_position": None, "view_code": "399173006"}, "VIEW", "View Code Sequence (0054,0220) has code '3991"),
         ({"view_position": None, "patient_orientation": ("A", "F")}, "VIEW", r"Orientation (0020,0020) is 'A\F'"),

@@ -121,10 +121,8 @@ def test_the_digest_is_of_values_and_their_meaning() -> None:
     assert digest == pixel_digest(decode(encode(dataset, uid.JPEGLSLossless)), encode(dataset, uid.JPEGLSLossless))
     assert digest == pixel_digest(decode(dataset), change(chest(1), PatientID="another", StudyDescription="other"))
     for meaning in (
-        {"WindowCenter": 7},
         {"RescaleSlope": 2},
         {"PhotometricInterpretation": "MONOCHROME1"},
-        {"VOILUTFunction": "SIGMOID"},
         {"BitsStored": 13},
     ):
         assert digest != pixel_digest(decode(dataset), change(chest(1), **meaning))
@@ -132,6 +130,27 @@ def test_the_digest_is_of_values_and_their_meaning() -> None:
     other[0, 0] ^= 1
     assert digest != pixel_digest(other, dataset)
     assert digest != pixel_digest(decode(dataset).reshape(-1, 2), dataset)
+
+
+@pytest.mark.parametrize("shown", [{"WindowCenter": 7, "WindowWidth": 9}, {"VOILUTFunction": "SIGMOID"}])
+def test_another_window_is_not_another_film(shown: dict[str, object]) -> None:
+    dataset = chest(1)
+    assert pixel_digest(decode(dataset), dataset) == pixel_digest(decode(dataset), change(chest(1), **shown))
+
+
+def test_a_modality_table_counts_by_its_values_not_by_its_vr() -> None:
+    words, stored = list(range(4096)), decode(chest(1))
+
+    def digest(vr: str, data: object) -> str:
+        item = pydicom.Dataset()
+        item.add_new("LUTDescriptor", "US", [4096, 0, 12])
+        item.add_new("LUTData", vr, data)
+        return pixel_digest(stored, change(chest(1), ModalityLUTSequence=[item]))
+
+    plain = digest("US", words)
+    assert plain == digest("OW", np.array(words, "<u2").tobytes())
+    assert plain != digest("US", words[::-1])
+    assert plain != pixel_digest(stored, chest(1))
 
 
 def test_reads_pictures(tmp_path: Path) -> None:

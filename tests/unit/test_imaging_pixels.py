@@ -13,8 +13,9 @@ import pytest
 from pydicom import uid
 from pydicom.encaps import encapsulate
 
+from cxr_node.domain.eligibility import MAXIMUM_PIXELS
 from cxr_node.errors import CxrNodeError, Ineligible, Permanent
-from cxr_node.imaging import MAXIMUM_PIXELS, codestream, decode, pixel_digest, prepare, render
+from cxr_node.imaging import codestream, decode, pixel_digest, prepare, render
 from tests.films import LOSSY, NEEDS_DCMTK, SYNTAXES, change, chest, encode
 
 LOSS = {uid.JPEGBaseline8Bit: 0.01, uid.JPEG2000: 0.01, uid.JPEGLSNearLossless: 0.0005, uid.JPEGExtended12Bit: 0.01}
