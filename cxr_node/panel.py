@@ -10,20 +10,12 @@ from numpy.typing import NDArray
 from cxr_node.documents import Profile
 from cxr_node.documents.codes import FINDINGS
 from cxr_node.documents.language import named, sentence
-from cxr_node.documents.picture import overlay
+from cxr_node.documents.picture import AMBER, BACKGROUND, SOFT, WHITE, Colour, Picture, overlay
 from cxr_node.documents.request import Language
 from cxr_node.documents.wording import finding_code, percent
 from cxr_node.domain.finding import Analysis, Tier, tenths
 
-Picture = NDArray[np.uint8]
-"""(rows, columns, RGB)."""
-Colour = tuple[int, int, int]
-
-BACKGROUND: Final = (16, 16, 20)
-WHITE: Final = (245, 245, 245)
-SOFT: Final = (195, 195, 200)
 FAINT: Final = (120, 120, 128)
-AMBER: Final = (255, 200, 60)
 TIERS: Final[dict[Tier, Colour]] = {Tier.HIGH: (240, 96, 72), Tier.MEDIUM: AMBER, Tier.NONE: (110, 165, 215)}
 
 _TRACK: Final = (44, 44, 52)

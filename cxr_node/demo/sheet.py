@@ -8,11 +8,12 @@ from PIL import Image
 from pydicom import dcmread
 
 from cxr_node.demo.outcome import Outcome
+from cxr_node.documents.picture import BACKGROUND, SOFT, WHITE, Picture
 from cxr_node.domain.finding import Tier, tenths
 from cxr_node.errors import CxrNodeError
 from cxr_node.imaging import decode, render
 from cxr_node.imaging.part10 import read_film
-from cxr_node.panel import BACKGROUND, SOFT, TIERS, WHITE, Picture, Place, blank, fitted, write, write_lines
+from cxr_node.panel import TIERS, Place, blank, fitted, write, write_lines
 
 MOST = 48
 """Films on a sheet; those that are read later are left out."""

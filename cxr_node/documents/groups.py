@@ -34,7 +34,7 @@ from cxr_node.documents.library import Image
 from cxr_node.documents.region import outlines
 from cxr_node.documents.request import Profile, StudyReport
 from cxr_node.documents.wording import explanation_code, finding_code, likelier_kind, percent, positive
-from cxr_node.domain.finding import Analysis, ModelIdentity, tenths
+from cxr_node.domain.finding import Analysis, ModelIdentity, cut, tenths
 
 Group = MeasurementsAndQualitativeEvaluations | PlanarROIMeasurementsAndQualitativeEvaluations
 
@@ -130,7 +130,7 @@ def _impression(profile: Profile, kind: str, probability: float) -> CodeContentI
     impression = CodeContentItem(codes.IMPRESSION, finding_code(kind), RelationshipTypeValues.CONTAINS)
     name = codes.CERTAINTY_OF_IMPRESSION if profile.prevalence is None else codes.PROBABILITY
     number = NumContentItem(
-        name, _hundredths(probability), codes.PERCENT, relationship_type=RelationshipTypeValues.HAS_PROPERTIES
+        name, cut(probability, 2), codes.PERCENT, relationship_type=RelationshipTypeValues.HAS_PROPERTIES
     )
     impression.ContentSequence = ContentSequence([number])
     return impression
@@ -139,11 +139,7 @@ def _impression(profile: Profile, kind: str, probability: float) -> CodeContentI
 def _certainty(profile: Profile, probability: float) -> Measurement:
     """The model's output: a probability only where the site has said how common the finding is there."""
     name = codes.CERTAINTY if profile.prevalence is None else codes.PROBABILITY
-    return Measurement(name=name, value=_hundredths(probability), unit=codes.PERCENT)
-
-
-def _hundredths(probability: float) -> float:
-    return round(100 * probability, 2)
+    return Measurement(name=name, value=cut(probability, 2), unit=codes.PERCENT)
 
 
 def _quality(image: Image) -> list[QualitativeEvaluation]:

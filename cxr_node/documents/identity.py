@@ -1,23 +1,23 @@
 """UIDs of our documents and of what is in them, from content alone (PS3.5 section 9)."""
 
+import hashlib
 import json
 
 from cxr_node.documents.received import Received
 from cxr_node.documents.request import Kind, Profile, Source, StudyReport
-from cxr_node.domain.finding import ModelIdentity
+from cxr_node.domain.finding import Analysis, ModelIdentity
 from cxr_node.domain.uid import derive_uid
 
 
 def document_uid(report: StudyReport, kind: Kind, sop_class_uid: str, source: Source | None = None) -> str:
     """The SOP Instance UID of a document: of `source` too, where the document is about one image.
 
-    It covers the inputs, what became of them, the models and the render profile. It does not cover the revision, which
+    It covers the inputs, what the models said of each and the render profile. It does not cover the revision, which
     is only shown, nor the patch level of the node.
     """
-    inputs = sorted(_input(each) for each in report.sources)
-    models = sorted({analysis.model.digest for analysis in report.analyses})
+    inputs = sorted(json.dumps(_input(each)) for each in report.sources)
     about = instance_uid(source) if source else ""
-    parts = [json.dumps(inputs), json.dumps(models), _render_profile(report.profile), kind, sop_class_uid, about]
+    parts = [json.dumps(inputs), _render_profile(report.profile), kind, sop_class_uid, about]
     return derive_uid(report.profile.uid_root, ["instance", *parts])
 
 
@@ -26,8 +26,15 @@ def instance_uid(source: Source) -> str:
     return Received(source.header).text("SOPInstanceUID")
 
 
-def _input(source: Source) -> tuple[str, str, bool, str]:
-    return instance_uid(source), source.digest, source.analysis is not None, source.quality or ""
+def _input(source: Source) -> list[object]:
+    judged = None if source.analysis is None else _judgement(source.analysis)
+    return [instance_uid(source), source.digest, source.quality, judged]
+
+
+def _judgement(analysis: Analysis) -> list[object]:
+    activation = hashlib.sha256(json.dumps(analysis.activation).encode()).hexdigest()
+    outputs = [analysis.finding, analysis.probability, sorted(analysis.probabilities.items())]
+    return [analysis.model.digest, *outputs, analysis.explanation, activation]
 
 
 def _render_profile(profile: Profile) -> str:

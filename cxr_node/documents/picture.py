@@ -16,16 +16,16 @@ Picture = NDArray[np.uint8]
 """(rows, columns, RGB)."""
 Colour = tuple[int, int, int]
 
+BACKGROUND: Final = (16, 16, 20)
+WHITE: Final = (245, 245, 245)
+SOFT: Final = (195, 195, 200)
+AMBER: Final = (255, 200, 60)
 NARROWEST: Final = 900
 """Pixels. A narrower film is enlarged, or its legend could not be read."""
 
 _PALETTE: Final = cv2.COLORMAP_INFERNO  # lightness rises with the value, so that it is read without colour vision too
 _OPACITY: Final = 0.42
 _FAINT: Final = 0.2  # below this share of the map the film shows through unchanged
-_BACKGROUND: Final = (16, 16, 20)
-_WHITE: Final = (245, 245, 245)
-_SOFT: Final = (195, 195, 200)
-_AMBER: Final = (255, 200, 60)
 _OUTLINE: Final = (120, 255, 255)
 _BOLD: Final = 600
 _REGULAR: Final = 400
@@ -93,12 +93,12 @@ def _band(width: int, legend: Legend, *, coloured: bool) -> Picture:
     """The legend, as wide as the film: the words on the left, the colour bar on the right."""
     unit = width / 48
     lines = [
-        _Line(legend.headline, 1.6, 2.3, _WHITE, _BOLD),
-        *(_Line(text, 1.0, 1.5, _SOFT) for text in legend.details),
-        _Line(legend.warning, 1.0, 1.7, _AMBER, _BOLD),
+        _Line(legend.headline, 1.6, 2.3, WHITE, _BOLD),
+        *(_Line(text, 1.0, 1.5, SOFT) for text in legend.details),
+        _Line(legend.warning, 1.0, 1.7, AMBER, _BOLD),
     ]
     height = round((sum(line.height for line in lines) + 1.0) * unit)
-    band = np.full((height, width, 3), _BACKGROUND, dtype=np.uint8)
+    band = np.full((height, width, 3), BACKGROUND, dtype=np.uint8)
     room = (33 if coloured else 46) * unit
     baseline = 0.0
     for line in lines:
@@ -124,7 +124,7 @@ def _colour_bar(band: Picture, legend: Legend, unit: float) -> None:
     left, right, top, bottom = (round(edge * unit) for edge in (35, 47, 2.2, 3.2))
     shades = np.linspace(0, 255, right - left).astype(np.uint8)
     band[top:bottom, left:right] = _ramp()[shades]
-    title, low, high = (_Line(text, 0.95, 0, _SOFT) for text in (legend.scale, legend.low, legend.high))
+    title, low, high = (_Line(text, 0.95, 0, SOFT) for text in (legend.scale, legend.low, legend.high))
     _write(band, title, unit, (left, 1.75 * unit), room=right - left)
     _write(band, low, unit, (left, bottom + 1.25 * unit), room=(right - left) / 2)
     _write(band, high, unit, (right, bottom + 1.25 * unit), room=(right - left) / 2, side=_RIGHT)

@@ -82,9 +82,8 @@ class Predecessor:
 class StudyReport:
     """One revision of one study: all that its documents say.
 
-    `revision` counts from 1. `analysed_at` (aware) is a stored fact, and every time in the documents comes from it.
-    The sources are of one study;
-    patient and order are those of the first.
+    `revision` counts from 1. `analysed_at` (aware) is when the newest of the analyses was made: a stored fact, and
+    every time in the documents comes from it. The sources are of one study; patient and order are those of the first.
 
     Raises ValueError without an analysed source, with a revision below 1 or with a naive time.
     """

@@ -72,6 +72,12 @@ class Analysis:
     explanation: str = "cam"
 
 
+def cut(fraction: float, digits: int) -> float:
+    """A fraction in percent, cut, so that nothing below a threshold reads as if it had reached it."""
+    scale: int = 10**digits
+    return math.floor(round(100 * scale * fraction, 6)) / scale
+
+
 def tenths(fraction: float) -> str:
-    """A fraction in percent, cut to a tenth, so that nothing below a threshold reads as if it had reached it."""
-    return f"{math.floor(round(1000 * fraction, 6)) / 10:.1f}"
+    """A fraction in percent, cut to a tenth."""
+    return f"{cut(fraction, 1):.1f}"

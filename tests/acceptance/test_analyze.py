@@ -134,6 +134,20 @@ def test_again_it_writes_the_same(analysed: Run) -> None:
     assert digests() == before
 
 
+def test_another_explanation_makes_other_documents(analysed: Run, tmp_path: Path) -> None:
+    def documents() -> list[str]:
+        return [
+            pydicom.dcmread(path, stop_before_pixels=True).SOPInstanceUID for path in sorted(tmp_path.glob("*.dcm"))
+        ]
+
+    film = analysed.folder / "film.dcm"
+    assert run(film, "--out", tmp_path).returncode == 0
+    before = documents()
+    assert run(film, "--out", tmp_path, "--explain", "gradcam").returncode == 0
+    assert len(before) == 2
+    assert not {*before} & {*documents()}
+
+
 def test_says_what_cannot_be_had(analysed: Run, tmp_path: Path) -> None:
     film = analysed.folder / "film.dcm"
     for arguments, status, said in (
