@@ -1,7 +1,10 @@
-"""`cxr-node check`: the first-run doctor. It says what it finds and changes nothing that it need not."""
+"""`cxr-node check`: the first-run doctor. It says what it finds and changes nothing."""
 
 import os
+import shutil
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +13,10 @@ from typing import Literal
 from cxr_node import views
 from cxr_node.config import Config
 from cxr_node.errors import CxrNodeError
-from cxr_node.inference.manifest import verify
-from cxr_node.plan import Plan, open_store, peers_of, spool_of
+from cxr_node.inference.manifest import is_release, verify
+from cxr_node.plan import Plan, announcement, database_of, open_store, peers_of
+
+_ASK_TORCH = "import torch; print(torch.cuda.get_device_name() if torch.cuda.is_available() else '')"
 
 Verdict = Literal["ok", "note", "failed"]
 
@@ -28,12 +33,12 @@ class Finding:
 def examine(config: Config, *, offline: bool) -> Iterator[Finding]:
     """Every check, in the order in which a node would fail. `offline` leaves the peers alone."""
     yield Finding("ok", "configuration", f"valid; mode {config.node.mode}, AE title {config.node.ae_title}")
-    if config.node.mode == "shadow":
-        yield Finding("note", "mode", "shadow: films are analysed and recorded, nothing is sent and no study is moved")
+    yield Finding("note" if config.node.mode == "shadow" else "ok", "mode", announcement(config))
     yield from _guarded("data folder", lambda: _data_folder(config.node.data_dir))
     yield from _guarded("disk", lambda: _disk(config))
     yield from _guarded("database", lambda: _database(config))
     yield from _guarded("model", lambda: _model(config))
+    yield from _guarded("device", lambda: _device(config))
     yield from _guarded("listener", lambda: _listener(config))
     if not config.destination:
         yield Finding("note", "destinations", f"none; outputs stay in {config.node.data_dir / 'outbox'}")
@@ -55,17 +60,23 @@ def _guarded(subject: str, look: Callable[[], Finding]) -> Iterator[Finding]:
 
 
 def _data_folder(folder: Path) -> Finding:
-    folder.mkdir(parents=True, exist_ok=True)
-    if not os.access(folder, os.W_OK | os.X_OK):
-        return Finding("failed", "data folder", f"{folder.resolve()} is not writable for this user")
-    return Finding("ok", "data folder", str(folder.resolve()))
+    place = _there(folder)
+    if not os.access(place, os.W_OK | os.X_OK):
+        return Finding("failed", "data folder", f"{place} is not writable for this user")
+    missing = "" if place == folder.resolve() else "; it will be made at the first start"
+    return Finding("ok", "data folder", f"{folder.resolve()}{missing}")
+
+
+def _there(folder: Path) -> Path:
+    """The folder, or what is there of the way to it."""
+    place = folder.resolve()
+    return next(each for each in (place, *place.parents) if each.is_dir())
 
 
 def _disk(config: Config) -> Finding:
-    spool = spool_of(config)
-    free = spool.free_bytes() / 1e9
+    free = shutil.disk_usage(_there(config.node.data_dir)).free / 1e9
     watermark = config.retention.watermark_gigabytes
-    if spool.below_watermark():
+    if free < watermark:
         return Finding(
             "failed", "disk", f"{free:.1f} GB free, below the watermark of {watermark:g} GB: films are refused"
         )
@@ -73,7 +84,9 @@ def _disk(config: Config) -> Finding:
 
 
 def _database(config: Config) -> Finding:
-    open_store(config).close()
+    if not database_of(config).exists():
+        return Finding("note", "database", "is not there yet; it will be made at the first start")
+    open_store(config, create=False).close()
     return Finding("ok", "database", "opens, and its schema is current")
 
 
@@ -81,8 +94,23 @@ def _model(config: Config) -> Finding:
     plan = Plan.of(config)
     verify(plan.manifest)
     cutoffs = plan.judging().cutoffs
-    said = f"{plan.manifest.name} {plan.manifest.version}, digest {plan.manifest.digest[:12]}, every file as released; "
+    whose = "every file as released" if is_release(plan.manifest) else "whole, and not a released model"
+    said = f"{plan.manifest.name} {plan.manifest.version}, digest {plan.manifest.digest[:12]}, {whose}; "
     return Finding("ok", "model", said + f"positive from {cutoffs.threshold:.3f}, tier high from {cutoffs.high:.3f}")
+
+
+def _device(config: Config) -> Finding:
+    """What films are judged on. A process of its own asks torch, as the daemon's child does."""
+    wanted = config.inference.device
+    if wanted == "cpu":
+        return Finding("ok", "device", "cpu, as configured")
+    asked = subprocess.run([sys.executable, "-c", _ASK_TORCH], capture_output=True, text=True, check=False)
+    gpu = asked.stdout.strip()
+    if asked.returncode != 0:
+        return Finding("failed", "device", "torch cannot be asked: it does not load here")
+    if not gpu and wanted == "cuda":
+        return Finding("failed", "device", "inference.device is cuda, and torch finds no GPU; set it to auto or cpu")
+    return Finding("ok", "device", gpu or "cpu; torch finds no GPU")
 
 
 def _listener(config: Config) -> Finding:

@@ -104,11 +104,11 @@ def check(config: Config, offline: bool) -> None:
 @_as_json
 @_with_config
 def status(config: Config, as_json: bool) -> None:
-    """Health, queues, destinations and dead letters."""
+    """Health, queues, destinations, the newest studies and dead letters."""
     from cxr_node import tables, views
     from cxr_node.plan import open_store
 
-    found = views.status(config, open_store(config), time.time())
+    found = views.status(config, open_store(config, create=False), time.time())
     click.echo(json.dumps(found, indent=2) if as_json else tables.status(found))
     sys.exit(0 if found["ready"] else 1)
 
@@ -126,7 +126,7 @@ def worklist(config: Config, as_json: bool, closed: bool, freeze: bool | None) -
     from cxr_node.plan import open_store
     from cxr_node.store import worklist as entries
 
-    store = open_store(config)
+    store = open_store(config, create=False)
     if freeze is not None:
         with store.transaction() as tx:
             entries.freeze(tx, freeze, time.time())
@@ -143,7 +143,7 @@ def study(config: Config, uid: str, as_json: bool) -> None:
     from cxr_node import tables, views
     from cxr_node.plan import open_store
 
-    found = views.study(open_store(config), uid)
+    found = views.study(open_store(config, create=False), uid)
     if found is None:
         raise CxrNodeError("STUDY_UNKNOWN", f"no film of study {uid} has been received")
     click.echo(json.dumps(found, indent=2) if as_json else tables.study(found))
@@ -160,7 +160,7 @@ def requeue(config: Config, uid: str | None, failed: bool) -> None:
 
     if failed == (uid is not None):
         raise click.UsageError("give a study UID, or --failed")
-    with open_store(config).transaction() as tx:
+    with open_store(config, create=False).transaction() as tx:
         if uid is None:
             count = requeue_failed(tx, time.time())
         else:
@@ -176,8 +176,10 @@ def requeue(config: Config, uid: str | None, failed: bool) -> None:
 @_with_config
 def analyze(config: Config, paths: tuple[Path, ...], out: Path, name: str | None, explain: str | None) -> None:
     """Analyse films without a node: DICOM, PNG, JPEG, or folders of them."""
+    from cxr_node.observe.log import configure
     from cxr_node.offline import analyze as run
 
+    configure(config.log.level, config.log.format)
     sys.exit(run(config, paths, out, name, explain))
 
 
@@ -188,7 +190,9 @@ def analyze(config: Config, paths: tuple[Path, ...], out: Path, name: str | None
 def demo(films: Path | None, out: Path, show: bool) -> None:
     """A node, a throw-away archive and a modality that sends films; ends by itself."""
     from cxr_node.demo.play import play
+    from cxr_node.observe.log import configure
 
+    configure("info", "auto")
     sys.exit(play(films, out, show=show))
 
 
@@ -221,7 +225,7 @@ def show(config: Config, name: str) -> None:
 @click.argument("name", required=False)
 @_with_config
 def verify(config: Config, name: str | None) -> None:
-    """Recompute the digests and the golden outputs of one model, or of all."""
+    """Recompute the digests and the golden outputs of one model, or of all, and say which are releases."""
     from cxr_node.inference import golden, manifest
     from cxr_node.inference.predictor import Predictor
 
@@ -230,5 +234,9 @@ def verify(config: Config, name: str | None) -> None:
     if not chosen:
         raise ConfigError(f"no model is named {name!r}; there are {', '.join(sorted({m.name for m in known}))}")
     for model in chosen:
+        released = manifest.is_release(model)
         golden.check(Predictor(model, config.inference.device))
-        click.echo(f"{model.name} {model.version}: every file and every golden output is as released")
+        whose = "as released" if released else "as its own metadata say; not a released model"
+        click.echo(
+            f"{model.name} {model.version}: every file and every golden output is {whose}; digest {model.digest}"
+        )

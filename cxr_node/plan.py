@@ -5,12 +5,14 @@ With the daemon and the roles this is the composition root, the only place that 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from cxr_node.config import Config, Mode
 from cxr_node.dimse.listener import Endpoint
 from cxr_node.dimse.sender import Peer
 from cxr_node.domain.eligibility import Rules
 from cxr_node.domain.priority import Policy
+from cxr_node.errors import ConfigError, Permanent
 from cxr_node.inference import manifest as models
 from cxr_node.inference.manifest import Manifest
 from cxr_node.spool import Spool
@@ -37,7 +39,13 @@ class Plan:
         return spool_of(self.config)
 
     def judging(self) -> Judging:
+        """Raises ConfigError for a threshold of something that the model does not find."""
         model, tiers = self.config.model, self.config.worklist.tiers
+        if unknown := sorted(model.thresholds.keys() - {self.manifest.finding}):
+            raise ConfigError(
+                f"model.thresholds: {self.manifest.name} {self.manifest.version} finds {self.manifest.finding!r}, "
+                f"not {', '.join(map(repr, unknown))}"
+            )
         cutoffs = self.manifest.cutoffs(
             prevalence=model.prevalence,
             threshold=model.thresholds.get(self.manifest.finding),
@@ -67,7 +75,7 @@ class Plan:
         )
 
     def routes(self) -> Mapping[Mode, tuple[str, ...]]:
-        """By mode that documents are made in: the destinations that get them. In shadow nothing leaves the node."""
+        """By mode that documents are made in: the destinations that get them. What is made in shadow stays."""
         own = self.config.node.mode
         modes = {destination.mode or own for destination in self.config.destination} or {own}
         return {
@@ -93,8 +101,27 @@ def spool_of(config: Config) -> Spool:
     return Spool(config.node.data_dir, int(config.retention.watermark_gigabytes * _GIGABYTE))
 
 
+def announcement(config: Config) -> str:
+    """What the mode does to the worklist, and which destinations get documents: theirs goes before the node's."""
+    own = config.node.mode
+    modes = {destination.name: destination.mode or own for destination in config.destination}
+    served = ", ".join(f"{name} ({mode})" for name, mode in modes.items() if mode != "shadow")
+    moved = "no study is moved" if own == "shadow" else "studies are moved by what the model finds"
+    sent = f"documents are sent to {served}" if served else "nothing is sent"
+    return f"{own}: films are analysed and recorded, {moved}, and {sent}"
+
+
+def database_of(config: Config) -> Path:
+    return config.node.data_dir / "cxr-node.sqlite"
+
+
 def open_store(config: Config, *, create: bool = True) -> Store:
-    return Store.open(config.node.data_dir / "cxr-node.sqlite", create=create)
+    """The node's own way to its database; `create=False` for a command beside it, which must find one."""
+    try:
+        return Store.open(database_of(config), create=create)
+    except Permanent as error:
+        place = config.node.data_dir.resolve()
+        raise Permanent(error.code, f"{error.message}; node.data_dir is {place}") from error
 
 
 def peers_of(config: Config) -> Mapping[str, Peer]:

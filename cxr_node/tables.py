@@ -5,6 +5,8 @@ from typing import Any
 
 from cxr_node.domain.finding import tenths
 
+Row = tuple[str, ...]
+
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:
     """Rows of cells in columns; the first row is the heading."""
@@ -17,7 +19,7 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
 def worklist(entries: Sequence[dict[str, Any]]) -> str:
     if not entries:
         return "No study is waiting."
-    rows: list[tuple[str, ...]] = [
+    rows: list[Row] = [
         ("#", "tier", "priority", "finding", "probability", "state", "received", "accession", "study", "")
     ]
     rows += [
@@ -28,7 +30,7 @@ def worklist(entries: Sequence[dict[str, Any]]) -> str:
             entry["finding"] or "",
             "" if entry["probability"] is None else f"{tenths(entry['probability'])} %",
             entry["state"].replace("_", " "),
-            entry["received_at"][:19].replace("T", " "),
+            _second(entry["received_at"]),
             entry["accession_number"] or "",
             entry["study_instance_uid"],
             entry["reason"] or "",
@@ -41,17 +43,18 @@ def worklist(entries: Sequence[dict[str, Any]]) -> str:
 def status(found: dict[str, Any]) -> str:
     reason = found["inference"]["reason"]
     lines = [
-        f"listening     {'yes' if found['listening'] else 'no: the node is not running, or its port does not answer'}",
+        f"listening     {'yes' if found['listening'] else 'no: no node is running here, or its port is silent'}",
         f"inference     {found['inference']['state']}{f' ({reason})' if reason else ''}",
         f"model         {found['model']} on {found['device'] or 'an unknown device'}",
         f"mode          {found['mode']}{', worklist frozen' if found['frozen'] else ''}",
         f"dead letters  {found['dead_letters']}",
+        f"quarantine    {found['quarantined']['objects']} objects, {found['quarantined']['films']} films",
         f"disk free     {(found['disk_free_bytes'] or 0) / 1e9:.1f} GB",
     ]
     if found["missing_files"]:
         lines.append(f"missing       {found['missing_files']} films have no file in the spool any more")
     if found["queues"]:
-        rows: list[tuple[str, ...]] = [("queue", "ready", "running", "failed")]
+        rows: list[Row] = [("queue", "ready", "running", "failed")]
         rows += [
             (kind, str(n["ready"]), str(n["running"]), str(n["failed"])) for kind, n in sorted(found["queues"].items())
         ]
@@ -59,6 +62,17 @@ def status(found: dict[str, Any]) -> str:
     if found["destinations"]:
         rows = [("destination", "reachable", "pending")]
         rows += [(d["name"], "yes" if d["reachable"] else "no", str(d["pending"])) for d in found["destinations"]]
+        lines += ["", aligned(rows)]
+    if found["last_studies"]:
+        rows = [("last studies", "state", "tier", "received")]
+        rows += [
+            (s["study_instance_uid"], s["state"].replace("_", " "), s["tier"], _second(s["received_at"]))
+            for s in found["last_studies"]
+        ]
+        lines += ["", aligned(rows)]
+    if found["failed"]:
+        rows = [("failed", "code", "study or subject", "")]
+        rows += [(f["kind"], f["code"] or "", f["study"] or f["subject"], f["error"] or "") for f in found["failed"]]
         lines += ["", aligned(rows)]
     return "\n".join(lines)
 
@@ -77,5 +91,16 @@ def study(found: dict[str, Any]) -> str:
         error = f" ({one['error']})" if one["error"] else ""
         lines.append(f"sent   {one['kind']} to {one['destination']}: {one['state']}, {one['attempts']} attempts{error}")
     lines.append("")
-    lines += [f"{event['time']}  {event['event']}" for event in found["events"]]
+    lines += [_event(event) for event in found["events"]]
     return "\n".join(lines)
+
+
+def _event(event: dict[str, Any]) -> str:
+    """Its time and name, and the code and reason where it has them."""
+    return "  ".join(
+        [event["time"], event["event"], *(str(event[key]) for key in ("code", "reason") if event.get(key))]
+    )
+
+
+def _second(time: str) -> str:
+    return time[:19].replace("T", " ")

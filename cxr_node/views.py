@@ -6,14 +6,18 @@ from typing import Any
 from cxr_node.config import Config
 from cxr_node.dimse import sender
 from cxr_node.domain.clock import iso
+from cxr_node.domain.priority import Policy
 from cxr_node.errors import Permanent, Transient
 from cxr_node.plan import Plan, peers_of, policy_of, spool_of
-from cxr_node.store import events, jobs, results, studies, worklist
+from cxr_node.store import events, jobs, overview, results, studies, worklist
 from cxr_node.store.db import Store, Tx
+
+_STUDIES_SHOWN = 5
+_FAILED_SHOWN = 10
 
 
 def status(config: Config, store: Store, now: float) -> dict[str, Any]:
-    """Health, queues and dead letters."""
+    """Health, queues, the newest studies, dead letters and what was kept aside."""
     with store.reading() as tx:
         queues = jobs.counts(tx)
         oldest = jobs.oldest_ready(tx, now)
@@ -21,6 +25,8 @@ def status(config: Config, store: Store, now: float) -> dict[str, Any]:
         missing = events.latest(tx, "spool.files_missing")
         pending = results.pending_by_destination(tx)
         frozen = worklist.is_frozen(tx)
+        newest = _newest(tx, policy_of(config, frozen=frozen), now)
+        failed, aside = overview.failed_jobs(tx, _FAILED_SHOWN), overview.kept_aside(tx)
     listening = answers(config)
     model = Plan.of(config).manifest
     analysing = inference.get("event") == "infer.ready"
@@ -38,6 +44,9 @@ def status(config: Config, store: Store, now: float) -> dict[str, Any]:
         "queues": queues,
         "oldest_ready_seconds": oldest,
         "dead_letters": sum(queue["failed"] for queue in queues.values()),
+        "failed": _timed(failed),
+        "quarantined": aside,
+        "last_studies": newest,
         "missing_files": missing["count"] if missing else 0,
         "disk_free_bytes": spool_of(config).free_bytes() if config.node.data_dir.is_dir() else None,
         "destinations": [
@@ -45,6 +54,13 @@ def status(config: Config, store: Store, now: float) -> dict[str, Any]:
             for name, peer in peers_of(config).items()
         ],
     }
+
+
+def _newest(tx: Tx, policy: Policy, now: float) -> list[dict[str, Any]]:
+    """What became of the studies that came last, the newest first."""
+    arrived = sorted(worklist.entries(tx, policy, now, closed=True), key=lambda entry: -entry["received_at"])
+    shown = ("study_instance_uid", "state", "tier", "received_at")
+    return [_timed({key: entry[key] for key in shown}) for entry in arrived[:_STUDIES_SHOWN]]
 
 
 def _inference(tx: Tx) -> dict[str, Any]:

@@ -49,7 +49,7 @@ class Node:
         until = time.monotonic() + _READY_SECONDS
         while not (views.answers(self.config) and self._echoes()):
             self._pause(until, "does not answer C-ECHO")
-        with closing(open_store(self.config)) as store:
+        with closing(open_store(self.config, create=False)) as store:
             while not (status := views.status(self.config, store, time.time()))["ready"]:
                 if status["inference"]["state"] == "unavailable":
                     raise self._failure(f"cannot analyse: {status['inference']['reason']}")

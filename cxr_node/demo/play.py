@@ -50,7 +50,7 @@ def play(films: Path | None, out: Path, *, show: bool) -> int:
         click.echo(f"The node is ready: {node.wait_ready()}. The modality sends:")
         arrivals = _send(node, prepared)
         _wait(node, len(prepared))
-        with closing(open_store(node.config)) as store:
+        with closing(open_store(node.config, create=False)) as store:
             outcomes = gather(node.config, store, time.time(), arrivals, archive.kept)
     _require_complete(outcomes, node)
     sheet = out / "contact-sheet.png"
@@ -100,7 +100,7 @@ def _as_file(film: Film, path: Path) -> Path:
 def _send(node: Node, films: list[tuple[str, Path]]) -> dict[str, Arrival]:
     """One association a film, as a modality does; the studies that the node took, by Study Instance UID."""
     arrivals: dict[str, Arrival] = {}
-    with closing(open_store(node.config)) as store:
+    with closing(open_store(node.config, create=False)) as store:
         for number, (title, path) in enumerate(films, start=1):
             began = time.monotonic()
             try:
@@ -133,7 +133,7 @@ def _store(node: Node, path: Path) -> str:
 def _wait(node: Node, films: int) -> None:
     """Until the node has nothing left to do, or the time is over."""
     until = time.monotonic() + _FINISH_SECONDS + films * _FINISH_SECONDS_PER_FILM
-    with closing(open_store(node.config)) as store:
+    with closing(open_store(node.config, create=False)) as store:
         while time.monotonic() < until:
             node.require_running()
             with store.reading() as tx:

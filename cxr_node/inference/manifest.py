@@ -18,6 +18,7 @@ from cxr_node.errors import ConfigError, Permanent
 from cxr_node.inference.calibration import Calibration, shift
 
 METADATA = Path("configs", "metadata.json")
+RELEASES = "RELEASES"
 WEIGHTS = "weights.safetensors"
 LATEST = "latest"
 
@@ -156,6 +157,24 @@ def find(directory: Path | None, name: str, version: str = LATEST) -> Manifest:
             return model
     known = ", ".join(f"{model.name} {model.version}" for model in models) or "none at all"
     raise ConfigError(f"There is no model {name} {version}; there are: {known}.")
+
+
+def is_release(manifest: Manifest) -> bool:
+    """Whether the model is one that this release of the node came with, by the list beside the shipped models.
+
+    Raises:
+        Permanent: MODEL_DIGEST: it has the name and version of one, and is another build.
+    """
+    lines = (builtin_directory() / RELEASES).read_text("utf-8").splitlines()
+    digests = {(name, version): digest for name, version, digest in map(str.split, lines)}
+    released = digests.get((manifest.name, manifest.version), manifest.digest)
+    if released != manifest.digest:
+        raise Permanent(
+            "MODEL_DIGEST",
+            f"{METADATA} of the model {manifest.name} {manifest.version} is not as released: SHA-256 "
+            f"{manifest.digest}, expected {released}. Reinstall the model.",
+        )
+    return (manifest.name, manifest.version) in digests
 
 
 def _version_key(version: str) -> tuple[tuple[int, str], ...]:

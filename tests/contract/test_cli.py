@@ -1,6 +1,7 @@
 """The commands as people and scripts meet them: help, exit statuses, and what goes to which stream."""
 
 import re
+import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,8 +10,9 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from cxr_node import cli
+from cxr_node import checks, cli
 from cxr_node.domain.job import JobState, NewJob
+from cxr_node.inference import golden, manifest
 from cxr_node.store import jobs
 from tests import films
 from tests.bench import NOON, Bench
@@ -97,7 +99,8 @@ def test_a_configuration_that_is_not_there_is_exit_status_78() -> None:
     )  # fmt: skip
 
 
-def test_a_study_that_is_not_known_is_exit_status_1() -> None:
+def test_a_study_that_is_not_known_is_exit_status_1(folder: Path) -> None:
+    Bench(folder / "var")
     found = run("study", "1.2.3")
     assert (found.exit_code, found.stdout) == (1, "")
     assert found.stderr == "STUDY_UNKNOWN: no film of study 1.2.3 has been received\n"
@@ -112,16 +115,28 @@ def test_a_database_that_cannot_be_read_is_one_line(folder: Path) -> None:
     assert len(found.stderr.splitlines()) == 1
 
 
-def test_a_node_that_does_not_run_is_not_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "command", [["worklist"], ["worklist", "--freeze"], ["status"], ["study", "1.2"], ["requeue", "--failed"]]
+)
+def test_a_command_beside_the_node_makes_no_database(folder: Path, command: list[str]) -> None:
+    found = run(*command)
+    assert (found.exit_code, found.stdout) == (1, "")
+    assert found.stderr.startswith("DATABASE: there is no database var/cxr-node.sqlite")
+    assert f"node.data_dir is {folder / 'var'}" in found.stderr
+    assert not (folder / "var").exists()
+
+
+def test_a_node_that_does_not_run_is_not_ready(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Bench(folder / "var")
     monkeypatch.setenv("CXR_NODE__RECEIVE__PORT", str(free_port()))
     found = run("status")
     assert found.exit_code == 1
-    assert "the node is not running" in found.stdout
+    assert "no node is running here" in found.stdout
 
 
 def test_the_worklist_is_a_table_with_reasons(folder: Path) -> None:
-    assert run("worklist").stdout == "No study is waiting.\n"
     bench = Bench(folder / "var")
+    assert run("worklist").stdout == "No study is waiting.\n"
     bench.send(films.leg(AccessionNumber="A7"))
     heading, row = run("worklist").stdout.splitlines()
     assert heading.split()[:4] == ["#", "tier", "priority", "finding"]
@@ -136,6 +151,14 @@ def test_a_study_is_shown_with_its_state_and_events(folder: Path) -> None:
     assert found.stdout.startswith(f"study {film.StudyInstanceUID}, revision 0, waiting\n")
     assert "instance.stored" in found.stdout
     assert "Jane" not in found.stdout
+
+
+def test_a_refusal_in_the_story_of_a_study_has_its_code_and_reason(folder: Path) -> None:
+    film = films.leg()
+    Bench(folder / "var").send(film)
+    assert re.search(
+        r"instance\.refused  BODY_PART  Body Part Examined .* is 'LEG'", run("study", film.StudyInstanceUID).stdout
+    )
 
 
 def test_the_kill_switch_from_the_command_line(folder: Path) -> None:
@@ -171,8 +194,64 @@ def test_check_offline_on_an_empty_folder_finds_nothing_wrong(folder: Path) -> N
     (folder / "node.toml").write_text(f"[receive]\nport = {free_port()}\n")
     found = run("check", "--offline", "-c", "node.toml")
     assert found.exit_code == 0, found.stdout
-    verdicts = {line.split(":")[0] for line in found.stdout.splitlines()}
-    assert verdicts >= {"ok      configuration", "ok      database", "ok      model", "ok      listener"}
+    said = dict(line.split(": ", 1) for line in found.stdout.splitlines())
+    assert said.keys() >= {"ok      configuration", "note    database", "ok      model", "ok      device"}
+    assert said["note    database"] == "is not there yet; it will be made at the first start"
+    assert said["note    mode"].endswith("no study is moved, and nothing is sent")
+    assert not (folder / "var").exists()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "answer", "status", "said"),
+    [
+        ("cpu", None, 0, "ok      device: cpu, as configured"),
+        ("auto", "print('')", 0, "ok      device: cpu; torch finds no GPU"),
+        ("auto", "print('NVIDIA H200')", 0, "ok      device: NVIDIA H200"),
+        ("cuda", "print('')", 1, "failed  device: inference.device is cuda, and torch finds no GPU"),
+        ("auto", "raise ImportError", 1, "failed  device: torch cannot be asked"),
+    ],
+)
+def test_check_says_what_films_are_judged_on(
+    monkeypatch: pytest.MonkeyPatch, wanted: str, answer: str | None, status: int, said: str
+) -> None:
+    monkeypatch.setattr(checks, "_ASK_TORCH", answer)
+    Path("node.toml").write_text(f'[receive]\nport = {free_port()}\n[inference]\ndevice = "{wanted}"\n')
+    found = run("check", "--offline", "-c", "node.toml")
+    assert found.exit_code == status
+    assert said in found.stdout
+
+
+def test_check_says_which_destinations_get_documents_from_a_shadow_node(folder: Path) -> None:
+    peers = [("pacs", ""), ("research", 'mode = "full"')]
+    tables = [f'[[destination]]\nname = "{name}"\nae_title = "A"\nhost = "h"\n{mode}\n' for name, mode in peers]
+    (folder / "node.toml").write_text("".join(tables))
+    said = run("check", "--offline", "-c", "node.toml").stdout
+    assert "no study is moved, and documents are sent to research (full)\n" in said
+
+
+def test_a_threshold_of_what_the_model_does_not_find_is_exit_status_78(folder: Path) -> None:
+    (folder / "node.toml").write_text("[model]\nthresholds = { pneumonai = 0.9 }")
+    found = run("serve", "-c", "node.toml")
+    assert found.exit_code == 78
+    assert "finds 'pneumonia', not 'pneumonai'" in found.stderr
+
+
+def test_models_verify_tells_a_release_from_another_model(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    released = manifest.find(None, "cxr-pneumonia")
+    monkeypatch.setattr(golden, "check", lambda _: None)
+    assert f"is as released; digest {released.digest}" in run("models", "verify").stdout
+    own = folder / "models" / "cxr-own" / "1.0.0"
+    shutil.copytree(released.directory, own)
+    metadata = own / manifest.METADATA
+    metadata.write_text(metadata.read_text("utf-8").replace('"cxr-pneumonia"', '"cxr-own"'), "utf-8")
+    (folder / "node.toml").write_text('[model]\ndirectory = "models"')
+    assert "not a released model; digest" in run("models", "verify", "-c", "node.toml").stdout
+    metadata.write_text(metadata.read_text("utf-8").replace('"cxr-own"', '"cxr-pneumonia"'), "utf-8")
+    assert run("models", "verify", "-c", "node.toml").exit_code == 0
+    metadata.write_text(metadata.read_text("utf-8") + " ", "utf-8")
+    found = run("models", "verify", "-c", "node.toml")
+    assert (found.exit_code, found.stdout) == (1, "")
+    assert "configs/metadata.json of the model cxr-pneumonia 1.0.0 is not as released" in found.stderr
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # pynetdicom's refused socket

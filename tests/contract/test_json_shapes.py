@@ -23,6 +23,7 @@ WORKLIST = {
 STUDY = {"study_instance_uid", "revision", "state", "instances", "results", "outputs", "deliveries", "events"}
 STATUS = {
     "ready", "model", "device", "queues", "oldest_ready_seconds", "dead_letters", "disk_free_bytes", "destinations",
+    "last_studies", "failed", "quarantined",
 }  # fmt: skip
 
 
@@ -81,6 +82,7 @@ def test_worklist(bench: Bench) -> None:
 
 def test_worklist_of_nothing_is_an_empty_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    Bench(tmp_path / "var")
     assert run("worklist", "--json") == []
 
 
@@ -121,6 +123,28 @@ def test_status(bench: Bench) -> None:
     assert found["destinations"] == [{"name": "pacs", "reachable": False, "pending": 1}]
     assert found["oldest_ready_seconds"] > 0
     assert found["disk_free_bytes"] > 0
+    (failed,) = found["failed"]
+    assert (failed["kind"], failed["subject"], failed["code"], failed["error"]) == ("compare", "x", "X", "x")
+    assert ISO.fullmatch(failed["failed_at"])
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # pynetdicom's refused socket
+def test_status_has_the_newest_studies_and_what_was_kept_aside(bench: Bench) -> None:
+    for number in range(10, 15):
+        bench.clock.turn(1)
+        bench.send(films.leg(number))
+    bench.send(b"no film")
+    found = run("status", "--json", status=1)
+    newest = found["last_studies"]
+    assert len(newest) == 5
+    assert [study["received_at"] for study in newest] == sorted((s["received_at"] for s in newest), reverse=True)
+    assert newest[0] == {
+        "study_instance_uid": str(films.leg(14).StudyInstanceUID),
+        "state": "not_analysed",
+        "tier": "none",
+        "received_at": "2026-01-01T12:00:06.000Z",
+    }
+    assert found["quarantined"] == {"objects": 1, "films": 0}
 
 
 @pytest.mark.parametrize("command", [["worklist"], ["status"], ["study", "1.2.3"]])

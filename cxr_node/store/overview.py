@@ -1,0 +1,33 @@
+"""What an operator looks at first: what failed, and what was kept aside."""
+
+from cxr_node.domain.job import Job
+from cxr_node.store import subjects
+from cxr_node.store.db import Row, Tx
+
+
+def failed_jobs(tx: Tx, limit: int) -> list[Row]:
+    """The newest dead letters: kind, study (or the bare subject where that is not known), code, error and when."""
+    rows = tx.rows("SELECT * FROM job WHERE state = 'failed' ORDER BY changed_at DESC, id DESC LIMIT ?", (limit,))
+    return [
+        {
+            "kind": row["kind"],
+            "study": subjects.study_of(tx, Job(**{name: row[name] for name in Job.__slots__})),
+            "subject": row["subject"],
+            "code": row["error_code"],
+            "error": row["error"],
+            "failed_at": row["changed_at"],
+        }
+        for row in rows
+    ]
+
+
+def kept_aside(tx: Tx) -> dict[str, int]:
+    """How often something came that a person has to look at: objects that could not be filed, films in dispute."""
+    row = tx.row(
+        """
+        SELECT count(*) FILTER (WHERE event = 'object.quarantined') AS objects,
+            count(*) FILTER (WHERE event = 'instance.quarantined') AS films
+        FROM event WHERE event IN ('object.quarantined', 'instance.quarantined')
+        """
+    )
+    return {"objects": row["objects"], "films": row["films"]} if row else {}
