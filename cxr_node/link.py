@@ -1,7 +1,7 @@
 """The line between the daemon and its children: one socket pair each, one word a line.
 
-    parent -> child    config {json}, then: wake, ping
-    child -> parent    ready, failed <code> <sentence>, pong, wake
+    parent -> child    config {json}, then hints: wake, ping
+    child -> parent    ready, failed <code> <sentence>; hints: pong, wake
 
 The end of the line is the end of the child: when the daemon is gone, however it went, the child reads end of file.
 """
@@ -35,9 +35,15 @@ class Link:
         return cls(socket.socket(fileno=int(descriptor))) if descriptor else None
 
     def say(self, *words: str) -> None:
+        """Write a line whole, however long the other end takes to read it."""
         line = " ".join(words).replace("\n", " ") + "\n"
         with self._writing, contextlib.suppress(OSError):
             self._connection.sendall(line.encode())
+
+    def hint(self, word: str) -> None:
+        """Write a word without waiting; it is dropped where the other end has hundreds of them still to read."""
+        with self._writing, contextlib.suppress(OSError):  # a line as short as this is sent whole or not at all
+            self._connection.send(f"{word}\n".encode(), socket.MSG_DONTWAIT)
 
     def lines(self) -> Iterator[tuple[str, str]]:
         """(word, rest of the line) for each line, until the other end is gone."""
@@ -60,7 +66,7 @@ def attend(link: Link, *, on_wake: Callable[[], None], healthy: Callable[[], boo
             if word == "wake":
                 on_wake()
             elif word == "ping" and healthy():
-                link.say("pong")
+                link.hint("pong")
         on_end()
 
     threading.Thread(target=listen, name="link", daemon=True).start()

@@ -20,15 +20,15 @@ from cxr_node.stages.stage import Stage
 
 Role = Literal["infer", "work"]
 
-_QUICK = RetryPolicy(base=1.0, ceiling=60.0, attempts=8)
-_PATIENT = RetryPolicy(base=2.0, ceiling=60.0, attempts=5000)  # a destination may be away for days
+_PATIENT = RetryPolicy(base=1.0, ceiling=60.0, attempts=5000)  # a peer may be away, or a disk full, for days
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
     """One kind of job: its subject and target, who runs it, and what may follow.
 
-    `batched`: several are run together where several wait. `lease` in seconds.
+    `batched`: several are run together where several wait. `blameless`: it only waits for a peer, so it is not what its
+    process died of. `lease` in seconds.
     """
 
     kind: str
@@ -36,8 +36,9 @@ class Step:
     stage: str
     role: Role
     then: tuple[str, ...]
-    retry: RetryPolicy = _QUICK
+    retry: RetryPolicy = _PATIENT
     batched: bool = False
+    blameless: bool = False
     lease: float = 300.0
 
 
@@ -47,7 +48,7 @@ PIPELINE = (
     Step("settle", "study", "settle:Settle", "work", then=("settle", "report", "heatmap")),
     Step("report", "study, revision/mode", "report:Report", "work", then=("deliver", "heatmap")),
     Step("heatmap", "study, revision/mode", "heatmap:Heatmap", "work", then=("deliver",)),
-    Step("deliver", "document, destination", "deliver:Deliver", "work", then=(), retry=_PATIENT),
+    Step("deliver", "document, destination", "deliver:Deliver", "work", then=(), blameless=True),
 )
 
 

@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -16,8 +17,9 @@ from cxr_node.link import Link, attend
 from cxr_node.observe import log as logging
 from cxr_node.pipeline import Role, assemble
 from cxr_node.plan import Plan, open_store
+from cxr_node.store import jobs
 from cxr_node.store.db import Store
-from cxr_node.worker import Lane, Worker
+from cxr_node.worker import Bell, Lane, Worker
 
 log = structlog.get_logger()
 
@@ -36,6 +38,9 @@ def run(role: Role, config: Config | None) -> int:
     if config is None:
         config = _configuration(link)
     logging.configure(config.log.level, config.log.format, role=role)
+    life = _Life()
+    if link:  # before the model is loaded, which takes its time: the daemon asks, and may end, meanwhile
+        attend(link, on_wake=life.bell.ring, healthy=life.healthy, on_end=life.end)
     try:
         store = open_store(config)
         values, lanes = ROLES[role](Plan.of(config), store)
@@ -50,29 +55,44 @@ def run(role: Role, config: Config | None) -> int:
         owner_of(role, os.getpid()),
         wake=partial(_wake, link),
         batch_size=config.inference.batch_size,
+        bell=life.bell,
+        stopping=life.stopping,
+        beats=life.beats,
     )
     _live(worker, lanes, link, role, device=str(getattr(values.get("predictor"), "device", "cpu")))
     return 0
 
 
-def _live(worker: Worker, lanes: list[Lane], link: Link | None, role: str, device: str) -> None:
-    def ended() -> None:
+@dataclass(frozen=True, slots=True)
+class _Life:
+    """What the daemon may ask of a child, and tell it, from its first moment on."""
+
+    bell: Bell = field(default_factory=Bell)
+    stopping: threading.Event = field(default_factory=threading.Event)
+    beats: dict[str, float] = field(default_factory=lambda: {"loading": time.monotonic()})
+
+    def healthy(self) -> bool:
+        return all(time.monotonic() - beat < _HANGING_SECONDS for beat in tuple(self.beats.values()))
+
+    def end(self) -> None:
         """The daemon is gone or stops: finish the job in hand, but do not outlive it for long."""
-        worker.stop()
-        threading.Timer(_ORPHAN_GRACE_SECONDS, partial(os._exit, 0)).start()
+        self.stopping.set()
+        self.bell.ring()
+        grace = threading.Timer(_ORPHAN_GRACE_SECONDS, partial(os._exit, 0))
+        grace.daemon = True
+        grace.start()
 
-    def healthy() -> bool:
-        return all(time.monotonic() - beat < _HANGING_SECONDS for beat in worker.beats.values())
 
+def _live(worker: Worker, lanes: list[Lane], link: Link | None, role: str, device: str) -> None:
+    worker.beats.clear()
     if link:
-        attend(link, on_wake=worker.bell.ring, healthy=healthy, on_end=ended)
         link.say("ready", device)
     log.info(f"{role}.ready", device=device)
     try:
         worker.run(lanes)
     except KeyboardInterrupt:
         worker.stop()
-    os._exit(1 if worker.broken else 0)  # the grace timer and library threads must not keep a finished child alive
+    os._exit(1 if worker.broken else 0)  # library threads must not keep a finished child alive
 
 
 def _configuration(link: Link | None) -> Config:
@@ -84,7 +104,7 @@ def _configuration(link: Link | None) -> Config:
 
 def _wake(link: Link | None) -> None:
     if link:
-        link.say("wake")
+        link.hint("wake")
 
 
 def _inferring(plan: Plan, store: Store) -> tuple[Mapping[str, Any], list[Lane]]:
@@ -93,7 +113,7 @@ def _inferring(plan: Plan, store: Store) -> tuple[Mapping[str, Any], list[Lane]]
     predictor = Predictor(plan.manifest, plan.config.inference.device, plan.config.report.explain)
     judge = partial(analyse, plan.manifest, prevalence=plan.config.model.prevalence)
     values = _common(plan, store) | {"predictor": predictor, "judge": judge}
-    return values, [Lane("infer", ("analyse", "compare"))]
+    return values, [Lane("infer", ("compare", "analyse"))]
 
 
 def _working(plan: Plan, store: Store) -> tuple[Mapping[str, Any], list[Lane]]:
@@ -111,7 +131,9 @@ def _working(plan: Plan, store: Store) -> tuple[Mapping[str, Any], list[Lane]]:
         "peers": plan.peers(),
         "send": lambda peer, path: sender.send(peer, config.node.ae_title, path),
     }
-    sending = [Lane(f"deliver {name}", ("deliver",), target=name) for name in plan.peers()]
+    with store.reading() as tx:
+        gone = jobs.targets(tx, "deliver") - set(plan.peers())  # their jobs fail, and say so
+    sending = [Lane(f"deliver {name}", ("deliver",), target=name) for name in (*plan.peers(), *sorted(gone))]
     return values, [Lane("documents", ("settle", "report", "heatmap")), *sending]
 
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -15,14 +15,16 @@ from cxr_node.domain.clock import Clock
 from cxr_node.domain.job import Job
 from cxr_node.errors import Transient
 from cxr_node.link import VARIABLE, Link
+from cxr_node.pipeline import PIPELINE
 from cxr_node.roles import owner_of
 from cxr_node.store import events, jobs
 from cxr_node.store.db import Store, Tx
 
 log = structlog.get_logger()
 
+_COMMAND = (sys.executable, "-m", "cxr_node")
 _CRASHES_ALONE = 2
-_PING_SECONDS = 5.0
+_BLAMELESS = frozenset(step.kind for step in PIPELINE if step.blameless)
 _SILENT_SECONDS = 300.0  # longer than a child allows its own loops, so that it can say why
 _RECORD_AGAIN_SECONDS = 1.0
 _FIRST_PAUSE, _LONGEST_PAUSE, _STEADY_SECONDS = 0.2, 60.0, 60.0
@@ -34,7 +36,6 @@ class _Running:
     link: Link
     started: float
     heard: float
-    ready: bool = False
     excused: bool = False  # it has said why it cannot work
 
 
@@ -42,7 +43,8 @@ class Child:
     """One role, in a process of its own that is started again whenever it ends.
 
     `set_aside` is called in the transaction that fails a job because its process died of it. `wake` is called when the
-    child has made work for others.
+    child has made work for others. `command` starts the process when the role is added to it; one that has answered no
+    ping for `silent_seconds` is killed.
     """
 
     def __init__(
@@ -54,8 +56,11 @@ class Child:
         set_aside: Callable[[Tx, Job], None],
         wake: Callable[[], None],
         clock: Clock,
+        command: Sequence[str] = _COMMAND,
+        silent_seconds: float = _SILENT_SECONDS,
     ) -> None:
         self.role = role
+        self._command, self._silent_seconds = command, silent_seconds
         self._configuration, self._store, self._clock = configuration, store, clock
         self._set_aside, self._wake = set_aside, wake
         self._stopping = threading.Event()
@@ -67,24 +72,19 @@ class Child:
 
     def wake(self) -> None:
         if running := self._running:
-            running.link.say("wake")
+            running.link.hint("wake")
 
     def alive(self) -> bool:
         """Whether the child is still being looked after."""
         return self._thread.is_alive()
 
-    def answering(self) -> bool:
-        """Whether the child has started and has answered lately."""
-        running = self._running
-        return running is not None and running.ready and time.monotonic() - running.heard < 4 * _PING_SECONDS
-
     def ping(self) -> None:
         """Ask; kill a child that has been silent for too long, so that it is started again."""
         if running := self._running:
-            running.link.say("ping")
-            if time.monotonic() - running.heard > _SILENT_SECONDS:
+            if time.monotonic() - running.heard > self._silent_seconds:
                 log.error("child.hanging", role=self.role, pid=running.process.pid)
                 running.process.kill()
+            running.link.hint("ping")
 
     def stop(self, grace: float) -> None:
         """Let it finish the job in hand for `grace` seconds; hand its jobs back."""
@@ -114,7 +114,7 @@ class Child:
         link, theirs = Link.pair()
         # Without PASSIVE, torch's threads spin while other work needs the cores: 50 ms become seconds.
         environment = os.environ | {VARIABLE: str(theirs.fileno()), "OMP_WAIT_POLICY": "PASSIVE"}
-        command = [sys.executable, "-m", "cxr_node", self.role]
+        command = [*self._command, self.role]
         with theirs:
             process = subprocess.Popen(
                 command, env=environment, pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL, start_new_session=True
@@ -125,9 +125,9 @@ class Child:
 
     def _listen(self, running: _Running) -> None:
         for word, rest in running.link.lines():
-            running.heard = time.monotonic()
+            if word in ("ready", "pong"):  # a lane that works on may say `wake` while another hangs
+                running.heard = time.monotonic()
             if word == "ready":
-                running.ready = True
                 self._record(f"{self.role}.ready", device=rest)
             elif word == "failed":
                 running.excused = True
@@ -154,7 +154,7 @@ class Child:
         now = self._clock()
         events.append(tx, now, f"{self.role}.died", None, how=how)
         error = f"the process that ran it died twice while it ran alone ({how})"
-        for job in jobs.blame(tx, owner, now, crashes=_CRASHES_ALONE, error=error):
+        for job in jobs.blame(tx, owner, now, crashes=_CRASHES_ALONE, error=error, blameless=_BLAMELESS):
             log.error("job.set_aside", kind=job.kind, how=how)
             self._set_aside(tx, job)
 

@@ -1,7 +1,9 @@
 """claim -> run -> commit.
 
 A worker takes jobs from the table, runs their stages, and writes each outcome in one transaction with the job's
-completion and its successors. What a stage raises becomes the job's state; nothing is lost in between.
+completion and its successors. What a stage raises becomes the job's state; nothing is lost in between. What it raises
+for a whole batch without having foreseen it is the trouble of the process (a GPU that fails every call from now on):
+the process ends, and the jobs in its hands are accounted for as after a crash.
 """
 
 import logging
@@ -60,6 +62,7 @@ class Worker:
     """Runs the lanes of one process.
 
     `wake` tells the other processes of new jobs; `batch_size` bounds how many jobs of a batched step are taken at once.
+    `pauses`, in seconds, lie between the tries to write down what became of a job while the database is busy.
     `broken` is set when a lane ended by a failure that is no job's: the process should be started anew.
     """
 
@@ -70,6 +73,7 @@ class Worker:
     clock: Clock = time.time
     random: Callable[[], float] = random.random
     batch_size: int = 8
+    pauses: Sequence[float] = (0.2, 1.0, 3.0)
     bell: Bell = field(default_factory=Bell)
     stopping: threading.Event = field(default_factory=threading.Event)
     beats: dict[str, float] = field(default_factory=dict)
@@ -128,26 +132,41 @@ class Worker:
     def _run(self, step: Step, stage: Stage, batch: Sequence[Job]) -> None:
         began = time.monotonic()
         outcomes = attempt(stage.run_batch, batch)
-        if isinstance(outcomes, Exception):
-            if len(batch) > 1:
-                self._isolate(step, batch, outcomes)
-                return
-            outcomes = [outcomes]
+        if isinstance(outcomes, CxrNodeError):
+            outcomes = [outcomes] * len(batch)
+        elif isinstance(outcomes, Exception):
+            raise outcomes
         for job, outcome in zip(batch, outcomes, strict=True):
             trouble = attempt(partial(self._conclude, step, stage, job, began), outcome)
-            if isinstance(trouble, Exception):  # its neighbours are accounted for; its lease will run out
-                log.error("job.unaccounted", kind=job.kind, subject=_short(job), exc_info=trouble)
+            known = {"kind": job.kind, "subject": _short(job)}
+            if isinstance(trouble, Transient):  # its neighbours are accounted for; its lease will run out
+                log.warning("job.unaccounted", **known, code=trouble.code, reason=trouble.message)
+            elif isinstance(trouble, Exception):
+                log.error("job.unaccounted", **known, exc_info=trouble)
         self.wake()
 
     def _conclude(self, step: Step, stage: Stage, job: Job, began: float, outcome: Commit | Exception) -> None:
         """Write what became of a job, unless it was overtaken: then its holder has nothing to say any more."""
-        held = outcome if isinstance(outcome, Exception) else attempt(partial(self._complete, step, job), outcome)
+        held: bool | Exception
+        if isinstance(outcome, Exception):
+            held = outcome
+        else:
+            held = attempt(self._insist, partial(self._complete, step, job, outcome))
         if isinstance(held, Exception):
-            held = self._end(step, stage, job, held)
+            held = self._insist(partial(self._end, step, stage, job, held))
         elif held:
             log.info("job.done", kind=job.kind, subject=_short(job), seconds=round(time.monotonic() - began, 3))
         if not held:
             log.info("job.overtaken", kind=job.kind, subject=_short(job))
+
+    def _insist(self, write: Callable[[], bool]) -> bool:
+        """Write what is known, again while the database is busy: the work is done, and is not to be done again."""
+        for pause in self.pauses:
+            try:
+                return write()
+            except Transient:
+                self.stopping.wait(pause)
+        return write()
 
     def _complete(self, step: Step, job: Job, commit: Commit) -> bool:
         """Write a job's results, completion and successors at once; False when the lease was lost."""
@@ -182,14 +201,6 @@ class Worker:
             level = logging.ERROR if bug else logging.WARNING
             log.log(level, f"job.{state}", **known, exc_info=failure if bug else None)
         return held
-
-    def _isolate(self, step: Step, batch: Sequence[Job], failure: Exception) -> None:
-        """The batch failed as a whole: its members run again one by one, so that the culprit fails alone."""
-        code, reason = _described(failure)
-        log.warning("job.isolated", kind=step.kind, jobs=len(batch), code=code, reason=reason)
-        with self.store.transaction() as tx:
-            for job in batch:
-                jobs.isolate(tx, job, self.clock(), error_code=code, error=reason)
 
 
 def _close(tx: Tx, stage: Stage, job: Job, state: JobState, now: float) -> None:

@@ -5,10 +5,19 @@ discarded. Every function runs inside the caller's transaction.
 """
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from cxr_node.domain.job import Job, JobState, NewJob
 from cxr_node.store.db import Row, Tx
+
+_CLOCK_STEP_SECONDS = 60.0  # what was written so far in the future was written before the clock was set back
+
+COUNTS = """
+    SELECT kind, state, count(*) AS n FROM job WHERE state = 'ready' GROUP BY kind
+    UNION ALL SELECT kind, state, count(*) FROM job WHERE state = 'running' GROUP BY +kind
+    UNION ALL SELECT kind, state, count(*) FROM job WHERE state = 'failed' GROUP BY kind
+"""
+"""Each part has an index of its own (`+kind` keeps SQLite from a whole one), so that what is done is not looked at."""
 
 
 def enqueue(tx: Tx, jobs: Iterable[NewJob], now: float) -> None:
@@ -72,16 +81,18 @@ def next_due(tx: Tx, kinds: Sequence[str], target: str | None = None) -> float |
     return row["due"] if row else None
 
 
+def targets(tx: Tx, kind: str) -> set[str]:
+    """The targets of the jobs of a kind that are not done."""
+    return {
+        str(row["target"])
+        for row in tx.rows("SELECT DISTINCT target FROM job WHERE kind = ? AND state != 'done'", (kind,))
+    }
+
+
 def by_id(tx: Tx, identifier: int) -> Row:
     row = tx.row("SELECT * FROM job WHERE id = ?", (identifier,))
     assert row is not None  # noqa: S101 - jobs are never deleted
     return row
-
-
-def isolate(tx: Tx, job: Job, now: float, *, error_code: str, error: str) -> None:
-    """Hand a job back, to be taken alone the next time."""
-    if finish(tx, job, JobState.READY, now, error_code=error_code, error=error):
-        tx.execute("UPDATE job SET alone = 1, attempt = max(attempt - 1, 0) WHERE id = ?", (job.id,))
 
 
 def _take(tx: Tx, identifier: int, owner: str, now: float, lease_seconds: float) -> Job:
@@ -139,8 +150,12 @@ def release_others(tx: Tx, owners: Sequence[str], now: float) -> int:
 
 
 def release_expired(tx: Tx, now: float) -> int:
-    """Hand back jobs whose lease ran out: their owner hangs."""
-    return tx.execute(
+    """Hand back jobs whose lease ran out: their owner hangs; and make due what the clock was set back from under."""
+    early = tx.execute(
+        "UPDATE job SET not_before = min(not_before, ?), changed_at = ? WHERE state = 'ready' AND changed_at > ?",
+        (now, now, now + _CLOCK_STEP_SECONDS),
+    )
+    return early + tx.execute(
         """
         UPDATE job SET state = 'ready', owner = NULL, lease_token = NULL, lease_until = NULL, changed_at = ?
         WHERE state = 'running' AND lease_until < ?
@@ -149,16 +164,17 @@ def release_expired(tx: Tx, now: float) -> int:
     )
 
 
-def blame(tx: Tx, owner: str, now: float, *, crashes: int, error: str) -> list[Job]:
+def blame(tx: Tx, owner: str, now: float, *, crashes: int, error: str, blameless: Collection[str] = ()) -> list[Job]:
     """Account for a process that died with jobs in hand; the jobs that are set aside for it.
 
-    The members of a batch are to run alone; one that was alone has its crash counted, and is failed when it has
-    `crashes` of them.
+    Jobs of the kinds that are `blameless` are handed back. Of several others each is to run alone; one that was alone
+    has its crash counted, and is failed with `error` when it has `crashes` of them.
     """
     running = tx.rows("SELECT * FROM job WHERE state = 'running' AND owner = ?", (owner,))
+    suspects = [row for row in running if row["kind"] not in blameless]
     set_aside = []
-    for row in running:
-        crash_count = int(row["crash_count"]) + (1 if len(running) == 1 else 0)
+    for row in suspects:
+        crash_count = int(row["crash_count"]) + (1 if len(suspects) == 1 else 0)
         failed = crash_count >= crashes
         if failed:
             set_aside.append(Job(**{name: row[name] for name in Job.__slots__}))
@@ -167,20 +183,19 @@ def blame(tx: Tx, owner: str, now: float, *, crashes: int, error: str) -> list[J
             UPDATE job SET state = ?, crash_count = ?, alone = 1, owner = NULL, lease_token = NULL, lease_until = NULL,
                 error_code = 'CRASH', error = ?, changed_at = ? WHERE id = ?
             """,
-            (JobState.FAILED if failed else JobState.READY, crash_count, error, now, row["id"]),
-        )
+            (
+                JobState.FAILED if failed else JobState.READY, crash_count,
+                error if failed else "the process that ran it died", now, row["id"],
+            ),
+        )  # fmt: skip
+    release(tx, owner, now)
     return set_aside
 
 
 def counts(tx: Tx) -> dict[str, dict[str, int]]:
     """How many jobs are ready, running and failed, by kind."""
-    rows = tx.rows(
-        """
-        SELECT kind, state, count(*) AS n FROM job WHERE state IN ('ready', 'running', 'failed') GROUP BY kind, state
-        """
-    )
     table: dict[str, dict[str, int]] = {}
-    for row in rows:
+    for row in tx.rows(COUNTS):
         table.setdefault(row["kind"], {"ready": 0, "running": 0, "failed": 0})[row["state"]] = row["n"]
     return table
 

@@ -194,13 +194,66 @@ def test_blame_leaves_the_jobs_of_others_alone(tx: Tx) -> None:
     assert jobs.finish(tx, job, JobState.DONE, NOON)
 
 
-def test_an_isolated_job_is_taken_alone_and_has_not_used_an_attempt(tx: Tx) -> None:
+def deliver(tx: Tx, owner: str) -> Job:
+    jobs.enqueue(tx, [NewJob("deliver", "document", "pacs")], NOON)
+    (job,) = jobs.claim(tx, "deliver", owner, NOON, LEASE)
+    return job
+
+
+def test_a_job_that_waits_for_a_peer_is_never_blamed(tx: Tx) -> None:
+    for _ in range(3):
+        assert deliver(tx, "work").attempt == 1
+        assert jobs.blame(tx, "work", NOON, crashes=2, error="died", blameless={"deliver"}) == []
+    assert (state(tx, "document")["state"], state(tx, "document")["crash_count"]) == ("ready", 0)
+    assert (state(tx, "document")["alone"], state(tx, "document")["error"]) == (0, None)
+
+
+def test_a_job_beside_one_that_waits_for_a_peer_was_alone(tx: Tx) -> None:
+    enqueue(tx, "bad")
+    for _ in range(2):
+        take(tx, "work")
+        deliver(tx, "work")
+        aside = jobs.blame(tx, "work", NOON, crashes=2, error="died twice alone", blameless={"deliver"})
+    assert [job.subject for job in aside] == ["bad"]
+    assert state(tx, "bad")["error"] == "died twice alone"
+
+
+def test_a_job_that_is_handed_back_after_a_crash_says_no_more_than_is_true(tx: Tx) -> None:
     enqueue(tx, "a", "b")
-    batch = claim(tx, limit=2)
-    for job in batch:
-        jobs.isolate(tx, job, NOON, error_code="BUG", error="the batch failed")
-    (first,) = claim(tx, limit=8)
-    assert (first.subject, first.attempt) == ("a", 1)
+    claim(tx, "infer", limit=2)
+    jobs.blame(tx, "infer", NOON, crashes=2, error="died twice alone")
+    assert state(tx, "a")["error"] == state(tx, "b")["error"] == "the process that ran it died"
+
+
+def test_targets_of_what_is_not_done(tx: Tx) -> None:
+    jobs.enqueue(tx, [NewJob("deliver", "document", name) for name in ("ready", "failed", "done")], NOON)
+    for name, end in (("failed", JobState.FAILED), ("done", JobState.DONE)):
+        (job,) = jobs.claim(tx, "deliver", "one", NOON, LEASE, target=name)
+        jobs.finish(tx, job, end, NOON)
+    enqueue(tx, "film", target="another kind")
+    assert jobs.targets(tx, "deliver") == {"ready", "failed"}
+
+
+def test_a_clock_that_is_set_back_holds_nothing_up(tx: Tx) -> None:
+    enqueue(tx, "now", "later")
+    jobs.enqueue(tx, [NewJob("analyse", "later", not_before=NOON + 120)], NOON)
+    assert jobs.release_expired(tx, NOON) == 0
+    assert claim(tx, at=NOON - 3600) == []
+    assert jobs.release_expired(tx, NOON - 3600) == 2
+    assert jobs.oldest_ready(tx, NOON - 3600) == 0
+    assert sorted(subjects(claim(tx, at=NOON - 3600, limit=2))) == ["later", "now"]
+
+
+def test_clocks_that_differ_by_a_moment_are_no_clock_set_back(tx: Tx) -> None:
+    enqueue(tx, "study", not_before=NOON + 120)
+    assert jobs.release_expired(tx, NOON - 15) == 0
+    assert jobs.next_due(tx, ["analyse"]) == NOON + 120
+
+
+def test_counting_looks_at_no_job_that_is_done(tx: Tx) -> None:
+    plan = [row["detail"] for row in tx.rows(f"EXPLAIN QUERY PLAN {jobs.COUNTS}")]
+    scans = [detail for detail in plan if "SCAN job" in detail or "SEARCH job" in detail]
+    assert [detail.split("INDEX ")[1].split()[0] for detail in scans] == ["job_ready", "job_running", "job_failed"]
 
 
 def test_counts_by_kind_and_state(tx: Tx) -> None:

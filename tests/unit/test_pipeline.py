@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from cxr_node.config import Config
+from cxr_node.domain.job import NewJob
 from cxr_node.pipeline import PIPELINE, Step, assemble
 from cxr_node.plan import Plan, open_store
 from cxr_node.roles import ROLES
 from cxr_node.stages.stage import Stage
+from cxr_node.store import jobs
 from cxr_node.worker import Lane
 
 KINDS = [step.kind for step in PIPELINE]
@@ -48,9 +50,8 @@ def test_leases_outlast_every_retry_step() -> None:
     assert all(step.lease > step.retry.ceiling for step in PIPELINE)
 
 
-def test_what_goes_to_a_peer_is_tried_for_days() -> None:
-    (deliver,) = (step for step in PIPELINE if step.kind == "deliver")
-    assert deliver.retry.attempts * deliver.retry.ceiling / 2 > 24 * 3600
+def test_what_may_work_later_is_tried_for_days() -> None:
+    assert all(step.retry.attempts * step.retry.ceiling / 2 > 24 * 3600 for step in PIPELINE)
 
 
 @pytest.mark.parametrize("role", ["work", "infer"])
@@ -75,4 +76,15 @@ def test_every_destination_has_a_lane_of_its_own(tmp_path: Path) -> None:
         Lane("deliver pacs", ("deliver",), target="pacs"),
         Lane("deliver archive", ("deliver",), target="archive"),
     ]
+    store.close()
+
+
+def test_what_waits_for_a_destination_that_is_gone_has_a_lane_too(tmp_path: Path) -> None:
+    found = config(tmp_path)
+    store = open_store(found)
+    with store.transaction() as tx:
+        jobs.enqueue(tx, [NewJob("deliver", "1.2", name) for name in ("pacs", "gone")], 0.0)
+    _, lanes = ROLES["work"](Plan.of(found), store)
+    assert lanes[-1] == Lane("deliver gone", ("deliver",), target="gone")
+    assert len(lanes) == 4
     store.close()

@@ -47,7 +47,7 @@ class Node:
         self.store, self.clock, self.stage, self.woken = Store.open(path), Clock(), Script(play), 0
         step = Step("film", "", "", "work", then=("study",), retry=RetryPolicy(10, 60, attempts=3), batched=True)
         stages = {"film": (step, self.stage)}
-        self.worker = Worker(self.store, stages, "me", self._wake, self.clock, lambda: 0.0, batch)
+        self.worker = Worker(self.store, stages, "me", self._wake, self.clock, lambda: 0.0, batch, (0.0,) * 3)
 
     def _wake(self) -> None:
         self.woken += 1
@@ -205,19 +205,60 @@ def test_one_of_a_batch_that_fails_does_not_take_the_others_along(node: Callable
     assert [mixed.job(subject)["state"] for subject in "abc"] == ["failed", "done", "done"]
 
 
-def test_a_batch_that_fails_as_a_whole_is_run_one_by_one(node: Callable[..., Node]) -> None:
-    def play(job: Job) -> Commit:
-        if job.subject == "b":
-            raise MemoryError
-        return lambda _: ()
+def test_a_batch_that_fails_as_a_whole_ends_the_process_that_holds_it(node: Callable[..., Node]) -> None:
+    def play(_: Job) -> Commit:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
-    batch = node(play, batch=8)
-    batch.enqueue("b", "c")
-    while batch.run():
-        pass
-    assert batch.stage.batches == [["a", "b", "c"], ["a"], ["b"], ["c"]]
-    assert [batch.job(subject)["state"] for subject in "abc"] == ["done", "failed", "done"]
-    assert batch.job("b")["attempt"] == 1
+    sticky = node(play, batch=8)
+    sticky.enqueue("b", "c")
+    sticky.worker.run([LANE])
+    assert sticky.worker.broken
+    assert sticky.stage.batches == [["a", "b", "c"]]
+    assert [sticky.job(subject)["state"] for subject in "abc"] == ["running"] * 3, "accounted for by who sees it end"
+
+
+def test_what_a_batch_foresaw_holds_for_each_of_its_jobs(node: Callable[..., Node]) -> None:
+    def play(_: Job) -> Commit:
+        raise Transient("DATABASE_BUSY", "busy")
+
+    waiting = node(play, batch=8)
+    waiting.enqueue("b")
+    waiting.run()
+    assert [(waiting.job(one)["state"], waiting.job(one)["error_code"]) for one in "ab"] == [
+        ("ready", "DATABASE_BUSY")
+    ] * 2
+
+
+def test_a_result_is_written_again_while_the_database_is_busy_not_made_again(node: Callable[..., Node]) -> None:
+    tries: list[int] = []
+
+    def commit(tx: Tx) -> Iterable[NewJob]:
+        tries.append(1)
+        if len(tries) < 4:
+            raise Transient("DATABASE_BUSY", "busy")
+        return write(tx)
+
+    late = node(lambda _: commit)
+    late.run()
+    assert (late.job()["state"], late.stage.batches) == ("done", [["a"]])
+
+
+def test_a_job_that_cannot_be_accounted_for_is_a_warning_and_its_neighbours_are_done(node: Callable[..., Node]) -> None:
+    class Busy(Script):
+        def abandoned(self, _tx: Tx, _job: Job) -> Iterable[NewJob]:
+            raise Transient("DATABASE_BUSY", "busy")
+
+    mixed = node(lambda job: Permanent("BAD", "bad") if job.subject == "a" else lambda _: (), batch=8)
+    mixed.enqueue("b")
+    step, _ = mixed.worker.stages["film"]
+    mixed.worker.stages = {"film": (step, Busy(mixed.stage.play))}
+    with capture_logs() as logs:
+        mixed.run()
+    assert [(entry["event"], entry["log_level"]) for entry in logs] == [
+        ("job.unaccounted", "warning"), ("job.done", "info"),
+    ]  # fmt: skip
+    assert "exc_info" not in logs[0]
+    assert [mixed.job(subject)["state"] for subject in "ab"] == ["running", "done"]
 
 
 def test_kinds_are_looked_for_in_the_order_of_the_lane(tmp_path: Path) -> None:

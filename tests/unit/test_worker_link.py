@@ -87,6 +87,16 @@ def test_writing_to_an_end_that_is_gone_is_no_error(ends: tuple[Link, Link]) -> 
     assert list(parent.lines()) == []
 
 
+def test_a_hint_waits_for_nobody_and_does_no_harm(ends: tuple[Link, Link]) -> None:
+    parent, child = ends
+    for _ in range(10_000):
+        parent.hint("wake")
+    parent.close()
+    heard = list(child.lines())
+    assert 100 < len(heard) < 10_000
+    assert set(heard) == {("wake", "")}, "each came whole"
+
+
 def test_an_unknown_word_is_passed_over(ends: tuple[Link, Link]) -> None:
     parent, end = ends
     Child(end, healthy=True)

@@ -1,0 +1,96 @@
+"""Who looks after the children: one that hangs is started again, and none can hold up the daemon."""
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from cxr_node.store.db import Store
+from cxr_node.supervisor import Child
+from tests.node import wait_for
+
+PREAMBLE = """
+import sys, time
+from cxr_node.link import Link
+link = Link.inherited()
+say = lambda word: link.hint(word)
+"""
+DEAF = "time.sleep(60)"
+BUSY = """
+while True:
+    say("wake")
+    time.sleep(0.02)
+"""
+ANSWERING = """
+for word, _ in link.lines():
+    if word == "ping":
+        say("pong")
+"""
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Child]]:
+    """Start a child that runs a script."""
+    store, children = Store.open(tmp_path / "node.sqlite"), []
+
+    def begin(script: str, silent_seconds: float = 60.0, wake: Callable[[], None] = lambda: None) -> Child:
+        child = Child(
+            "infer",
+            configuration="{}",
+            store=store,
+            set_aside=lambda *_: None,
+            wake=wake,
+            clock=time.time,
+            command=(sys.executable, "-c", PREAMBLE + script),
+            silent_seconds=silent_seconds,
+        )
+        child.start()
+        children.append(child)
+        return child
+
+    yield begin
+    for child in children:
+        child.stop(0.1)
+    store.close()
+
+
+def test_a_child_that_does_not_listen_holds_nobody_up(start: Callable[..., Child]) -> None:
+    child, said = start(DEAF), threading.Event()
+    time.sleep(0.2)
+
+    def say() -> None:
+        for _ in range(5000):
+            child.wake()
+            child.ping()
+        said.set()
+
+    threading.Thread(target=say, daemon=True).start()
+    assert said.wait(10)
+
+
+@pytest.mark.parametrize("script", [DEAF, BUSY])
+def test_a_child_that_answers_no_ping_is_killed_whatever_else_it_says(start: Callable[..., Child], script: str) -> None:
+    woken = threading.Event()
+    child = start(script, silent_seconds=0.5, wake=woken.set)
+    with capture_logs() as logs:
+
+        def hanging() -> bool:
+            child.ping()
+            return any(entry["event"] == "child.died" and entry["how"] == "SIGKILL" for entry in logs)
+
+        wait_for(hanging, what="the end of the child")
+    assert [entry["event"] for entry in logs][:2] == ["child.hanging", "child.died"]
+    assert woken.is_set()
+
+
+def test_a_child_that_answers_lives(start: Callable[..., Child]) -> None:
+    child = start(ANSWERING, silent_seconds=2.0)
+    with capture_logs() as logs:
+        for _ in range(40):
+            child.ping()
+            time.sleep(0.1)
+    assert logs == []
