@@ -1,6 +1,12 @@
-"""Reading a received data set, and seeing whether all of it came."""
+"""Reading a received data set, and seeing whether all of it came.
+
+A deflated data set is inflated here and not by pydicom, which does it whole: a few hundred kilobytes may stand for
+gigabytes.
+"""
 
 import os
+import zlib
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -8,13 +14,21 @@ from pydicom import dcmread
 from pydicom.charset import convert_encodings
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
-from pydicom.uid import DeflatedExplicitVRLittleEndian
+from pydicom.filebase import DicomBytesIO
+from pydicom.filereader import read_file_meta_info
+from pydicom.filewriter import write_file_meta_info
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
 from cxr_node.errors import Permanent
 
 _UNDEFINED = 0xFFFFFFFF
 _ITEM, _DELIMITER = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
 _BULK = frozenset({b"\xe0\x7f\x10\x00", b"\xe0\x7f\x08\x00", b"\xe0\x7f\x09\x00"})
+
+_BEFORE_META = 144  # preamble, prefix and the element that says how long the rest of the File Meta is (PS3.10 7.1)
+_PIECE = 1 << 20
+_HEADER_LIMIT = 16 << 20  # what precedes the pixel data: overlays and an icon at most
+_INFLATED_LIMIT = _HEADER_LIMIT + 200_000_000  # a film of 100 million pixels, six times the largest detector's
 
 
 def read_complete(path: Path, charset: str | None = None) -> Dataset:
@@ -26,12 +40,9 @@ def read_complete(path: Path, charset: str | None = None) -> Dataset:
     the length that is declared for them (PS3.5 7.1 and A.4).
     """
     try:
-        with path.open("rb") as stream:
-            dataset = dcmread(stream, stop_before_pixels=True)
-            syntax = dataset.file_meta.TransferSyntaxUID
-            whole = syntax == DeflatedExplicitVRLittleEndian or _pixel_data_whole(stream, syntax.is_implicit_VR)
-            _restate(dataset, charset)
-            dataset.walk(_look)
+        dataset, whole = _parsed(path, header_only=True)
+        _restate(dataset, charset)
+        dataset.walk(_look)
     except Exception as error:
         raise Permanent("UNPARSEABLE", f"the data set cannot be parsed: {type(error).__name__}") from error
     if not whole:
@@ -53,11 +64,53 @@ def read_film_header(path: Path, charset: str | None = None) -> Dataset:
 
 def _read(path: Path, *, header_only: bool) -> Dataset:
     try:
-        return dcmread(path, stop_before_pixels=header_only)
+        return _parsed(path, header_only=header_only)[0]
     except FileNotFoundError as error:
         raise Permanent("FILE_MISSING", f"the film's file {path.name} is not in the spool any more") from error
     except Exception as error:
         raise Permanent("UNPARSEABLE", f"the data set cannot be parsed: {type(error).__name__}") from error
+
+
+def _parsed(path: Path, *, header_only: bool) -> tuple[Dataset, bool]:
+    """A data set, and whether the element at which reading stopped lies wholly inside it."""
+    syntax = read_file_meta_info(path).TransferSyntaxUID
+    with path.open("rb") as file:
+        stream: BinaryIO = file
+        end = os.fstat(file.fileno()).st_size
+        if syntax == DeflatedExplicitVRLittleEndian:
+            stream, end = _inflated(file, _HEADER_LIMIT if header_only else _INFLATED_LIMIT)
+        dataset = dcmread(stream, stop_before_pixels=header_only)
+        whole = _pixel_data_whole(stream, end, syntax.is_implicit_VR)
+    dataset.file_meta.TransferSyntaxUID = syntax
+    return dataset, whole
+
+
+def _inflated(file: BinaryIO, keep: int) -> tuple[BinaryIO, int]:
+    """A deflated file as it would be plain, up to `keep` bytes of its data set, and where that would end."""
+    meta = read_file_meta_info(file.name)
+    file.seek(_BEFORE_META + meta.FileMetaInformationGroupLength)
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    header = DicomBytesIO()
+    write_file_meta_info(header, meta)
+    plain = BytesIO()
+    plain.write(bytes(128) + b"DICM" + header.getvalue())
+    size = _inflate(file, plain, keep)
+    end = plain.tell() + max(0, size - keep)
+    plain.seek(0)
+    return plain, end
+
+
+def _inflate(source: BinaryIO, target: BinaryIO, keep: int) -> int:
+    """Write the first `keep` bytes that a stream inflates to; how many there are in all. Raises ValueError."""
+    inflater, size = zlib.decompressobj(-zlib.MAX_WBITS), 0
+    while not inflater.eof:
+        deflated = inflater.unconsumed_tail or source.read(_PIECE)
+        piece = inflater.decompress(deflated, _PIECE)
+        target.write(piece[: max(0, keep - size)])
+        size += len(piece)
+        if size > _INFLATED_LIMIT or not (deflated or piece):
+            raise ValueError("the deflated data set ends in the middle, or is larger than any film")
+    return size
 
 
 def _restate(dataset: Dataset, charset: str | None) -> None:
@@ -71,12 +124,11 @@ def _look(_: Dataset, __: DataElement) -> None:
     """Nothing is done with the element: a sequence is parsed when it is looked at."""
 
 
-def _pixel_data_whole(stream: BinaryIO, implicit: bool) -> bool:
-    """Whether the element at which reading stopped lies wholly inside the file; true where there is none."""
-    end = os.fstat(stream.fileno()).st_size
+def _pixel_data_whole(stream: BinaryIO, end: int, implicit: bool) -> bool:
+    """Whether the element at which reading stopped ends before `end`; true where there is none."""
     head = stream.read(8 if implicit else 12)
     if len(head) < 4:
-        return len(head) == 0
+        return len(head) == 0 and stream.tell() == end
     if head[:4] not in _BULK:
         return True
     long_form = implicit or head[4:6] in (b"OB", b"OW", b"OF", b"OD", b"UN")
