@@ -16,6 +16,7 @@ from PIL import Image
 from pydicom.uid import JPEGLSLossless
 
 from tests import films
+from tests.fault.damage import put
 
 KEYS = {
     "file", "state", "reason", "positive", "threshold", "finding", "probability", "probabilities", "tier", "model",
@@ -132,6 +133,17 @@ def test_again_it_writes_the_same(analysed: Run) -> None:
     before = digests()
     assert run(*analysed.given, "--explain", "cam").returncode == 1
     assert digests() == before
+
+
+def test_what_is_wrong_with_a_film_is_said_without_its_values(tmp_path: Path) -> None:
+    film = films.chest()
+    put(film, "StudyInstanceUID", "1.2.Zyxwvut")
+    films.write(film, tmp_path / "film.dcm")
+    done = run(tmp_path, "--out", tmp_path / "out")
+    said = done.stdout + done.stderr + (tmp_path / "out" / "results.json").read_text("utf-8")
+    assert done.returncode == 1
+    assert "StudyInstanceUID (0020,000D) is not a UID" in said
+    assert "Zyxwvut" not in said
 
 
 def test_another_explanation_makes_other_documents(analysed: Run, tmp_path: Path) -> None:

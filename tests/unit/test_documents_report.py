@@ -28,6 +28,11 @@ def _templates(dataset: Dataset) -> list[str]:
     return [group.ContentTemplateSequence[0].TemplateIdentifier for group in items(dataset, "125007")]
 
 
+@pytest.mark.parametrize(("probability", "said"), [(0.49999, "49.99"), (0.29, "29"), (0.999999, "99.99")])
+def test_a_certainty_never_reads_as_if_it_had_reached_the_next_number(probability: float, said: str) -> None:
+    assert values(_content(source(probability=probability)), CERTAINTY) == [said]
+
+
 def test_a_finding_in_full_mode_is_a_region_on_the_film() -> None:
     content = _content()
     assert _templates(content) == ["1410"]

@@ -29,6 +29,7 @@ def model(models: Path) -> Manifest:
 def test_the_shipped_model_is_whole() -> None:
     shipped = manifest.find(None, NAME)
     manifest.verify(shipped)
+    assert manifest.is_release(shipped), "a new build belongs into models/RELEASES"
     assert shipped.finding == "pneumonia"
     assert shipped.classes == ("normal", "bacterial_pneumonia", "viral_pneumonia")
     assert shipped.identity.digest == shipped.digest

@@ -8,8 +8,10 @@ import click
 import numpy as np
 import pytest
 
+from cxr_node import analyst
 from cxr_node.documents import Profile
 from cxr_node.domain.finding import Analysis, Cutoffs, ModelIdentity
+from cxr_node.errors import Permanent
 from cxr_node.offline import find_films, names
 from cxr_node.panel import TIERS, Place, blank, draw_panel, fitted, width_of, write, write_lines
 
@@ -84,6 +86,11 @@ def test_panel_shows_tier_and_map_only_where_positive(probability: float, tier: 
     coloured = np.ptp(right.astype(int), axis=2).max() > 30
     assert coloured == (tier != "none")
     assert np.ptp(left.astype(int), axis=2).max() == 0
+
+
+def test_what_a_library_says_of_a_film_is_not_passed_on() -> None:
+    assert analyst._sentence(ValueError("Invalid value 'Zyxwvut'")) == "internal error (ValueError)"
+    assert analyst._sentence(Permanent("BAD_HEADER", "Rows is missing.")) == "Rows is missing."
 
 
 def test_text_keeps_to_its_width() -> None:
