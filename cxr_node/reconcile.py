@@ -22,13 +22,14 @@ def reconcile(store: Store, spool: Spool, intake: Intake, older_than: float) -> 
     """Take in films that stand in the spool without a row; report rows whose file is gone.
 
     A film without a row was never acknowledged, so its sender will send it again: taking it in loses nothing. Files
-    younger than `older_than` (seconds since 1970 UTC) are left alone: their row may be on its way.
+    younger than `older_than` (seconds since 1970 UTC) are left alone: their row may be on its way. Who sent such a film
+    is not known any more, so what the configuration says of its sender (a character set) is not applied.
     """
     missing: list[str] = []
     for prefix in (f"{number:02x}" for number in range(256)):
-        there = {path.stem: path for path in (spool.films / prefix).glob("*.dcm")}
         with store.reading() as tx:
             known = studies.digests(tx, prefix)
+        there = {path.stem: path for path in (spool.films / prefix).glob("*.dcm")}  # afterwards: a row follows its file
         missing += known - there.keys()
         for digest in sorted(there.keys() - known):
             if there[digest].stat().st_mtime < older_than:

@@ -2,7 +2,6 @@
 
 import contextlib
 import ipaddress
-import logging
 import threading
 import time
 import weakref
@@ -13,7 +12,7 @@ from typing import Any
 
 import structlog
 from pydicom.dataset import Dataset
-from pynetdicom import AE, _config, evt
+from pynetdicom import AE, evt
 from pynetdicom.association import Association
 
 from cxr_node.dimse import contexts
@@ -32,10 +31,6 @@ from cxr_node.errors import ConfigError
 log = structlog.get_logger()
 
 _COMMENT_LENGTH = 64  # Error Comment (0000,0902) is LO
-
-# pynetdicom logs identifiers and UIDs of patients by default (Law 7); what matters is logged here, as one line each.
-logging.getLogger("pynetdicom").setLevel(logging.CRITICAL + 1)
-_config.LOG_HANDLER_LEVEL = "none"
 
 
 @dataclass(frozen=True, slots=True)

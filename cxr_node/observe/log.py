@@ -2,9 +2,11 @@
 
 import logging
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Mapping, MutableMapping
+from types import TracebackType
 from typing import Any, Literal
 
 import structlog
@@ -14,7 +16,10 @@ _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARN
 
 
 def configure(level: str, form: Literal["auto", "console", "json"], **always: Any) -> None:
-    """Log to standard error from now on; `auto` is readable on a terminal and JSON elsewhere."""
+    """Log to standard error from now on; `auto` is readable on a terminal and JSON elsewhere.
+
+    What nobody catches and what libraries complain of comes the same way, without the words that they chose.
+    """
     readable = form == "console" or (form == "auto" and sys.stderr.isatty())
     plain = structlog.dev.plain_traceback  # what is left to render of an error is text already
     renderer = (
@@ -34,6 +39,33 @@ def configure(level: str, form: Literal["auto", "console", "json"], **always: An
         cache_logger_on_first_use=False,
     )
     _silence_pydicom()
+    logging.getLogger().addHandler(LIBRARIES)
+    sys.excepthook = _uncaught
+    threading.excepthook = _uncaught_in_thread
+
+
+class _Libraries(logging.Handler):
+    """Says that a library complained, and where; its sentence may quote anything."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        structlog.get_logger().log(
+            record.levelno, "library.complained",
+            library=record.name, where=f"{record.module}:{record.lineno}", exc_info=record.exc_info,
+        )  # fmt: skip
+
+
+LIBRARIES = _Libraries(logging.WARNING)
+"""On the root logger once logs are configured."""
+
+
+def _uncaught(_: type[BaseException], error: BaseException, __: TracebackType | None) -> None:
+    structlog.get_logger().critical("process.broken", exc_info=error)
+
+
+def _uncaught_in_thread(found: threading.ExceptHookArgs) -> None:
+    if not issubclass(found.exc_type, SystemExit):
+        name = found.thread.name if found.thread else None
+        structlog.get_logger().critical("thread.broken", thread=name, exc_info=found.exc_value)
 
 
 def _silence_pydicom() -> None:

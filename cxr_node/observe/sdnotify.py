@@ -6,19 +6,14 @@ from collections.abc import Mapping
 
 
 class Notifier:
-    """Sends to $NOTIFY_SOCKET. `watchdog_seconds` is how often systemd wants to hear from us, or None."""
+    """Sends to $NOTIFY_SOCKET."""
 
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
         address = environment.get("NOTIFY_SOCKET", "")
         self._address = "\0" + address[1:] if address.startswith("@") else address
-        microseconds = environment.get("WATCHDOG_USEC", "")
-        self.watchdog_seconds = int(microseconds) / 1e6 if microseconds.isdigit() else None
 
     def ready(self, status: str) -> None:
         self._send(f"READY=1\nSTATUS={status}")
-
-    def status(self, status: str) -> None:
-        self._send(f"STATUS={status}")
 
     def alive(self) -> None:
         self._send("WATCHDOG=1")

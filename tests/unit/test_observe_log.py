@@ -3,19 +3,24 @@
 import json
 import logging
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 
 import pytest
 import structlog
+from apscheduler.events import EVENT_JOB_ERROR
+from apscheduler.schedulers.background import BackgroundScheduler
 
-from cxr_node.observe.log import configure
+from cxr_node.observe.log import LIBRARIES, configure
 
 
 @pytest.fixture(autouse=True)
 def unconfigured() -> Iterator[None]:
-    level = logging.getLogger("pydicom").level
+    level, hooks = logging.getLogger("pydicom").level, (sys.excepthook, threading.excepthook)
     yield
     logging.getLogger("pydicom").setLevel(level)
+    logging.getLogger().removeHandler(LIBRARIES)
+    sys.excepthook, threading.excepthook = hooks
     structlog.reset_defaults()
     structlog.contextvars.clear_contextvars()
 
@@ -73,6 +78,49 @@ def test_what_is_below_the_level_is_left_out(capsys: Captured, level: str, lines
     log = structlog.get_logger()
     log.debug("a"), log.info("b"), log.warning("c")
     assert len(capsys.readouterr().err.splitlines()) == lines
+
+
+def uncaught_in_a_thread() -> None:
+    thread = threading.Thread(target=fail, name="lane")
+    thread.start()
+    thread.join()
+
+
+def uncaught_in_the_process() -> None:
+    try:
+        fail()
+    except RuntimeError:
+        sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+
+
+def fails_in_the_scheduler() -> None:
+    done = threading.Event()
+    scheduler = BackgroundScheduler(timezone="UTC")
+    scheduler.add_listener(lambda _: done.set(), EVENT_JOB_ERROR)
+    scheduler.add_job(fail)
+    scheduler.start()
+    assert done.wait(10)
+    scheduler.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("break_down", "event"),
+    [
+        (uncaught_in_a_thread, "thread.broken"),
+        (uncaught_in_the_process, "process.broken"),
+        (fails_in_the_scheduler, "library.complained"),
+    ],
+)
+def test_what_nobody_catches_is_one_line_without_what_it_quotes(
+    capsys: Captured, break_down: Callable[[], None], event: str
+) -> None:
+    configure("info", "json", role="node")
+    break_down()
+    (line,) = capsys.readouterr().err.splitlines()
+    found = json.loads(line)
+    assert found["event"] == event
+    assert "in fail" in found["exception"]
+    assert NAME not in line
 
 
 def test_configuring_again_forgets_what_was_always_said(capsys: Captured) -> None:

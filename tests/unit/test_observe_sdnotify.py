@@ -20,12 +20,10 @@ def systemd(tmp_path: Path) -> Iterator[socket.socket]:
 def test_every_message_arrives_as_one_datagram(systemd: socket.socket, tmp_path: Path) -> None:
     notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "notify")})
     notifier.ready("listening on port 104")
-    notifier.status("busy")
     notifier.alive()
     notifier.stopping()
-    assert [systemd.recv(4096).decode() for _ in range(4)] == [
+    assert [systemd.recv(4096).decode() for _ in range(3)] == [
         "READY=1\nSTATUS=listening on port 104",
-        "STATUS=busy",
         "WATCHDOG=1",
         "STOPPING=1\nSTATUS=finishing what is under way",
     ]
@@ -43,9 +41,3 @@ def test_an_abstract_socket_is_understood() -> None:
 @pytest.mark.parametrize("environment", [{}, {"NOTIFY_SOCKET": ""}, {"NOTIFY_SOCKET": "/nowhere/notify"}])
 def test_without_systemd_nothing_happens(environment: dict[str, str]) -> None:
     Notifier(environment).ready("unheard")
-
-
-@pytest.mark.parametrize(("text", "seconds"), [("30000000", 30.0), ("", None), ("soon", None)])
-def test_the_watchdog_interval_in_seconds(text: str, seconds: float | None) -> None:
-    assert Notifier({"WATCHDOG_USEC": text}).watchdog_seconds == seconds
-    assert Notifier({}).watchdog_seconds is None

@@ -1,6 +1,8 @@
 """Sending: what each of a peer's answers means for a document, and what is done when there is none."""
 
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -177,6 +179,12 @@ def test_a_file_that_does_not_say_what_it_is_cannot_be_sent(serve: Server, tmp_p
     path.write_bytes(content.replace(b"\x02\x00\x02\x00UI", b"\x02\x00\x04\x00UI", 1))
     with pytest.raises(CxrNodeError):
         sender.send(serve(), "CXR_NODE", path)
+
+
+def test_sending_alone_logs_nothing_of_the_patient() -> None:
+    program = "import cxr_node.dimse.sender, logging; print(logging.getLogger('pynetdicom').isEnabledFor(50))"
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert found.stdout == "False\n"
 
 
 def test_echo(serve: Server) -> None:

@@ -1,12 +1,16 @@
 """Spool and database brought together again: what either has without the other."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import cast
 
 import pytest
 from structlog.testing import capture_logs
 
 from cxr_node.imaging.digest import data_set_digest
 from cxr_node.reconcile import reconcile
+from cxr_node.store.db import Store, Tx
 from tests import films
 from tests.bench import Bench
 
@@ -56,6 +60,31 @@ def test_a_row_without_a_file_is_reported(bench: Bench) -> None:
         bring_together(bench)
     assert [entry["event"] for entry in logs] == ["spool.files_missing"]
     assert bench.events()[-1] == "spool.files_missing"
+
+
+class Meanwhile:
+    """A store in which something happens just before it is read for the `turn`th time."""
+
+    def __init__(self, store: Store, turn: int, happen: Callable[[], object]) -> None:
+        self._store, self._left, self._happen = store, turn, happen
+        self.transaction = store.transaction
+
+    def reading(self) -> AbstractContextManager[Tx]:
+        if self._left == 0:
+            self._happen()
+        self._left -= 1
+        return self._store.reading()
+
+
+def test_a_film_that_is_committed_meanwhile_is_not_missed(bench: Bench) -> None:
+    film = films.chest()
+    with bench.received(film) as received:
+        turn = int(received.digest[:2], 16)
+    store = Meanwhile(bench.store, turn, lambda: bench.send(film))
+    with capture_logs() as logs:
+        reconcile(cast(Store, store), bench.spool, bench.intake, NEVER)
+    assert len(bench.rows("SELECT * FROM instance")) == 1
+    assert "spool.files_missing" not in [entry["event"] for entry in logs]
 
 
 def test_a_row_whose_whole_folder_is_gone_is_reported(bench: Bench) -> None:
