@@ -20,11 +20,10 @@ from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
 from cxr_node.errors import Permanent
+from cxr_node.imaging.elements import all_whole
 
-_UNDEFINED = 0xFFFFFFFF
-_ITEM, _DELIMITER = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
-_BULK = frozenset({b"\xe0\x7f\x10\x00", b"\xe0\x7f\x08\x00", b"\xe0\x7f\x09\x00"})
-
+_PREAMBLE = 132
+_PIXELS = frozenset({b"\xe0\x7f\x10\x00", b"\xe0\x7f\x08\x00", b"\xe0\x7f\x09\x00"})
 _BEFORE_META = 144  # preamble, prefix and the element that says how long the rest of the File Meta is (PS3.10 7.1)
 _PIECE = 1 << 20
 _HEADER_LIMIT = 16 << 20  # what precedes the pixel data: overlays and an icon at most
@@ -36,8 +35,7 @@ def read_complete(path: Path, charset: str | None = None) -> Dataset:
 
     `charset`, where it is given, takes the place of the Specific Character Set that the sender states.
 
-    Raises Permanent("UNPARSEABLE") when it cannot be parsed, and Permanent("TRUNCATED") when its pixel data end before
-    the length that is declared for them (PS3.5 7.1 and A.4).
+    Raises Permanent("UNPARSEABLE") when it cannot be parsed, and Permanent("TRUNCATED") when it ends within an element.
     """
     try:
         dataset, whole = _parsed(path, header_only=True)
@@ -46,7 +44,7 @@ def read_complete(path: Path, charset: str | None = None) -> Dataset:
     except Exception as error:
         raise Permanent("UNPARSEABLE", f"the data set cannot be parsed: {type(error).__name__}") from error
     if not whole:
-        raise Permanent("TRUNCATED", "the pixel data end before their declared length: the object is incomplete")
+        raise Permanent("TRUNCATED", "the data set ends within an element: it is incomplete")
     return dataset
 
 
@@ -72,7 +70,7 @@ def _read(path: Path, *, header_only: bool) -> Dataset:
 
 
 def _parsed(path: Path, *, header_only: bool) -> tuple[Dataset, bool]:
-    """A data set, and whether the element at which reading stopped lies wholly inside it."""
+    """A data set, and whether every element of it came whole."""
     syntax = read_file_meta_info(path).TransferSyntaxUID
     with path.open("rb") as file:
         stream: BinaryIO = file
@@ -80,7 +78,10 @@ def _parsed(path: Path, *, header_only: bool) -> tuple[Dataset, bool]:
         if syntax == DeflatedExplicitVRLittleEndian:
             stream, end = _inflated(file, _HEADER_LIMIT if header_only else _INFLATED_LIMIT)
         dataset = dcmread(stream, stop_before_pixels=header_only)
-        whole = _pixel_data_whole(stream, end, syntax.is_implicit_VR)
+        if isinstance(stream, BytesIO) and len(stream.getbuffer()) < end and stream.read(4) not in _PIXELS:
+            raise ValueError("the header is longer than any film's")
+        stream.seek(_PREAMBLE)
+        whole = all_whole(stream, end, syntax.is_implicit_VR)
     dataset.file_meta.TransferSyntaxUID = syntax
     return dataset, whole
 
@@ -122,25 +123,3 @@ def _restate(dataset: Dataset, charset: str | None) -> None:
 
 def _look(_: Dataset, __: DataElement) -> None:
     """Nothing is done with the element: a sequence is parsed when it is looked at."""
-
-
-def _pixel_data_whole(stream: BinaryIO, end: int, implicit: bool) -> bool:
-    """Whether the element at which reading stopped ends before `end`; true where there is none."""
-    head = stream.read(8 if implicit else 12)
-    if len(head) < 4:
-        return len(head) == 0 and stream.tell() == end
-    if head[:4] not in _BULK:
-        return True
-    long_form = implicit or head[4:6] in (b"OB", b"OW", b"OF", b"OD", b"UN")
-    if len(head) < (8 if implicit else 12) or not long_form:
-        return False
-    length = int.from_bytes(head[-4:], "little")
-    return _fragments_whole(stream, end) if length == _UNDEFINED else stream.tell() + length <= end
-
-
-def _fragments_whole(stream: BinaryIO, end: int) -> bool:
-    while (item := stream.read(8))[:4] == _ITEM and len(item) == 8:
-        stream.seek(int.from_bytes(item[4:], "little"), os.SEEK_CUR)
-        if stream.tell() > end:
-            return False
-    return item[:4] == _DELIMITER

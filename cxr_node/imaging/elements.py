@@ -1,0 +1,44 @@
+"""Walking the elements of an encoded data set, to see whether it is whole (PS3.5 7.1 and A.4).
+
+pydicom takes an element that the end of the file cuts off for a shorter one, or for none.
+"""
+
+import os
+from typing import BinaryIO
+
+_UNDEFINED = 0xFFFFFFFF
+_ITEM, _ITEM_END, _SEQUENCE_END = b"\xfe\xff\x00\xe0", b"\xfe\xff\x0d\xe0", b"\xfe\xff\xdd\xe0"
+_GROUP_2 = b"\x02\x00"  # always in Explicit VR
+_LONG = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
+
+
+def all_whole(stream: BinaryIO, end: int, implicit: bool, closing: bytes | None = None) -> bool:
+    """Pass over the elements from here to the `closing` delimiter, or to `end`; whether all of them are whole.
+
+    `end` is where the data set ends; the stream may hold less, where only what precedes the pixel data was kept.
+    """
+    while head := stream.read(8):
+        tag = head[:4]
+        if tag == closing:
+            return len(head) == 8
+        length = _length(stream, head, implicit)
+        if length == _UNDEFINED:
+            unknown = head[4:6] == b"UN"  # PS3.5 6.2.2: its items are in Implicit VR
+            if not all_whole(stream, end, implicit or unknown, _ITEM_END if tag == _ITEM else _SEQUENCE_END):
+                return False
+        elif length is None or stream.seek(length, os.SEEK_CUR) > end:
+            return len(head) < 8 and not any(head)  # a few zeros at the end are somebody's padding
+    return closing is None
+
+
+def _length(stream: BinaryIO, head: bytes, implicit: bool) -> int | None:
+    """The length of an element's value, whose first 8 bytes are `head`; None where the file ends first."""
+    if len(head) < 8:
+        return None
+    if head[:2] == _GROUP_2 or not (implicit or head[:2] == _ITEM[:2]):
+        if head[4:6] in _LONG:
+            rest = stream.read(4)
+            return int.from_bytes(rest, "little") if len(rest) == 4 else None
+        if head[4:6].isalpha():
+            return int.from_bytes(head[6:8], "little")
+    return int.from_bytes(head[4:8], "little")
