@@ -6,7 +6,6 @@ from typing import Any
 from cxr_node.config import Config
 from cxr_node.dimse import sender
 from cxr_node.domain.clock import iso
-from cxr_node.domain.priority import Policy
 from cxr_node.errors import Permanent, Transient
 from cxr_node.plan import Plan, peers_of, policy_of, spool_of
 from cxr_node.store import events, jobs, overview, results, studies, worklist
@@ -25,8 +24,8 @@ def status(config: Config, store: Store, now: float) -> dict[str, Any]:
         missing = events.latest(tx, "spool.files_missing")
         pending = results.pending_by_destination(tx)
         frozen = worklist.is_frozen(tx)
-        newest = _newest(tx, policy_of(config, frozen=frozen), now)
-        failed, aside = overview.failed_jobs(tx, _FAILED_SHOWN), overview.kept_aside(tx)
+        newest, failed = overview.newest_studies(tx, _STUDIES_SHOWN), overview.failed_jobs(tx, _FAILED_SHOWN)
+        aside = overview.kept_aside(tx)
     listening = answers(config)
     model = Plan.of(config).manifest
     analysing = inference.get("event") == "infer.ready"
@@ -46,7 +45,7 @@ def status(config: Config, store: Store, now: float) -> dict[str, Any]:
         "dead_letters": sum(queue["failed"] for queue in queues.values()),
         "failed": _timed(failed),
         "quarantined": aside,
-        "last_studies": newest,
+        "last_studies": _timed(newest),
         "missing_files": missing["count"] if missing else 0,
         "disk_free_bytes": spool_of(config).free_bytes() if config.node.data_dir.is_dir() else None,
         "destinations": [
@@ -54,13 +53,6 @@ def status(config: Config, store: Store, now: float) -> dict[str, Any]:
             for name, peer in peers_of(config).items()
         ],
     }
-
-
-def _newest(tx: Tx, policy: Policy, now: float) -> list[dict[str, Any]]:
-    """What became of the studies that came last, the newest first."""
-    arrived = sorted(worklist.entries(tx, policy, now, closed=True), key=lambda entry: -entry["received_at"])
-    shown = ("study_instance_uid", "state", "tier", "received_at")
-    return [_timed({key: entry[key] for key in shown}) for entry in arrived[:_STUDIES_SHOWN]]
 
 
 def _inference(tx: Tx) -> dict[str, Any]:

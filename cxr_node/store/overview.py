@@ -1,8 +1,16 @@
-"""What an operator looks at first: what failed, and what was kept aside."""
+"""What an operator looks at first: what came last, what failed, and what was kept aside."""
 
 from cxr_node.domain.job import Job
 from cxr_node.store import subjects
 from cxr_node.store.db import Row, Tx
+
+
+def newest_studies(tx: Tx, limit: int) -> list[Row]:
+    """What became of the studies that came last, the newest first."""
+    return tx.rows(
+        "SELECT study_instance_uid, state, tier, received_at FROM worklist_entry ORDER BY received_at DESC LIMIT ?",
+        (limit,),
+    )
 
 
 def failed_jobs(tx: Tx, limit: int) -> list[Row]:
