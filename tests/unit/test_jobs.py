@@ -136,7 +136,7 @@ def test_a_retry_waits_and_remembers_why(tx: Tx) -> None:
 def test_jobs_of_an_owner_that_went_are_handed_back_without_counting(tx: Tx) -> None:
     enqueue(tx, "a", "b")
     first, second = take(tx, "gone"), take(tx, "lives")
-    assert jobs.release_others(tx, ["lives"], NOON) == 1
+    assert jobs.release(tx, "gone", NOON) == 1
     assert not jobs.finish(tx, first, JobState.DONE, NOON)
     assert jobs.finish(tx, second, JobState.DONE, NOON)
     assert take(tx).attempt == 1
@@ -145,7 +145,7 @@ def test_jobs_of_an_owner_that_went_are_handed_back_without_counting(tx: Tx) -> 
 def test_on_a_start_everything_is_handed_back(tx: Tx) -> None:
     enqueue(tx, "a", "b")
     take(tx, "one"), take(tx, "two")
-    assert jobs.release_others(tx, (), NOON) == 2
+    assert jobs.release_all(tx, NOON) == 2
     assert sorted(subjects(claim(tx, limit=9))) == ["a", "b"]
 
 

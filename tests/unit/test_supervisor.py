@@ -1,5 +1,7 @@
 """Who looks after the children: one that hangs is started again, and none can hold up the daemon."""
 
+import os
+import subprocess
 import sys
 import threading
 import time
@@ -9,6 +11,8 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from cxr_node.config import Config
+from cxr_node.link import VARIABLE, Link
 from cxr_node.store.db import Store
 from cxr_node.supervisor import Child
 from tests.node import wait_for
@@ -85,6 +89,36 @@ def test_a_child_that_answers_no_ping_is_killed_whatever_else_it_says(start: Cal
         wait_for(hanging, what="the end of the child")
     assert [entry["event"] for entry in logs][:2] == ["child.hanging", "child.died"]
     assert woken.is_set()
+
+
+LOADING = """
+import time
+from cxr_node import roles
+roles.ROLES = {"infer": lambda plan, store: time.sleep(60)}
+roles.run("infer", None)
+"""
+
+
+def test_a_child_answers_while_its_model_is_loaded(tmp_path: Path) -> None:
+    link, theirs = Link.pair()
+    environment = os.environ | {VARIABLE: str(theirs.fileno())}
+    with theirs:
+        child = subprocess.Popen([sys.executable, "-c", LOADING], env=environment, pass_fds=(theirs.fileno(),))
+    link.say("config", Config.model_validate({"node": {"data_dir": tmp_path}}).model_dump_json())
+    time.sleep(0.1)
+    heard: list[tuple[str, str]] = []
+    listening = threading.Thread(target=lambda: heard.append(next(iter(link.lines()))), daemon=True)
+    listening.start()
+
+    def answered() -> bool:
+        link.hint("ping")
+        return bool(heard)
+
+    wait_for(answered, what="an answer")
+    child.kill()
+    child.wait()
+    link.close()
+    assert heard == [("pong", "")]
 
 
 def test_a_child_that_answers_lives(start: Callable[..., Child]) -> None:
