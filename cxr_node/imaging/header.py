@@ -14,6 +14,7 @@ from pydicom.multival import MultiValue
 from cxr_node.domain.eligibility import MAXIMUM_PIXELS
 from cxr_node.errors import Ineligible, Permanent
 
+_COLOURS = frozenset({"RGB", "PALETTE COLOR", "YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_420", "YBR_ICT", "YBR_RCT"})
 _UNREADABLE = (
     AttributeError,
     BytesLengthException,
@@ -116,11 +117,12 @@ def _require_grey(dataset: pydicom.Dataset) -> None:
     photometric = text(dataset, "PhotometricInterpretation")
     samples = numbers(dataset, "SamplesPerPixel")
     if samples and samples[0] != 1:
-        raise Ineligible("COLOUR", f"The image has {samples[0]:.0f} samples per pixel ({photometric}), not one.")
+        raise Ineligible("COLOUR", f"The image has {samples[0]:.0f} samples per pixel, not one.")
     if not photometric:
         raise Permanent("BAD_HEADER", "Photometric Interpretation (0028,0004) is missing.")
     if photometric not in ("MONOCHROME1", "MONOCHROME2"):
-        raise Ineligible("COLOUR", f"Photometric Interpretation is {photometric}, not MONOCHROME1 or MONOCHROME2.")
+        said = photometric if photometric in _COLOURS else "not a known value"
+        raise Ineligible("COLOUR", f"Photometric Interpretation is {said}; it must be MONOCHROME1 or MONOCHROME2.")
 
 
 def _integer(dataset: pydicom.Dataset, keyword: str) -> int:

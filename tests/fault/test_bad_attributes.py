@@ -1,5 +1,6 @@
 """Headers as they come from the field: what is odd about them neither stops the node nor spoils its documents."""
 
+import re
 from pathlib import Path
 from subprocess import run
 from typing import Any
@@ -53,6 +54,18 @@ def test_names_in_every_script(standing: Node, character_set: str | list[str], n
         assert faults(path) == []
 
 
+# What says whose film it is goes into our documents as it stands, right or wrong: mended, it would be another patient's.
+IDENTITY = {"0x0008,0x0050", "0x0010,0x0010", "0x0010,0x0020", "0x0010,0x0030", "0x0010,0x0040"}
+
+
+def faulted(path: Path) -> set[str]:
+    """The attributes in which dciodvfy finds an error."""
+    found = faults(path)
+    tags = [re.search(r"\((0x[0-9a-f]{4},0x[0-9a-f]{4})\)", line) for line in found]
+    assert not found or any(tags)
+    return {tag[1] for tag in tags if tag}
+
+
 FAULTS: dict[str, Any] = {
     "PatientSex": "female",
     "PatientBirthDate": "29.02.1960",
@@ -72,15 +85,14 @@ FAULTS: dict[str, Any] = {
 
 
 @pytest.mark.peers
-@pytest.mark.xfail(strict=True, reason="documents take over values that are too long or malformed")
-def test_a_faulty_header_makes_faultless_documents(standing: Node) -> None:
+def test_a_faulty_header_makes_documents_whose_only_faults_are_in_the_identity(standing: Node) -> None:
     film = chest(SeriesNumber=None)
     for keyword, value in FAULTS.items():
         put(film, keyword, value)
     assert len(faults(standing.written(film))) > 5
 
     for path in documents(standing, film):
-        assert faults(path) == []
+        assert faulted(path) <= IDENTITY
 
 
 WRONG: dict[str, tuple[str, str, Any]] = {
@@ -113,14 +125,14 @@ def test_wrong_value_representations(standing: Node, keyword: str, vr: str, valu
 
 
 @pytest.mark.peers
-@pytest.mark.xfail(strict=True, reason="documents take over control characters")
 @pytest.mark.parametrize("keyword", ["PatientName", "AccessionNumber"])
 def test_control_characters(standing: Node, keyword: str) -> None:
     film = chest()
     put(film, keyword, "A\x07B")
 
     for path in documents(standing, film):
-        assert faults(path) == []
+        assert faulted(path) <= IDENTITY
+        assert pydicom.dcmread(path)[keyword].value == film[keyword].value
 
 
 def test_rows_that_are_no_number(standing: Node) -> None:

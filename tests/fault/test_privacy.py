@@ -101,7 +101,6 @@ def test_no_patient_data_in_the_open(tmp_path: Path, form: str) -> None:
         assert [word for word in WORDS if word in comments] == []
 
 
-@pytest.mark.xfail(strict=True, reason="the sentence for COLOUR quotes whatever stands in the attribute")
 def test_a_name_for_a_photometric_interpretation(standing: Node) -> None:
     film = chest()
     put(film, "PhotometricInterpretation", "QUORRA")
