@@ -54,7 +54,7 @@ def test_names_in_every_script(standing: Node, character_set: str | list[str], n
         assert faults(path) == []
 
 
-# What says whose film it is goes into our documents as it stands, right or wrong: mended, it would be another patient's.
+# What says whose film it is goes into our documents as it stands: mended, it would be another patient's.
 IDENTITY = {"0x0008,0x0050", "0x0010,0x0010", "0x0010,0x0020", "0x0010,0x0030", "0x0010,0x0040"}
 
 
