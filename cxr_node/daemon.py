@@ -87,7 +87,7 @@ class Daemon:
         self._spool.prepare()
         dropped = self._spool.drop_parts()
         with self._store.transaction() as tx:
-            released = jobs.release_others(tx, (), time.time())
+            released = jobs.release_all(tx, time.time())
             adopt_model(tx, self._plan.manifest.digest, time.time())
             events.append(
                 tx, time.time(), "node.started", None, mode=config.node.mode, model=self._plan.manifest.digest
@@ -125,7 +125,7 @@ class Daemon:
         for child in self._children:
             child.stop(_DRAIN_SECONDS)
         with self._store.transaction() as tx:
-            released = jobs.release_others(tx, (), time.time())
+            released = jobs.release_all(tx, time.time())
             events.append(tx, time.time(), "node.stopped", None)
         self._store.close()
         log.info("node.stopped", released_jobs=released)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,7 +50,10 @@ class Analyse(Stage):
         loaded = [attempt(self._load, job) for job in jobs]
         films = [one.prepared for one in loaded if isinstance(one, _Loaded)]
         predictions = iter(self.predictor.predict(np.stack(films)) if films else ())
-        return [self._commit(one, next(predictions)) if isinstance(one, _Loaded) else one for one in loaded]
+        return [
+            attempt(partial(self._commit, one), next(predictions)) if isinstance(one, _Loaded) else one
+            for one in loaded
+        ]
 
     def abandoned(self, tx: Tx, job: Job) -> Iterable[NewJob]:
         study = studies.study_of(tx, job.subject)

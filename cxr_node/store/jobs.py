@@ -147,11 +147,6 @@ def release_all(tx: Tx, now: float) -> int:
     return sum(release(tx, owner, now) for owner in owners)
 
 
-def release_others(tx: Tx, _: tuple[()], now: float) -> int:
-    """As `release_all`."""
-    return release_all(tx, now)
-
-
 def release_expired(tx: Tx, now: float) -> int:
     """Hand back jobs whose lease ran out: their owner hangs; and make due what the clock was set back from under."""
     early = tx.execute(
