@@ -22,7 +22,7 @@ from cxr_node.dimse.listener import Listener
 from cxr_node.domain.job import Job
 from cxr_node.errors import ConfigError
 from cxr_node.observe.sdnotify import Notifier
-from cxr_node.plan import Plan, open_store
+from cxr_node.plan import Plan, announcement, open_store
 from cxr_node.reconcile import reconcile
 from cxr_node.stages import analyse, compare
 from cxr_node.stages.receive import Receive
@@ -106,8 +106,7 @@ class Daemon:
             dropped_parts=dropped,
             released_jobs=released,
         )
-        if config.node.mode == "shadow":
-            log.info("node.shadow", meaning="films are analysed and recorded; nothing is sent and no study is moved")
+        log.info("node.mode", meaning=announcement(config))
         self._notifier.ready(f"{config.node.mode} mode, listening on port {self._listener.port}")
 
     def _beat(self) -> None:

@@ -42,7 +42,7 @@ def run(role: Role, config: Config | None) -> int:
     if link:  # before the model is loaded, which takes its time: the daemon asks, and may end, meanwhile
         attend(link, on_wake=life.bell.ring, healthy=life.healthy, on_end=life.end)
     try:
-        store = open_store(config)
+        store = open_store(config, create=False)
         values, lanes = ROLES[role](Plan.of(config), store)
     except CxrNodeError as error:
         log.error(f"{role}.unavailable", code=error.code, reason=error.message)
