@@ -29,6 +29,8 @@ from training.recipe import Recipe
 from training.run import Run
 from training.transforms import as_item, evaluation_transforms, training_transforms
 
+pytestmark = pytest.mark.training
+
 RECIPES = sorted((Path(__file__).parents[2] / "config" / "recipes").glob("*.toml"))
 COLUMNS = ("path", "source", "patient_id", "label", "view", "split")
 SIZE = 64
