@@ -100,6 +100,7 @@ roles.run("infer", None)
 
 
 def test_a_child_answers_while_its_model_is_loaded(tmp_path: Path) -> None:
+    Store.open(tmp_path / "cxr-node.sqlite").close()
     link, theirs = Link.pair()
     environment = os.environ | {VARIABLE: str(theirs.fileno())}
     with theirs:
