@@ -12,13 +12,12 @@ from cxr_node.dimse.listener import Endpoint
 from cxr_node.dimse.sender import Peer
 from cxr_node.domain.eligibility import Rules
 from cxr_node.domain.priority import Policy
+from cxr_node.domain.study import Judging, Waiting
 from cxr_node.errors import ConfigError, Permanent
 from cxr_node.inference import manifest as models
 from cxr_node.inference.manifest import Manifest
 from cxr_node.spool import Spool
-from cxr_node.stages.receive import Waiting
 from cxr_node.store.db import Store
-from cxr_node.store.worklist import Judging
 
 _GIGABYTE = 1_000_000_000
 

@@ -14,13 +14,13 @@ from cxr_node.domain.eligibility import Rules
 from cxr_node.domain.finding import Analysis, Cutoffs, ModelIdentity
 from cxr_node.domain.instance import Header, InstanceState
 from cxr_node.domain.intake import Received, Verdict
+from cxr_node.domain.study import Judging, Waiting
 from cxr_node.imaging.digest import data_set_digest
 from cxr_node.spool import Spool
-from cxr_node.stages.receive import Receive, Waiting
+from cxr_node.stages.receive import Receive
 from cxr_node.store import results, studies
 from cxr_node.store.db import Row, Store, Tx
 from cxr_node.store.studies import Arrival
-from cxr_node.store.worklist import Judging
 
 NOON = 1_767_268_800.0  # 2026-01-01T12:00:00Z
 CUTOFFS = Cutoffs(threshold=0.3, medium=0.3, high=0.7)

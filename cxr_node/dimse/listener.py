@@ -8,12 +8,13 @@ import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 from pydicom.dataset import Dataset
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
+from pynetdicom.presentation import PresentationContext
 
 from cxr_node.dimse import contexts
 from cxr_node.dimse.reception import (
@@ -47,11 +48,23 @@ class Endpoint:
     allowed_networks: Sequence[str] = ()
 
 
+class Service(Protocol):
+    """A DICOM service that the node offers beside Verification and Storage."""
+
+    def contexts(self) -> Sequence[PresentationContext]:
+        """What it accepts."""
+        ...
+
+    def handlers(self) -> Sequence[evt.EventHandlerType]:
+        """Its handlers, as pynetdicom takes them."""
+        ...
+
+
 class Listener:
     """Receives until it is stopped; films go to `intake`, their parts are written in `incoming`."""
 
-    def __init__(self, endpoint: Endpoint, intake: Intake, incoming: Path) -> None:
-        self._endpoint, self._intake, self._incoming = endpoint, intake, incoming
+    def __init__(self, endpoint: Endpoint, intake: Intake, incoming: Path, services: Sequence[Service] = ()) -> None:
+        self._endpoint, self._intake, self._incoming, self._services = endpoint, intake, incoming, services
         self._studies: weakref.WeakKeyDictionary[Association, set[str]] = weakref.WeakKeyDictionary()
         self._ae = AE(ae_title=endpoint.ae_title)
         self._ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
@@ -72,10 +85,12 @@ class Listener:
             (evt.EVT_RELEASED, self._released),
             (evt.EVT_CONN_CLOSE, self._closed),
             (evt.EVT_REJECTED, _rejected),
+            *(handler for service in self._services for handler in service.handlers()),
         ]
+        offered = [*contexts.offered(), *(context for service in self._services for context in service.contexts())]
         try:
             self._server = NodeServer(
-                self._ae, where, self._endpoint.ae_title, contexts.offered(),
+                self._ae, where, self._endpoint.ae_title, offered,
                 evt_handlers=handlers, request_handler=NodeRequestHandler,
             )  # fmt: skip
         except OSError as error:

@@ -50,6 +50,23 @@ class Standing:
     reason: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """Under which model and cut-offs studies are judged."""
+
+    model_digest: str
+    cutoffs: Cutoffs
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How long documents wait for further films of a study, in seconds."""
+
+    settle: float
+    maximum: float
+    after_release: float | None = None
+
+
 def assess(images: Sequence[Image], cutoffs: Cutoffs, shown: Tier = Tier.NONE) -> Standing:
     """The standing of a study: that of its most severe image.
 

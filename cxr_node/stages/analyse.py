@@ -11,17 +11,16 @@ from numpy.typing import NDArray
 from cxr_node.domain.clock import Clock
 from cxr_node.domain.finding import Analysis
 from cxr_node.domain.job import Job, NewJob
+from cxr_node.domain.study import Judging, Waiting
 from cxr_node.errors import Permanent
 from cxr_node.imaging.film import prepare, render
 from cxr_node.imaging.part10 import read_film
 from cxr_node.imaging.picture import encode_picture
 from cxr_node.imaging.pixels import decode
 from cxr_node.spool import Spool
-from cxr_node.stages.receive import Waiting
 from cxr_node.stages.stage import Commit, Stage, attempt
 from cxr_node.store import events, results, studies, worklist
 from cxr_node.store.db import Store, Tx
-from cxr_node.store.worklist import Judging
 
 if TYPE_CHECKING:
     from cxr_node.inference.predictor import Prediction, Predictor

@@ -15,18 +15,17 @@ from pydicom.sequence import Sequence
 from cxr_node.domain.clock import Clock
 from cxr_node.domain.instance import InstanceState
 from cxr_node.domain.job import Job, NewJob
+from cxr_node.domain.study import Judging, Waiting
 from cxr_node.errors import Ineligible, Permanent
 from cxr_node.imaging.film import pixel_digest
 from cxr_node.imaging.header import read
 from cxr_node.imaging.part10 import read_film
 from cxr_node.imaging.pixels import decode
 from cxr_node.spool import Spool
-from cxr_node.stages.receive import Waiting
 from cxr_node.stages.stage import Commit, SingleStage
 from cxr_node.store import events, jobs, results, studies, worklist
 from cxr_node.store.db import Store, Tx
 from cxr_node.store.studies import Stored
-from cxr_node.store.worklist import Judging
 
 IDENTITY = (
     "PatientName", "PatientID", "IssuerOfPatientID", "PatientBirthDate", "PatientSex", "OtherPatientIDsSequence",

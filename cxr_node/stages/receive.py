@@ -16,6 +16,7 @@ from cxr_node.domain.eligibility import PROJECTION_CLASSES, SECONDARY_CAPTURE, R
 from cxr_node.domain.instance import Header, InstanceState
 from cxr_node.domain.intake import Answer, Received, Verdict
 from cxr_node.domain.job import NewJob
+from cxr_node.domain.study import Judging, Waiting
 from cxr_node.errors import Permanent, Transient
 from cxr_node.imaging.instance import read_instance
 from cxr_node.imaging.part10 import read_complete
@@ -23,21 +24,11 @@ from cxr_node.spool import Spool
 from cxr_node.store import events, jobs, studies, worklist
 from cxr_node.store.db import Store, Tx
 from cxr_node.store.studies import Arrival, Stored
-from cxr_node.store.worklist import Judging
 
 log = structlog.get_logger()
 
 _FILM_CLASSES = frozenset({*PROJECTION_CLASSES, SECONDARY_CAPTURE})
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """How long documents wait for further films of a study, in seconds."""
-
-    settle: float
-    maximum: float
-    after_release: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

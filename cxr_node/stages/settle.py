@@ -5,11 +5,10 @@ from dataclasses import dataclass
 
 from cxr_node.domain.clock import Clock
 from cxr_node.domain.job import Job, NewJob
-from cxr_node.domain.study import Image, Revision, assess, revision_due
+from cxr_node.domain.study import Image, Judging, Revision, assess, revision_due
 from cxr_node.stages.stage import Commit, SingleStage
 from cxr_node.store import events, studies
 from cxr_node.store.db import Tx
-from cxr_node.store.worklist import Judging
 
 
 @dataclass(frozen=True, slots=True)

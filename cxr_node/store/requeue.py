@@ -2,10 +2,10 @@
 
 from cxr_node.domain.instance import InstanceState
 from cxr_node.domain.job import NewJob
+from cxr_node.domain.study import Judging
 from cxr_node.errors import Permanent
 from cxr_node.store import events, jobs, studies, worklist
 from cxr_node.store.db import Tx
-from cxr_node.store.worklist import Judging
 
 _AGAIN = """
     UPDATE job SET state = 'ready', attempt = 0, crash_count = 0, alone = 0, not_before = ?, error_code = NULL,

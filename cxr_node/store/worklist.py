@@ -1,25 +1,16 @@
 """The worklist as it stands: one entry a study, kept in step with its images, read in the order of domain.priority."""
 
-from dataclasses import dataclass
 from typing import Any
 
-from cxr_node.domain.finding import Cutoffs, Tier
+from cxr_node.domain.finding import Tier
 from cxr_node.domain.instance import Header
 from cxr_node.domain.priority import REQUESTED, Place, Policy, Priority, more_urgent, sort_key
-from cxr_node.domain.study import EntryState, Standing, assess
+from cxr_node.domain.study import EntryState, Judging, Standing, assess
 from cxr_node.store import events, studies
 from cxr_node.store.db import Row, Tx
 
 _KEPT_IN_STEP = (EntryState.WAITING, EntryState.ANALYSED, EntryState.NOT_ANALYSED)
 _OPEN = "WHERE state NOT IN ('read', 'withdrawn')"  # in the words of the index that serves it
-
-
-@dataclass(frozen=True, slots=True)
-class Judging:
-    """Under which model and cut-offs the worklist is kept."""
-
-    model_digest: str
-    cutoffs: Cutoffs
 
 
 def arrive(tx: Tx, header: Header, received_at: float, *, corrected: bool = False) -> None:

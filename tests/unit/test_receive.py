@@ -11,8 +11,8 @@ import pytest
 from pydicom.uid import EncapsulatedPDFStorage, JPEG2000Lossless, SecondaryCaptureImageStorage
 
 from cxr_node.domain.intake import Answer, Verdict
+from cxr_node.domain.study import Waiting
 from cxr_node.spool import Spool
-from cxr_node.stages.receive import Waiting
 from cxr_node.store import db
 from cxr_node.store.db import Store
 from tests import films

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from pydicom.dataset import FileDataset
 from pydicom.uid import JPEGLSLossless
 
+from cxr_node.domain.study import Waiting
 from cxr_node.pipeline import PIPELINE
 from cxr_node.stages.analyse import Analyse
 from cxr_node.stages.compare import Compare
-from cxr_node.stages.receive import Waiting
 from cxr_node.stages.settle import Settle
 from cxr_node.store.db import Row
 from cxr_node.worker import Lane, Worker

@@ -1,25 +1,13 @@
-"""The configuration: one TOML file, validated at the boundary, frozen afterwards.
+"""The tables of the configuration: every key with its default and its limits."""
 
-Every key has a default that works on one machine. `config/cxr-node.toml` lists them all, with their meaning.
-"""
-
-import difflib
 import ipaddress
-import os
-import tomllib
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 from cxr_node.domain.eligibility import MAXIMUM_PIXELS
-from cxr_node.errors import ConfigError
-
-DEFAULT_FILE = Path("config/cxr-node.toml")
-FILE_VARIABLE = "CXR_NODE_CONFIG"
-_PREFIX = "CXR_NODE__"
 
 AETitle = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[\x21-\x5b\x5d-\x7e][\x20-\x5b\x5d-\x7e]*$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -196,72 +184,3 @@ class Config(Section):
         if repeated := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"names must differ; repeated: {', '.join(repeated)}")
         return destinations
-
-
-def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) -> Config:
-    """The configuration from `path`, else $CXR_NODE_CONFIG, else config/cxr-node.toml, else the defaults.
-
-    CXR_NODE__SECTION__KEY overrides a key, as TOML where it reads as TOML, else as text. Relative paths are relative
-    to the working folder. Raises ConfigError that lists every mistake with its key and what was expected.
-    """
-    chosen = path or (Path(environment[FILE_VARIABLE]) if environment.get(FILE_VARIABLE) else None)
-    if chosen is None and DEFAULT_FILE.is_file():
-        chosen = DEFAULT_FILE
-    data = _read(chosen) if chosen else {}
-    for section, key, value in _overrides(environment):
-        table = data.setdefault(section, {})
-        if not isinstance(table, dict):
-            raise ConfigError(
-                f"{_PREFIX}{section.upper()}__{key.upper()}: [{section}] is not a table that can be overridden"
-            )
-        table[key] = value
-    try:
-        return Config.model_validate(data)
-    except ValidationError as error:
-        source = str(chosen) if chosen else "the environment"
-        raise ConfigError(f"{source}: {_described(error)}") from error
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}") from error
-
-
-def _overrides(environment: Mapping[str, str]) -> Iterator[tuple[str, str, Any]]:
-    for name, text in sorted(environment.items()):
-        section, _, key = name.removeprefix(_PREFIX).partition("__")
-        if not name.startswith(_PREFIX) or not key:
-            continue
-        try:
-            value = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
-            value = text
-        yield section.lower(), key.lower(), value
-
-
-def _described(error: ValidationError) -> str:
-    mistakes = error.errors(include_url=False)
-    count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
-    return "\n  ".join([count, *(_mistake(m["loc"], m["type"], m["msg"], m.get("input")) for m in mistakes)])
-
-
-def _mistake(location: tuple[int | str, ...], kind: str, message: str, found: object) -> str:
-    key = ".".join(str(part) for part in location) or "file"
-    if kind == "extra_forbidden":
-        return f"{key}: unknown key{_nearest(location)}"
-    shown = "" if isinstance(found, dict | list | tuple | Section) else f" (found {found!r})"
-    return f"{key}: {message.removeprefix('Value error, ')}{shown}"
-
-
-def _nearest(location: tuple[int | str, ...]) -> str:
-    names = [part for part in location if isinstance(part, str)]
-    fields: Mapping[str, Any] = Config.model_fields
-    if len(names) > 1 and names[0] in fields:
-        section = Destination if names[0] == "destination" else type(fields[names[0]].default)
-        fields = section.model_fields
-    near = difflib.get_close_matches(names[-1], fields, n=1)
-    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(sorted(fields))}"

@@ -1,0 +1,9 @@
+"""The configuration: one TOML file, validated at the boundary, frozen afterwards.
+
+Every key has a default that works on one machine. `config/cxr-node.toml` lists them all, with their meaning.
+"""
+
+from cxr_node.config.file import DEFAULT_FILE, FILE_VARIABLE, load
+from cxr_node.config.sections import Config, Destination, Mode, Section
+
+__all__ = ["DEFAULT_FILE", "FILE_VARIABLE", "Config", "Destination", "Mode", "Section", "load"]
