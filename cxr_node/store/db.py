@@ -8,6 +8,7 @@ import fcntl
 import os
 import sqlite3
 import threading
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,11 +43,12 @@ class Tx:
 
 
 class Store:
-    """The database of one node; one object a process, shared by its threads."""
+    """The database of one node; one object a process, shared by its threads. It is closed when nobody holds it."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._lock = threading.RLock()
+        weakref.finalize(self, connection.close)
 
     @classmethod
     def open(cls, path: Path, *, create: bool = True) -> "Store":
@@ -94,8 +96,7 @@ class Store:
 def _created(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True)
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # SQLite gives its other files the same mode
-    connection = _connected(path)
-    with _alone(path.parent):
+    with _connected(path) as connection, _alone(path.parent):
         connection.execute("PRAGMA journal_mode = WAL")
         if _pending(connection, path):
             migrations.apply(Database(connection))
@@ -105,22 +106,27 @@ def _created(path: Path) -> sqlite3.Connection:
 def _found(path: Path) -> sqlite3.Connection:
     if not path.is_file():
         raise Permanent("DATABASE", f"there is no database {path}: the node makes it when it is first started")
-    connection = _connected(path)
-    if _pending(connection, path):
-        connection.close()
-        raise Permanent(
-            "DATABASE",
-            f"the database {path} was written by an earlier release of cxr_node; the node brings it up to date when it "
-            "is started with this one",
-        )
+    with _connected(path) as connection:
+        if _pending(connection, path):
+            raise Permanent(
+                "DATABASE",
+                f"the database {path} was written by an earlier release of cxr_node; the node brings it up to date "
+                "when it is started with this one",
+            )
     return connection
 
 
-def _connected(path: Path) -> sqlite3.Connection:
+@contextmanager
+def _connected(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection that stays open unless what is done with it here fails."""
     connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA foreign_keys = ON")
-    return connection
+    try:
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        yield connection
+    except BaseException:
+        connection.close()
+        raise
 
 
 @contextmanager
