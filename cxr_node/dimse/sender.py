@@ -1,6 +1,7 @@
 """Sending documents: Verification and Storage as SCU (PS3.4 annexes A and B)."""
 
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,11 +34,15 @@ class Peer:
     timeout: float = 30.0
 
 
+class NoContext(Permanent):
+    """A peer accepts none of the presentation contexts that were proposed."""
+
+
 def echo(peer: Peer, calling: str) -> None:
     """C-ECHO. Raises Transient with what went wrong."""
-    ae = _application_entity(peer, calling)
+    ae = application_entity(peer, calling)
     ae.add_requested_context(VERIFICATION)
-    association = _associate(ae, peer)
+    association = associate(ae, peer)
     try:
         status = association.send_c_echo()
         if "Status" not in status or status.Status != 0x0000:
@@ -54,9 +59,9 @@ def send(peer: Peer, calling: str, path: Path) -> int:
     meta = dcmread(path, stop_before_pixels=True, specific_tags=["SOPClassUID"]).file_meta
     if "MediaStorageSOPClassUID" not in meta or "TransferSyntaxUID" not in meta:
         raise Permanent("NO_DICOM", f"{path.name} has no File Meta that says what it is (PS3.10 7.1)")
-    ae = _application_entity(peer, calling)
+    ae = application_entity(peer, calling)
     ae.add_requested_context(UID(meta.MediaStorageSOPClassUID), UID(meta.TransferSyntaxUID))
-    association = _associate(ae, peer)
+    association = associate(ae, peer)
     try:
         response = association.send_c_store(path)
     except RuntimeError as error:
@@ -80,7 +85,8 @@ def _judged(status: int, peer: Peer) -> int:
     raise Permanent("PEER_REFUSED", f"{sentence}: it does not take this object")
 
 
-def _application_entity(peer: Peer, calling: str) -> AE:
+def application_entity(peer: Peer, calling: str) -> AE:
+    """This node as it calls a peer; what is proposed is to be added."""
     ae = AE(ae_title=calling)
     ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
     ae.connection_timeout = min(peer.timeout, 10.0)
@@ -88,14 +94,23 @@ def _application_entity(peer: Peer, calling: str) -> AE:
     return ae
 
 
-def _associate(ae: AE, peer: Peer) -> Association:
-    handlers: list[Any] = [
+def associate(
+    ae: AE, peer: Peer, handlers: Sequence[evt.EventHandlerType] = (), roles: Sequence[Any] = ()
+) -> Association:
+    """An association with a peer; `roles` are what the node proposes to be (PS3.7 D.3.3.4).
+
+    Raises NoContext, or Transient with what went wrong.
+    """
+    bound: list[Any] = [
+        *handlers,
         (evt.EVT_CONN_OPEN, _connected, [peer.timeout]),
         (evt.EVT_DATA_SENT, _quick_acknowledgement),
     ]
     where = f"{peer.name} ({peer.ae_title} at {peer.host}:{peer.port})"
     try:
-        association = ae.associate(peer.host, peer.port, ae_title=peer.ae_title, evt_handlers=handlers)
+        association = ae.associate(
+            peer.host, peer.port, ae_title=peer.ae_title, evt_handlers=bound, ext_neg=list(roles)
+        )
     except OSError as error:  # its name does not resolve
         raise Transient("UNREACHABLE", f"no association with {where}: {error.strerror}") from error
     if association.is_established:
@@ -103,7 +118,7 @@ def _associate(ae: AE, peer: Peer) -> Association:
     if association.rejected_contexts:
         refused: Any = association.rejected_contexts[0]
         syntax = UID(refused.transfer_syntax[0]).name if refused.transfer_syntax else "any transfer syntax"
-        raise Permanent("NO_CONTEXT", f"{peer.name} accepts no {UID(refused.abstract_syntax).name} in {syntax}")
+        raise NoContext("NO_CONTEXT", f"{peer.name} accepts no {UID(refused.abstract_syntax).name} in {syntax}")
     if not association.is_rejected:
         raise Transient("UNREACHABLE", f"no association with {where}: not reachable, or it broke off")
     answer: Any = association.acceptor.primitive
