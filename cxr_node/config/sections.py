@@ -7,13 +7,15 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
-from cxr_node.domain.eligibility import MAXIMUM_PIXELS
+from cxr_node.domain.eligibility import MAXIMUM_PIXELS, Rules
 
 AETitle = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[\x21-\x5b\x5d-\x7e][\x20-\x5b\x5d-\x7e]*$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(ge=0, le=86400)]
 Probability = Annotated[float, Field(gt=0, lt=1)]
 Mode = Literal["shadow", "triage", "full"]
+
+_RULES = Rules()
 
 
 def _network(text: str) -> str:
@@ -73,17 +75,17 @@ class Study(Section):
 class Eligibility(Section):
     """Which films the model may judge."""
 
-    modalities: frozenset[str] = frozenset({"CR", "DX"})
-    body_parts: frozenset[str] = frozenset({"CHEST", "THORAX", "TORAX", "LUNG", "LUNGS", "PULMON", "BRUST", "POUMON"})
-    views: frozenset[str] = frozenset({"PA", "AP"})
-    lateralities: frozenset[str] = frozenset({"U", "B"})
-    age: tuple[float, float] | None = None
-    secondary_capture: bool = True
-    accept_unknown_body_part: bool = True
-    accept_unknown_view: bool = True
-    accept_unknown_age: bool = True
-    minimum_side: Annotated[int, Field(ge=32)] = 200
-    maximum_pixels: Annotated[int, Field(ge=10_000, le=MAXIMUM_PIXELS)] = MAXIMUM_PIXELS
+    modalities: frozenset[str] = _RULES.modalities
+    body_parts: frozenset[str] = _RULES.body_parts
+    views: frozenset[str] = _RULES.views
+    lateralities: frozenset[str] = _RULES.lateralities
+    age: tuple[float, float] | None = _RULES.age
+    secondary_capture: bool = _RULES.secondary_capture
+    accept_unknown_body_part: bool = _RULES.accept_unknown_body_part
+    accept_unknown_view: bool = _RULES.accept_unknown_view
+    accept_unknown_age: bool = _RULES.accept_unknown_age
+    minimum_side: Annotated[int, Field(ge=32)] = _RULES.minimum_side
+    maximum_pixels: Annotated[int, Field(ge=10_000, le=MAXIMUM_PIXELS)] = _RULES.maximum_pixels
 
     @field_validator("modalities", "body_parts", "views", "lateralities")
     @classmethod
