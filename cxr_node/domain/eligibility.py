@@ -43,7 +43,10 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a site lets in; the defaults are those of the configuration. `accept_unknown_*`: what a film that does not say is taken for. Ages in years."""
+    """What a site lets in; the defaults are those of the configuration.
+
+    `accept_unknown_*`: what a film that does not say is taken for. Ages in years.
+    """
 
     modalities: frozenset[str] = frozenset({"CR", "DX"})
     body_parts: frozenset[str] = frozenset({"CHEST", "THORAX", "TORAX", "LUNG", "LUNGS", "PULMON", "BRUST", "POUMON"})
