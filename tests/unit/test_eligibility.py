@@ -66,7 +66,7 @@ def test_an_ordinary_chest_film_is_judged(facts: dict[str, Any]) -> None:
             "SOP Class UID (0008,0016) is 1.2.840.10008.5.1.4.1.1.1.1.1",
         ),
         ({"species": "CANINE"}, "SPECIES", "Patient Species (0010,2201) is 'CANINE'"),
-        ({"body_part": "LEG"}, "BODY_PART", "Body Part Examined (0018,0015) is 'LEG', not one of CHEST, THORAX"),
+        ({"body_part": "LEG"}, "BODY_PART", "Body Part Examined (0018,0015) is 'LEG', not one of BRUST, CHEST, LUNG"),
         ({"body_part": "CHESTABDOMEN"}, "BODY_PART", "(0018,0015) is 'CHESTABDOMEN'"),
         ({"body_part": "LEG", "anatomic_region": "816094009"}, "BODY_PART", "is 'LEG'"),
         ({"body_part": None, "anatomic_region": "30021000"}, "BODY_PART", "(0008,2218) has code '30021000'"),
