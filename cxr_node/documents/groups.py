@@ -116,7 +116,8 @@ def _comments(report: StudyReport, images: Sequence[Image], grouped: set[int]) -
     for image in images:
         analysis = image.source.analysis
         if analysis is None:
-            texts.append(language.sentence("comment.failed", said, number=image.number))
+            why = "comment.pending" if image.source.pending else "comment.failed"
+            texts.append(language.sentence(why, said, number=image.number))
         elif image.number not in grouped:
             certainty = tenths(analysis.probability)
             texts.append(language.sentence("comment.below", said, number=image.number, percent=certainty))

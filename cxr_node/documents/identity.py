@@ -27,7 +27,7 @@ def instance_uid(source: Source) -> str:
 
 
 def _input(source: Source) -> list[object]:
-    judged = None if source.analysis is None else _judgement(source.analysis)
+    judged = _judgement(source.analysis) if source.analysis else source.pending
     return [instance_uid(source), source.digest, source.quality, judged]
 
 

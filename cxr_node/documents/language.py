@@ -33,6 +33,10 @@ SENTENCES: Final[dict[str, dict[Language, str]]] = {
         "es": "Resultado del algoritmo para {finding}, por debajo del umbral, imagen {number}",
     },
     "comment.failed": {"en": "Image {number}: not analysed", "es": "Imagen {number}: no analizada"},
+    "comment.pending": {
+        "en": "Image {number}: analysis not finished when this report was made",
+        "es": "Imagen {number}: análisis sin terminar al elaborar este informe",
+    },
     "comment.below": {
         "en": "Image {number}: below threshold, algorithm output {percent} %",
         "es": "Imagen {number}: por debajo del umbral, resultado del algoritmo {percent} %",

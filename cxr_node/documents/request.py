@@ -24,7 +24,8 @@ class Source:
 
     `header` is the film's own data set without its pixels, as received: it may break the standard. `digest` is the
     data-set digest (hex) of those bytes. `received_at` is aware. `analysis` is None where the film was eligible and
-    the analysis failed. `quality` is stated in the report only where it is known.
+    the analysis failed, or (`pending`) was not finished when the study settled. `quality` is stated in the report only
+    where it is known.
     """
 
     header: Dataset
@@ -32,6 +33,7 @@ class Source:
     received_at: datetime
     analysis: Analysis | None
     quality: Quality | None = None
+    pending: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,7 @@ class Judging:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """How long documents wait for further films of a study, in seconds."""
+    """How long documents wait for films of a study, in seconds."""
 
     settle: float
     maximum: float
@@ -87,30 +87,25 @@ def assess(images: Sequence[Image], cutoffs: Cutoffs, shown: Tier = Tier.NONE) -
     return Standing(EntryState.ANALYSED, tier, positive, worst.finding if positive else None, probability)
 
 
-def settle_at(first: float, last: float, settle_seconds: float, max_wait_seconds: float) -> float:
-    """When the wait for further images ends: after a pause, but never later than the maximum after the first image.
-
-    An open or closed association says nothing about completeness (PS3.4 B.4), so it does not enter.
-    """
-    return min(last + settle_seconds, first + max_wait_seconds)
-
-
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """What documents were made from (`images`: digest by SOP Instance UID) and what was concluded."""
+    """What documents were made from (`images`: digest by SOP Instance UID) and what was concluded.
+
+    `pending`: the SOP Instance UIDs of those that were still being analysed.
+    """
 
     number: int
     images: dict[str, str]
     tier: Tier
     positive: bool
+    pending: frozenset[str] = frozenset()
 
 
 def revision_due(previous: Revision | None, images: Sequence[Image], cutoffs: Cutoffs) -> bool:
     """Whether documents are to be made: the first time anything was judged, and later only for a change that matters.
 
-    A late image matters if it was judged and changes the result or the tier (Law 5); a corrected version of an image
-    that was reported matters always, because its identity stands in the documents. Every image has been judged or
-    given up.
+    A late image, or one that was pending, matters if it was judged and changes the result or the tier (Law 5); a
+    corrected version of an image that was reported matters always, because its identity stands in the documents.
     """
     judged = [image for image in images if image.probability is not None]
     if not judged:

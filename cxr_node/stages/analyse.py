@@ -19,7 +19,7 @@ from cxr_node.imaging.picture import encode_picture
 from cxr_node.imaging.pixels import decode
 from cxr_node.spool import Spool
 from cxr_node.stages.stage import Commit, Stage, attempt
-from cxr_node.store import events, results, studies, worklist
+from cxr_node.store import events, results, studies, windows, worklist
 from cxr_node.store.db import Store, Tx
 
 if TYPE_CHECKING:
@@ -88,5 +88,5 @@ class Analyse(Stage):
 def follow(tx: Tx, study: str, judging: Judging, waiting: Waiting, now: float) -> list[NewJob]:
     """What the end of an analysis means for its study: its place in the worklist now, and its documents when due."""
     worklist.refresh(tx, study, judging, now)
-    due = studies.settle_due(tx, study, waiting.settle, waiting.maximum)
+    due = windows.films_due(tx, study, waiting)
     return [NewJob("settle", study, not_before=max(due or now, now), only_sooner=True)]

@@ -37,8 +37,10 @@ class Desk:
                 raise Permanent("REVISION_UNKNOWN", f"there is no revision {number} in mode {mode!r} to report")
             revision, settled_at, model_digest = found
             stored = [one for digest in revision.images.values() if (one := studies.by_digest(tx, digest))]
-            times = [results.analysed_at(tx, one.arrival.digest, model_digest) for one in stored]
-            analyses = {one.arrival.digest: results.load(tx, one.arrival.digest, model_digest) for one in stored}
+            pending = {revision.images[uid] for uid in revision.pending}  # whatever came of them since
+            judged = [one.arrival.digest for one in stored if one.arrival.digest not in pending]
+            times = [results.analysed_at(tx, digest, model_digest) for digest in judged]
+            analyses = {digest: results.load(tx, digest, model_digest) for digest in judged}
             predecessor = _predecessor(results.documents(tx, study), number, mode)
         sources = tuple(
             Source(
@@ -47,7 +49,8 @@ class Desk:
                 ),
                 digest=one.arrival.digest,
                 received_at=moment(one.arrival.received_at),
-                analysis=analyses[one.arrival.digest],
+                analysis=analyses.get(one.arrival.digest),
+                pending=one.arrival.digest in pending,
             )
             for one in sorted(stored, key=lambda one: (one.arrival.received_at, one.arrival.digest))
             if one.refusal is None

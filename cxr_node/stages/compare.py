@@ -23,7 +23,7 @@ from cxr_node.imaging.part10 import read_film
 from cxr_node.imaging.pixels import decode
 from cxr_node.spool import Spool
 from cxr_node.stages.stage import Commit, SingleStage
-from cxr_node.store import events, jobs, results, studies, worklist
+from cxr_node.store import events, jobs, results, studies, windows, worklist
 from cxr_node.store.db import Store, Tx
 from cxr_node.store.studies import Stored
 
@@ -112,7 +112,7 @@ def _studies(tx: Tx, new: Stored) -> set[str]:
 
 def _settle(tx: Tx, waited: set[str], waiting: Waiting, now: float) -> list[NewJob]:
     """Documents are due when the wait for further films ends, or now."""
-    dues = {study: studies.settle_due(tx, study, waiting.settle, waiting.maximum) for study in sorted(waited)}
+    dues = {study: windows.films_due(tx, study, waiting) for study in sorted(waited)}
     return [NewJob("settle", study, not_before=max(due or now, now), only_sooner=True) for study, due in dues.items()]
 
 

@@ -21,7 +21,7 @@ from cxr_node.errors import Permanent, Transient
 from cxr_node.imaging.instance import read_instance
 from cxr_node.imaging.part10 import read_complete
 from cxr_node.spool import Spool
-from cxr_node.store import events, jobs, studies, worklist
+from cxr_node.store import events, jobs, studies, windows, worklist
 from cxr_node.store.db import Store, Tx
 from cxr_node.store.studies import Arrival, Stored
 
@@ -151,7 +151,7 @@ class Receive:
         model = self.judging.model_digest
         jobs.enqueue(tx, [NewJob("analyse", digest, model) for digest in studies.unjudged(tx, study, model)], now)
         worklist.refresh(tx, study, self.judging, now)
-        due = studies.settle_due(tx, study, self.waiting.settle, self.waiting.maximum)
+        due = windows.films_due(tx, study, self.waiting)
         jobs.enqueue(tx, [NewJob("settle", study, not_before=due or now)], now)
 
     def _drop(self, received: Received, why: str) -> Verdict:

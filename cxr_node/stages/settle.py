@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from cxr_node.domain.clock import Clock
 from cxr_node.domain.job import Job, NewJob
-from cxr_node.domain.study import Image, Judging, Revision, assess, revision_due
+from cxr_node.domain.study import Image, Judging, Revision, Waiting, assess, revision_due
 from cxr_node.stages.stage import Commit, SingleStage
-from cxr_node.store import events, studies
+from cxr_node.store import events, studies, windows
 from cxr_node.store.db import Tx
 
 
@@ -15,12 +15,13 @@ from cxr_node.store.db import Tx
 class Settle(SingleStage):
     """Opens a revision when there is something new to say.
 
-    It waits for every film of the study to be judged or given up, and for every correction to be understood: a report
-    that leaves one of them out would have to be taken back. `first_document`: by mode, the kind of job that its
-    documents begin with.
+    It waits for every film of the study to be judged or given up, and for every correction to be understood, since a
+    report that leaves one of them out may have to be revised; but once there is something to report, not for ever.
+    `first_document`: by mode, the kind of job that its documents begin with.
     """
 
     judging: Judging
+    waiting: Waiting
     first_document: Mapping[str, str]
     clock: Clock
 
@@ -31,8 +32,10 @@ class Settle(SingleStage):
         now = self.clock()
         images = studies.images(tx, study, self.judging.model_digest)
         if studies.comparing(tx, study) or any(image.pending for image in images):
-            return []  # the end of each comparison and each analysis calls again
-        studies.close_window(tx, study)
+            until = windows.results_due(tx, study, self.judging.model_digest, self.waiting)
+            if until is None or now < until:  # the end of each comparison and each analysis calls again, too
+                return [] if until is None else [NewJob("settle", study, not_before=until)]
+        windows.close(tx, study, now)
         if reason := studies.conflict(tx, study):
             events.append(tx, now, "study.identities_differ", study, reason=reason)
         previous = studies.latest_revision(tx, study)
@@ -41,7 +44,8 @@ class Settle(SingleStage):
             return []
         revision = self._revision(previous, images)
         studies.add_revision(tx, study, revision, now, self.judging.model_digest)
-        events.append(tx, now, "study.settled", study, revision=revision.number, images=len(revision.images))
+        known = {"revision": revision.number, "images": len(revision.images), "pending": len(revision.pending)}
+        events.append(tx, now, "study.settled", study, **known)
         return [NewJob(kind, study, f"{revision.number}/{mode}") for mode, kind in self.first_document.items()]
 
     def _revision(self, previous: Revision | None, images: list[Image]) -> Revision:
@@ -49,6 +53,7 @@ class Settle(SingleStage):
         return Revision(
             number=previous.number + 1 if previous else 1,
             images={image.sop_instance_uid: image.digest for image in images},
+            pending=frozenset(image.sop_instance_uid for image in images if image.pending),
             tier=standing.tier,
             positive=standing.positive,
         )

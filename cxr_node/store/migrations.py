@@ -72,6 +72,7 @@ def m001_spine(db: Database) -> None:
             settled_at REAL NOT NULL,
             model_digest TEXT NOT NULL,
             images TEXT NOT NULL,
+            pending TEXT NOT NULL,
             tier TEXT NOT NULL,
             positive INTEGER NOT NULL,
             PRIMARY KEY (study_instance_uid, revision)
@@ -113,7 +114,8 @@ def m001_spine(db: Database) -> None:
             threshold REAL,
             reason TEXT,
             received_at REAL NOT NULL,
-            settled_instance INTEGER NOT NULL DEFAULT 0
+            settled_instance INTEGER NOT NULL DEFAULT 0,
+            settled_at REAL NOT NULL DEFAULT 0
         );
         CREATE INDEX worklist_open ON worklist_entry (received_at) WHERE state NOT IN ('read', 'withdrawn');
 

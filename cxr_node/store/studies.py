@@ -7,7 +7,7 @@ from typing import Any
 from cxr_node.domain.eligibility import Refusal
 from cxr_node.domain.finding import Tier
 from cxr_node.domain.instance import Header, InstanceState
-from cxr_node.domain.study import Image, Revision, settle_at
+from cxr_node.domain.study import Image, Revision
 from cxr_node.store.db import Row, Tx
 
 
@@ -126,10 +126,10 @@ def revision(tx: Tx, study: str, number: int) -> tuple[Revision, float, str] | N
 
 def add_revision(tx: Tx, study: str, revised: Revision, settled_at: float, model_digest: str) -> None:
     tx.execute(
-        "INSERT INTO study_revision VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO study_revision VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (
             study, revised.number, settled_at, model_digest, json.dumps(revised.images, sort_keys=True),
-            revised.tier, int(revised.positive),
+            json.dumps(sorted(revised.pending)), revised.tier, int(revised.positive),
         ),
     )  # fmt: skip
 
@@ -138,6 +138,7 @@ def _revision(row: Row) -> Revision:
     return Revision(
         number=int(row["revision"]),
         images=json.loads(row["images"]),
+        pending=frozenset(json.loads(row["pending"])),
         tier=Tier(row["tier"]),
         positive=bool(row["positive"]),
     )
@@ -155,36 +156,6 @@ def _stored(row: Row) -> Stored:
     )
     refusal = Refusal(row["refusal_code"], row["refusal_reason"]) if row["refusal_code"] else None
     return Stored(arrival, InstanceState(row["state"]), refusal)
-
-
-def settle_due(tx: Tx, study: str, settle_seconds: float, max_wait_seconds: float) -> float | None:
-    """When the wait for further films ends, seconds since 1970 UTC; None when none has come since it last ended.
-
-    The window opens with the first film after the study last settled, whatever came of that.
-    """
-    row = tx.row(
-        """
-        SELECT min(i.received_at) AS first, max(i.received_at) AS last
-        FROM instance i JOIN worklist_entry w ON w.study_instance_uid = i.study_instance_uid
-        WHERE i.study_instance_uid = ? AND i.state = ? AND i.id > w.settled_instance
-        """,
-        (study, InstanceState.CURRENT),
-    )
-    if row is None or row["first"] is None:
-        return None
-    return settle_at(row["first"], row["last"], settle_seconds, max_wait_seconds)
-
-
-def close_window(tx: Tx, study: str) -> None:
-    """The wait for further films has ended: films that come from now on open a new one."""
-    tx.execute(
-        """
-        UPDATE worklist_entry SET settled_instance = (
-            SELECT coalesce(max(id), 0) FROM instance WHERE study_instance_uid = ?1 AND state = ?2
-        ) WHERE study_instance_uid = ?1
-        """,
-        (study, InstanceState.CURRENT),
-    )
 
 
 def comparing(tx: Tx, study: str) -> bool:

@@ -1,16 +1,22 @@
 """When documents are made: once for films that come together, again only for a late film that matters."""
 
+import os
+import signal
+import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydicom import dcmread
 from pydicom.dataset import FileDataset
 
 from cxr_node.demo.phantom import Opacity
+from tests.documents import values
 from tests.films import chest, lateral
 from tests.node import Node, wait_for
 
@@ -99,6 +105,50 @@ def test_the_wait_is_bounded(patient: Node) -> None:
     times = [moment(one) for one in patient.study(film.StudyInstanceUID)["instances"]]
     assert max(after - before for before, after in pairwise(times)) < SETTLE_SECONDS, "too slow: the test says nothing"
     patient.wait_idle()
+
+
+@contextmanager
+def nothing_judged(node: Node) -> Iterator[None]:
+    """The inference child hangs meanwhile."""
+    (child,) = node.processes("infer")
+    os.kill(child, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(child, signal.SIGCONT)
+
+
+def test_films_that_queue_over_an_outage_make_one_report(patient: Node) -> None:
+    film, second = chest(), chest()
+    with nothing_judged(patient):
+        patient.send(film, same_study(film, second))
+        over = moment(patient.study(film.StudyInstanceUID)["instances"][0]) + MAX_WAIT_SECONDS
+        wait_for(lambda: time.time() > over, what="an outage longer than the longest wait")
+        assert not patient.study(film.StudyInstanceUID)["outputs"]
+
+    (study,) = patient.wait_final(film.StudyInstanceUID)
+    assert kinds(study) == ONE_OF_EACH
+    (settled,) = [event for event in study["events"] if event["event"] == "study.settled"]
+    assert (settled["images"], settled["pending"]) == (2, 0)
+
+
+def test_a_film_that_hangs_does_not_keep_the_others_from_being_reported(patient: Node) -> None:
+    film, hanging = chest(), chest()
+    uid = film.StudyInstanceUID
+    patient.send(film)
+    wait_for(lambda: patient.study(uid)["results"], what="a result")
+    with nothing_judged(patient):
+        patient.send(same_study(film, hanging))
+        wait_for(lambda: kinds(patient.study(uid)) == ONE_OF_EACH, what="documents without the film that hangs")
+        assert len(patient.study(uid)["results"]) == 1
+
+    (study,) = patient.wait_final(uid)
+    assert kinds(study) == ONE_OF_EACH
+    (settled,) = [event for event in study["events"] if event["event"] == "study.settled"]
+    assert (settled["images"], settled["pending"]) == (2, 1)
+    assert Counter(event["event"] for event in study["events"])["study.unchanged"] == 1
+    report = dcmread(patient.data / next(one["path"] for one in study["outputs"] if one["kind"] == "sr"))
+    assert values(report, "111017") == ["111244"], "not all algorithms succeeded; with findings (CID 6047)"
 
 
 def moment(instance: dict[str, Any]) -> float:

@@ -27,6 +27,7 @@ def test_other_content_has_another_uid() -> None:
         _uid(source(analysis=analysis(0.9, model=other_model))),
         _uid(source(quality="limited")),
         _uid(source(probability=None), source(header(2))),
+        _uid(source(probability=None, pending=True), source(header(2))),
         _uid(source(probability=0.9121)),
         _uid(source(analysis=analysis(0.912, explanation="gradcam"))),
         _uid(source(analysis=analysis(0.912, activation=((0.0, 1.0),)))),

@@ -94,6 +94,19 @@ def test_of_several_images_the_most_severe_comes_first_and_all_are_accounted_for
     assert sum(len(series.ReferencedSOPSequence) for series in evidence) == 4
 
 
+@pytest.mark.parametrize(
+    ("language", "comment"),
+    [
+        ("en", "Image 2: analysis not finished when this report was made"),
+        ("es", "Imagen 2: análisis sin terminar al elaborar este informe"),
+    ],
+)
+def test_an_image_that_was_still_being_analysed_is_said_so(language: str, comment: str) -> None:
+    content = _content(source(probability=0.2), source(header(2), None, pending=True), language=language)
+    assert values(content, RUN_STATUS) == ["111243"]
+    assert values(content, COMMENT) == [comment]
+
+
 @pytest.mark.parametrize(("probability", "category"), [(0.9, ["RID49481"]), (0.7, ["RID49482"]), (0.55, [])])
 def test_triage_category_is_that_of_the_tier(probability: float, category: list[str]) -> None:
     cutoffs = Cutoffs(threshold=0.5, medium=0.6, high=0.85)

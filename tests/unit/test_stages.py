@@ -50,7 +50,7 @@ class Node(Bench):
         stages = {
             "analyse": analyse,
             "compare": Compare(self.store, self.spool, **common),
-            "settle": Settle(JUDGING, {"full": "report"}, self.clock),
+            "settle": Settle(JUDGING, self.waiting, {"full": "report"}, self.clock),
         }
         table = {kind: (STEPS[kind], stage) for kind, stage in stages.items()}
         self.worker = Worker(self.store, table, "me", lambda: None, self.clock)
@@ -200,19 +200,6 @@ def test_a_study_without_a_film_to_judge_has_no_documents(node: Node) -> None:
     node.work()
     assert node.revisions() == []
     assert node.events()[-1] == "study.not_reported"
-
-
-def test_documents_wait_until_every_film_is_judged_however_long_that_takes(node: Node) -> None:
-    first = films.chest()
-    node.begin(0.5, 0.9).send(first)
-    node.work("analyse")
-    node.clock.turn(10)
-    node.send(same_study(first, films.chest()))
-    node.clock.turn(7200)
-    node.work("settle")
-    assert node.revisions() == []
-    node.work()
-    assert [row["tier"] for row in node.revisions()] == ["high"]
 
 
 def test_running_a_stage_again_changes_nothing(node: Node) -> None:

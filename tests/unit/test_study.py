@@ -3,7 +3,7 @@
 import pytest
 
 from cxr_node.domain.finding import Cutoffs, Tier
-from cxr_node.domain.study import EntryState, Image, Revision, Standing, assess, revision_due, settle_at
+from cxr_node.domain.study import EntryState, Image, Revision, Standing, assess, revision_due
 
 CUTOFFS = Cutoffs(threshold=0.3, medium=0.3, high=0.7)
 PENDING = Image("d0", "1.0")
@@ -50,11 +50,6 @@ def test_a_kept_tier_does_not_make_a_study_positive() -> None:
     assert standing.finding is None
 
 
-@pytest.mark.parametrize(("first", "last", "due"), [(0, 0, 120), (0, 100, 220), (0, 500, 600), (0, 900, 600)])
-def test_the_wait_ends_after_a_pause_or_at_the_maximum(first: float, last: float, due: float) -> None:
-    assert settle_at(first, last, settle_seconds=120, max_wait_seconds=600) == due
-
-
 @pytest.mark.parametrize("images", [[], [REFUSED], [FAILED], [PENDING]])
 def test_no_documents_before_anything_is_judged(images: list[Image]) -> None:
     assert not revision_due(None, images, CUTOFFS)
@@ -77,6 +72,14 @@ def test_the_first_judgement_is_reported_whatever_it_says() -> None:
 def test_a_late_image_is_reported_only_if_it_changes_the_conclusion(late: Image, due: bool) -> None:
     first = judged(0.5)
     previous = Revision(1, {first.sop_instance_uid: first.digest}, Tier.MEDIUM, positive=True)
+    assert revision_due(previous, [first, late], CUTOFFS) is due
+
+
+@pytest.mark.parametrize(("probability", "due"), [(0.1, False), (0.6, False), (0.71, True)])
+def test_an_image_that_was_pending_is_reported_only_if_it_changes_the_conclusion(probability: float, due: bool) -> None:
+    first, late = judged(0.5), judged(probability, 0)
+    uids = {first.sop_instance_uid: first.digest, late.sop_instance_uid: late.digest}
+    previous = Revision(1, uids, Tier.MEDIUM, positive=True, pending=frozenset({late.sop_instance_uid}))
     assert revision_due(previous, [first, late], CUTOFFS) is due
 
 

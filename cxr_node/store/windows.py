@@ -1,0 +1,58 @@
+"""What is known of the wait for a study's documents: the facts that domain.window decides from."""
+
+from cxr_node.domain import window
+from cxr_node.domain.instance import InstanceState
+from cxr_node.domain.study import Waiting
+from cxr_node.domain.window import Window
+from cxr_node.store.db import Tx
+
+
+def films_due(tx: Tx, study: str, waiting: Waiting) -> float | None:
+    """When the wait for further films of a study ends; None when none has come since it last settled."""
+    opened = _open(tx, study)
+    return window.films_due(opened, waiting) if opened else None
+
+
+def results_due(tx: Tx, study: str, model_digest: str, waiting: Waiting) -> float | None:
+    """Until when a study's documents wait for films that are still being judged by a model; None: however long."""
+    return window.results_due(_open(tx, study), _first_result(tx, study, model_digest), waiting)
+
+
+def close(tx: Tx, study: str, now: float) -> None:
+    """The study settles: films that come from now on, and results that are made, are new."""
+    tx.execute(
+        """
+        UPDATE worklist_entry SET settled_at = ?3, settled_instance = (
+            SELECT coalesce(max(id), 0) FROM instance WHERE study_instance_uid = ?1 AND state = ?2
+        ) WHERE study_instance_uid = ?1
+        """,
+        (study, InstanceState.CURRENT, now),
+    )
+
+
+def _open(tx: Tx, study: str) -> Window | None:
+    """The window opens with the first film after the study last settled, whatever came of that."""
+    row = tx.row(
+        """
+        SELECT min(i.received_at) AS first, max(i.received_at) AS last
+        FROM instance i JOIN worklist_entry w ON w.study_instance_uid = i.study_instance_uid
+        WHERE i.study_instance_uid = ? AND i.state = ? AND i.id > w.settled_instance
+        """,
+        (study, InstanceState.CURRENT),
+    )
+    return Window(row["first"], row["last"]) if row and row["first"] is not None else None
+
+
+def _first_result(tx: Tx, study: str, model_digest: str) -> float | None:
+    """When the first result came since the study last settled: of a new film, or of an older one judged since."""
+    row = tx.row(
+        """
+        SELECT min(r.analysed_at) AS first FROM result r
+        JOIN instance i ON i.digest = r.instance_digest
+        JOIN worklist_entry w ON w.study_instance_uid = i.study_instance_uid
+        WHERE i.study_instance_uid = ? AND i.state = ? AND r.model_digest = ?
+            AND (i.id > w.settled_instance OR r.analysed_at > w.settled_at)
+        """,
+        (study, InstanceState.CURRENT, model_digest),
+    )
+    return row["first"] if row else None
