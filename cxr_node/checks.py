@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,8 +16,11 @@ from cxr_node.config import Config
 from cxr_node.errors import CxrNodeError
 from cxr_node.inference.manifest import is_release, verify
 from cxr_node.plan import Plan, announcement, database_of, open_store, peers_of
+from cxr_node.store import trail
 
 _ASK_TORCH = "import torch; print(torch.cuda.get_device_name() if torch.cuda.is_available() else '')"
+
+_TAIL = 1000
 
 Verdict = Literal["ok", "note", "failed"]
 
@@ -37,6 +41,7 @@ def examine(config: Config, *, offline: bool) -> Iterator[Finding]:
     yield from _guarded("data folder", lambda: _data_folder(config.node.data_dir))
     yield from _guarded("disk", lambda: _disk(config))
     yield from _guarded("database", lambda: _database(config))
+    yield from _guarded("audit trail", lambda: _trail(config))
     yield from _guarded("model", lambda: _model(config))
     yield from _guarded("device", lambda: _device(config))
     yield from _guarded("listener", lambda: _listener(config))
@@ -88,6 +93,16 @@ def _database(config: Config) -> Finding:
         return Finding("note", "database", "is not there yet; it will be made at the first start")
     open_store(config, create=False).close()
     return Finding("ok", "database", "opens, and its schema is current")
+
+
+def _trail(config: Config) -> Finding:
+    if not database_of(config).exists():
+        return Finding("note", "audit trail", "begins at the first start")
+    with closing(open_store(config, create=False)) as store, store.reading() as tx:
+        broken = trail.broken_in_tail(tx, _TAIL)
+    if broken is not None:
+        return Finding("failed", "audit trail", f"broken at event {broken}; `cxr-node audit verify` tells more")
+    return Finding("ok", "audit trail", f"the newest {_TAIL} events are intact; `cxr-node audit verify` looks at all")
 
 
 def _model(config: Config) -> Finding:

@@ -4,8 +4,6 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,8 @@ import click
 
 import cxr_node
 from cxr_node import config as configuration
+from cxr_node.commands.audit import audit
+from cxr_node.commands.options import as_json, with_config
 from cxr_node.config import Config
 from cxr_node.errors import ConfigError, CxrNodeError
 
@@ -33,29 +33,17 @@ class _Commands(click.Group):
             sys.exit(1)
 
 
-def _with_config(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the configuration as its first argument."""
-    text = f"Configuration file; default ${configuration.FILE_VARIABLE}, else {configuration.DEFAULT_FILE}."
-
-    @click.option("-c", "--config", "file", type=click.Path(path_type=Path), help=text)
-    @wraps(command)
-    def loaded(file: Path | None, **arguments: Any) -> Any:
-        return command(configuration.load(file), **arguments)
-
-    return loaded
-
-
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-
-
 @click.group(cls=_Commands)
 @click.version_option(cxr_node.__version__, prog_name="cxr-node")
 def main() -> None:
     """A DICOM node that analyses chest films, reports to the PACS and orders the reading worklist."""
 
 
+main.add_command(audit)
+
+
 @main.command(epilog="Example: cxr-node serve -c /etc/cxr-node/cxr-node.toml")
-@_with_config
+@with_config
 def serve(config: Config) -> None:
     """Run the node in the foreground, until SIGTERM or Ctrl-C."""
     from cxr_node.daemon import Daemon
@@ -88,7 +76,7 @@ def _child(role: Any, file: Path | None) -> None:
 
 @main.command(epilog="Example: cxr-node check --offline")
 @click.option("--offline", is_flag=True, help="Do not call the peers.")
-@_with_config
+@with_config
 def check(config: Config, offline: bool) -> None:
     """Look over configuration, folders, disk, database, model, device and peers; change nothing."""
     from cxr_node.checks import examine
@@ -101,8 +89,8 @@ def check(config: Config, offline: bool) -> None:
 
 
 @main.command(epilog="Example: cxr-node status --json")
-@_as_json
-@_with_config
+@as_json
+@with_config
 def status(config: Config, as_json: bool) -> None:
     """Health, queues, destinations, the newest studies and dead letters."""
     from cxr_node import tables, views
@@ -114,12 +102,12 @@ def status(config: Config, as_json: bool) -> None:
 
 
 @main.command(epilog="Example: cxr-node worklist --json --all")
-@_as_json
+@as_json
 @click.option("--all", "closed", is_flag=True, help="Also studies that are read or withdrawn.")
 @click.option(
     "--freeze/--unfreeze", "freeze", default=None, help="Kill switch: arrival order, the model moves nothing."
 )
-@_with_config
+@with_config
 def worklist(config: Config, as_json: bool, closed: bool, freeze: bool | None) -> None:
     """The studies in the order in which they should be read now."""
     from cxr_node import tables, views
@@ -134,16 +122,17 @@ def worklist(config: Config, as_json: bool, closed: bool, freeze: bool | None) -
     click.echo(json.dumps(found, indent=2) if as_json else tables.worklist(found))
 
 
-@main.command(epilog="Example: cxr-node study 1.2.826.0.1 --json")
+@main.command(epilog="Examples: cxr-node study 1.2.826.0.1 --json; cxr-node study s-k3vd7mq2xa5f")
 @click.argument("uid")
-@_as_json
-@_with_config
+@as_json
+@with_config
 def study(config: Config, uid: str, as_json: bool) -> None:
-    """Everything the node knows of one study."""
+    """Everything the node knows of one study, by its UID or by what the log calls it."""
     from cxr_node import tables, views
     from cxr_node.plan import open_store
 
-    found = views.study(open_store(config, create=False), uid)
+    store = open_store(config, create=False)
+    found = views.study(store, views.study_meant(config, store, uid))
     if found is None:
         raise CxrNodeError("STUDY_UNKNOWN", f"no film of study {uid} has been received")
     click.echo(json.dumps(found, indent=2) if as_json else tables.study(found))
@@ -152,7 +141,7 @@ def study(config: Config, uid: str, as_json: bool) -> None:
 @main.command(epilog="Examples: cxr-node requeue --failed; cxr-node requeue 1.2.826.0.1")
 @click.argument("uid", required=False)
 @click.option("--failed", is_flag=True, help="Every job that failed.")
-@_with_config
+@with_config
 def requeue(config: Config, uid: str | None, failed: bool) -> None:
     """Try again: all that failed, or one study from its films on."""
     from cxr_node.plan import Plan, open_store
@@ -173,7 +162,7 @@ def requeue(config: Config, uid: str | None, failed: bool) -> None:
 @click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder for the results.")
 @click.option("--model", "name", help="Another model than the configured one.")
 @click.option("--explain", type=click.Choice(["cam", "gradcam"]), help="How heat maps are made.")
-@_with_config
+@with_config
 def analyze(config: Config, paths: tuple[Path, ...], out: Path, name: str | None, explain: str | None) -> None:
     """Analyse films without a node: DICOM, PNG, JPEG, or folders of them."""
     from cxr_node.observe.log import configure
@@ -202,7 +191,7 @@ def models() -> None:
 
 
 @models.command("list", epilog="Example: cxr-node models list")
-@_with_config
+@with_config
 def list_(config: Config) -> None:
     """Name, version, digest and intended use of every model."""
     from cxr_node.inference import manifest
@@ -213,7 +202,7 @@ def list_(config: Config) -> None:
 
 @models.command(epilog="Example: cxr-node models show cxr-pneumonia")
 @click.argument("name")
-@_with_config
+@with_config
 def show(config: Config, name: str) -> None:
     """The model card."""
     from cxr_node.inference import manifest
@@ -223,7 +212,7 @@ def show(config: Config, name: str) -> None:
 
 @models.command(epilog="Example: cxr-node models verify")
 @click.argument("name", required=False)
-@_with_config
+@with_config
 def verify(config: Config, name: str | None) -> None:
     """Recompute the digests and the golden outputs of one model, or of all, and say which are releases."""
     from cxr_node.inference import golden, manifest

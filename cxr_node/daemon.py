@@ -17,6 +17,7 @@ from pathlib import Path
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 
+from cxr_node import keys
 from cxr_node.config import Config
 from cxr_node.dimse.listener import Listener
 from cxr_node.domain.job import Job
@@ -26,7 +27,7 @@ from cxr_node.plan import Plan, announcement, open_store
 from cxr_node.reconcile import reconcile
 from cxr_node.stages import analyse, compare
 from cxr_node.stages.receive import Receive
-from cxr_node.store import events, jobs, subjects
+from cxr_node.store import events, jobs, subjects, trail
 from cxr_node.store.db import Tx
 from cxr_node.store.requeue import adopt_model
 from cxr_node.supervisor import Child
@@ -35,6 +36,7 @@ log = structlog.get_logger()
 
 _BEAT_SECONDS = 2.0
 _DRAIN_SECONDS = 15.0
+_TAIL = 10_000  # events that are looked at every hour
 _IN_FLIGHT_SECONDS = 600.0  # a film may stand in the spool this long before its row is committed
 
 
@@ -45,6 +47,7 @@ class Daemon:
         self._plan = Plan.of(config)
         self._spool, self._judging = self._plan.spool(), self._plan.judging()
         self._store = open_store(config)
+        self._pseudonyms = keys.pseudonyms(config.node.data_dir, create=True)
         self._began = time.time()
         self._stopping = threading.Event()
         self._notifier = Notifier()
@@ -68,6 +71,7 @@ class Daemon:
             charsets=config.receive.charset_override,
             clock=time.time,
             wake=self._wake,
+            pseudonym=self._pseudonyms.study,
         )
         self._listener = Listener(self._plan.endpoint(), self._intake, self._spool.incoming)
         self._scheduler = self._schedule()
@@ -137,6 +141,7 @@ class Daemon:
         """A job that killed its process is failed; what follows is what its stage would have had follow."""
         now, study = time.time(), subjects.study_of(tx, job)
         events.append(tx, now, "job.failed", study, kind=job.kind, subject=job.subject, code="CRASH")
+        log.error("job.set_aside", kind=job.kind, study=self._pseudonyms.study(study) if study else None)
         if job.kind == "compare":
             jobs.enqueue(tx, compare.set_aside(tx, job.subject, self._plan.waiting(), now), now)
         elif job.kind == "analyse" and study:
@@ -147,6 +152,7 @@ class Daemon:
         scheduler.add_job(self._release_expired, "interval", seconds=30)
         scheduler.add_job(self._watch_disk, "interval", seconds=15)
         scheduler.add_job(self._reconcile, "interval", hours=6, next_run_time=datetime.now(UTC))
+        scheduler.add_job(self._watch_trail, "interval", hours=1, next_run_time=datetime.now(UTC))
         return scheduler
 
     def _release_expired(self) -> None:
@@ -158,6 +164,17 @@ class Daemon:
 
     def _reconcile(self) -> None:
         reconcile(self._store, self._spool, self._intake, older_than=max(self._began, time.time() - _IN_FLIGHT_SECONDS))
+
+    def _watch_trail(self) -> None:
+        """Look at the newest events; a broken trail is told once, and in the trail itself."""
+        with self._store.reading() as tx:
+            broken, told = trail.broken_in_tail(tx, _TAIL), events.latest(tx, "audit.broken")
+        if broken is not None and (told is None or told["sequence"] != broken):
+            log.error(
+                "audit.broken", sequence=broken, meaning="somebody changed the audit trail: cxr-node audit verify"
+            )
+            with self._store.transaction() as tx:
+                events.append(tx, time.time(), "audit.broken", None, sequence=broken)
 
     def _watch_disk(self) -> None:
         if self._spool.below_watermark():

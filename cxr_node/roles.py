@@ -11,6 +11,7 @@ from typing import Any
 
 import structlog
 
+from cxr_node import keys
 from cxr_node.config import Config
 from cxr_node.errors import CxrNodeError
 from cxr_node.link import Link, attend
@@ -43,6 +44,7 @@ def run(role: Role, config: Config | None) -> int:
         attend(link, on_wake=life.bell.ring, healthy=life.healthy, on_end=life.end)
     try:
         store = open_store(config, create=False)
+        pseudonyms = keys.pseudonyms(config.node.data_dir, create=False)
         values, lanes = ROLES[role](Plan.of(config), store)
     except CxrNodeError as error:
         log.error(f"{role}.unavailable", code=error.code, reason=error.message)
@@ -58,6 +60,7 @@ def run(role: Role, config: Config | None) -> int:
         bell=life.bell,
         stopping=life.stopping,
         beats=life.beats,
+        pseudonym=pseudonyms.study,
     )
     _live(worker, lanes, link, role, device=str(getattr(values.get("predictor"), "device", "cpu")))
     return 0

@@ -155,7 +155,6 @@ class Child:
         events.append(tx, now, f"{self.role}.died", None, how=how)
         error = f"the process that ran it died twice while it ran alone ({how})"
         for job in jobs.blame(tx, owner, now, crashes=_CRASHES_ALONE, error=error, blameless=_BLAMELESS):
-            log.error("job.set_aside", kind=job.kind, how=how)
             self._set_aside(tx, job)
 
     def _write(self, write: Callable[[Tx], object]) -> None:

@@ -3,9 +3,11 @@
 import socket
 from typing import Any
 
+from cxr_node import keys
 from cxr_node.config import Config
 from cxr_node.dimse import sender
 from cxr_node.domain.clock import iso
+from cxr_node.domain.pseudonym import is_study_pseudonym
 from cxr_node.errors import Permanent, Transient
 from cxr_node.plan import Plan, peers_of, policy_of, spool_of
 from cxr_node.store import events, jobs, overview, results, studies, worklist
@@ -87,6 +89,15 @@ def reading_order(config: Config, store: Store, now: float, *, closed: bool = Fa
         policy = policy_of(config, frozen=worklist.is_frozen(tx))
         entries = worklist.entries(tx, policy, now, closed=closed)
     return [entry | {"received_at": iso(entry["received_at"])} for entry in entries]
+
+
+def study_meant(config: Config, store: Store, name: str) -> str:
+    """The Study Instance UID of a study that may be named as in the log; any other name as it is."""
+    if not is_study_pseudonym(name):
+        return name
+    pseudonyms = keys.pseudonyms(config.node.data_dir, create=False)
+    with store.reading() as tx:
+        return next((uid for uid in studies.uids(tx) if pseudonyms.study(uid) == name), name)
 
 
 def study(store: Store, uid: str) -> dict[str, Any] | None:

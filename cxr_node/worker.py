@@ -57,13 +57,22 @@ class Lane:
     target: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Claimed:
+    """A job in hand, and what every line of the log says of it: its kind, and its study by its pseudonym."""
+
+    job: Job
+    known: dict[str, str | None]
+
+
 @dataclass
 class Worker:
     """Runs the lanes of one process.
 
     `wake` tells the other processes of new jobs; `batch_size` bounds how many jobs of a batched step are taken at once.
     `pauses`, in seconds, lie between the tries to write down what became of a job while the database is busy.
-    `broken` is set when a lane ended by a failure that is no job's: the process should be started anew.
+    `broken` is set when a lane ended by a failure that is no job's: the process should be started anew. `pseudonym`
+    gives the name of a study in the log.
     """
 
     store: Store
@@ -78,6 +87,7 @@ class Worker:
     stopping: threading.Event = field(default_factory=threading.Event)
     beats: dict[str, float] = field(default_factory=dict)
     broken: bool = False
+    pseudonym: Callable[[str], str] = field(kw_only=True)
 
     def run(self, lanes: Sequence[Lane]) -> None:
         """Work until `stopping` is set; returns when every lane has finished the job in hand."""
@@ -119,8 +129,9 @@ class Worker:
             with self.store.transaction() as tx:
                 limit = self.batch_size if step.batched else 1
                 batch = jobs.claim(tx, kind, self.owner, now, step.lease, limit=limit, target=lane.target)
-            if batch:
-                self._run(step, stage, batch)
+                claimed = [self._named(tx, job) for job in batch]
+            if claimed:
+                self._run(step, stage, claimed)
                 return True
         return False
 
@@ -129,35 +140,39 @@ class Worker:
             due = jobs.next_due(tx, lane.kinds, lane.target)
         return min(_POLL_SECONDS, max(0.005, due - self.clock())) if due is not None else _POLL_SECONDS
 
-    def _run(self, step: Step, stage: Stage, batch: Sequence[Job]) -> None:
+    def _named(self, tx: Tx, job: Job) -> _Claimed:
+        study, film = subjects.study_of(tx, job), subjects.film_of(job)
+        known = {"study": self.pseudonym(study) if study else None, "film": film[:12] if film else None}
+        return _Claimed(job, {"kind": job.kind, **known})
+
+    def _run(self, step: Step, stage: Stage, batch: Sequence[_Claimed]) -> None:
         began = time.monotonic()
-        outcomes = attempt(stage.run_batch, batch)
+        outcomes = attempt(stage.run_batch, [one.job for one in batch])
         if isinstance(outcomes, CxrNodeError):
             outcomes = [outcomes] * len(batch)
         elif isinstance(outcomes, Exception):
             raise outcomes
-        for job, outcome in zip(batch, outcomes, strict=True):
-            trouble = attempt(partial(self._conclude, step, stage, job, began), outcome)
-            known = {"kind": job.kind, "subject": _short(job)}
+        for one, outcome in zip(batch, outcomes, strict=True):
+            trouble = attempt(partial(self._conclude, step, stage, one, began), outcome)
             if isinstance(trouble, Transient):  # its neighbours are accounted for; its lease will run out
-                log.warning("job.unaccounted", **known, code=trouble.code, reason=trouble.message)
+                log.warning("job.unaccounted", **one.known, code=trouble.code, reason=trouble.message)
             elif isinstance(trouble, Exception):
-                log.error("job.unaccounted", **known, exc_info=trouble)
+                log.error("job.unaccounted", **one.known, exc_info=trouble)
         self.wake()
 
-    def _conclude(self, step: Step, stage: Stage, job: Job, began: float, outcome: Commit | Exception) -> None:
+    def _conclude(self, step: Step, stage: Stage, claimed: _Claimed, began: float, outcome: Commit | Exception) -> None:
         """Write what became of a job, unless it was overtaken: then its holder has nothing to say any more."""
         held: bool | Exception
         if isinstance(outcome, Exception):
             held = outcome
         else:
-            held = attempt(self._insist, partial(self._complete, step, job, outcome))
+            held = attempt(self._insist, partial(self._complete, step, claimed.job, outcome))
         if isinstance(held, Exception):
-            held = self._insist(partial(self._end, step, stage, job, held))
+            held = self._insist(partial(self._end, step, stage, claimed, held))
         elif held:
-            log.info("job.done", kind=job.kind, subject=_short(job), seconds=round(time.monotonic() - began, 3))
+            log.info("job.done", **claimed.known, seconds=round(time.monotonic() - began, 3))
         if not held:
-            log.info("job.overtaken", kind=job.kind, subject=_short(job))
+            log.info("job.overtaken", **claimed.known)
 
     def _insist(self, write: Callable[[], bool]) -> bool:
         """Write what is known, again while the database is busy: the work is done, and is not to be done again."""
@@ -179,11 +194,11 @@ class Worker:
                 jobs.enqueue(tx, successors, now)
         return held
 
-    def _end(self, step: Step, stage: Stage, job: Job, failure: Exception) -> bool:
+    def _end(self, step: Step, stage: Stage, claimed: _Claimed, failure: Exception) -> bool:
         """Account for a job without a result: later again, skipped, or failed; False when the lease was lost."""
-        now = self.clock()
+        now, job = self.clock(), claimed.job
         code, reason = _described(failure)
-        known = {"kind": job.kind, "subject": _short(job), "code": code, "reason": reason}
+        known = claimed.known | {"code": code, "reason": reason}
         delay = next_delay(step.retry, job.attempt, self.random) if isinstance(failure, Transient) else None
         if delay is not None:
             with self.store.transaction() as tx:
@@ -216,8 +231,3 @@ def _described(failure: Exception) -> tuple[str, str]:
     if isinstance(failure, CxrNodeError):
         return failure.code, failure.message
     return "BUG", f"internal error ({type(failure).__name__}); the log has the details"
-
-
-def _short(job: Job) -> str:
-    """How logs name a subject: a digest by its beginning, a UID by its end, which no other system could resolve."""
-    return job.subject[-12:] if "." in job.subject else job.subject[:12]

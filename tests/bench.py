@@ -55,7 +55,9 @@ class Bench:
         self.spool = Spool(self.root, watermark=0)
         self.spool.prepare()
         self.store = Store.open(self.root / "cxr-node.sqlite")
-        self.intake = Receive(self.store, self.spool, self.rules, JUDGING, self.waiting, {}, self.clock, self._wake)
+        self.intake = Receive(
+            self.store, self.spool, self.rules, JUDGING, self.waiting, {}, self.clock, self._wake, str
+        )
 
     def _wake(self) -> None:
         self.woken += 1

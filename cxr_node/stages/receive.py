@@ -36,7 +36,7 @@ class Receive:
     """The intake of one node.
 
     `charsets` gives the character set of senders that misstate it, by calling AE title; `wake` tells the other
-    processes that there is work.
+    processes that there is work; `pseudonym` gives the name of a study in the log.
     """
 
     store: Store
@@ -47,6 +47,7 @@ class Receive:
     charsets: Mapping[str, str]
     clock: Clock
     wake: Callable[[], None]
+    pseudonym: Callable[[str], str]
 
     def accept(self, received: Received) -> Verdict:
         if received.error is not None:
@@ -109,19 +110,20 @@ class Receive:
                 raise
             return stored
         self.wake()
-        log.info("instance.stored", digest=digest[:12], bytes=size, calling=received.calling_ae_title)
+        study = self.pseudonym(header.study_instance_uid)
+        log.info("instance.stored", study=study, film=digest[:12], bytes=size, calling=received.calling_ae_title)
         return stored
 
     def _repeat(self, known: Stored, received: Received) -> None:
         """The same bytes again: no work. Of a version that was corrected since, a person may want to know."""
-        known_as = {"digest": known.arrival.digest[:12], "calling": received.calling_ae_title}
+        study, digest, calling = known.arrival.header.study_instance_uid, received.digest, received.calling_ae_title
+        known_as = {"study": self.pseudonym(study), "film": digest[:12], "calling": calling}
         if known.state is not InstanceState.SUPERSEDED:
             log.info("instance.repeated", **known_as)
             return
         reason = "it was corrected since, and the correction stays in use"
         with self.store.transaction() as tx:
-            study = known.arrival.header.study_instance_uid
-            events.append(tx, self.clock(), "instance.outdated", study, reason=reason, **known_as)
+            events.append(tx, self.clock(), "instance.outdated", study, reason=reason, digest=digest, calling=calling)
         log.warning("instance.outdated", reason=reason, **known_as)
 
     def _known(self, digest: str) -> Stored | None:

@@ -131,5 +131,7 @@ def m001_spine(db: Database) -> None:
         );
         CREATE INDEX event_study ON event (study_instance_uid);
         CREATE INDEX event_name ON event (event);
+
+        CREATE TABLE audit_cursor (target TEXT PRIMARY KEY, sequence INTEGER NOT NULL, hash TEXT NOT NULL);
         """
     )

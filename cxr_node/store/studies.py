@@ -80,6 +80,11 @@ def set_state(tx: Tx, digest: str, state: InstanceState) -> None:
     tx.execute("UPDATE instance SET state = ? WHERE digest = ?", (state, digest))
 
 
+def uids(tx: Tx) -> list[str]:
+    """The Study Instance UID of every study."""
+    return [str(row["study_instance_uid"]) for row in tx.rows("SELECT DISTINCT study_instance_uid FROM instance")]
+
+
 def digests(tx: Tx, prefix: str) -> set[str]:
     """The digests of all instances that begin with `prefix`."""
     rows = tx.rows("SELECT digest FROM instance WHERE digest >= ? AND digest < ?", (prefix, prefix + "g"))

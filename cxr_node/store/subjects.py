@@ -7,9 +7,14 @@ from cxr_node.store.db import Tx
 
 def study_of(tx: Tx, job: Job) -> str | None:
     """The study of a job's subject: an instance's digest, a document's UID, or the study itself."""
-    if job.kind in ("analyse", "compare"):
-        return studies.study_of(tx, job.subject)
+    if film := film_of(job):
+        return studies.study_of(tx, film)
     if job.kind == "deliver":
         document = results.document(tx, job.subject)
         return document.study_instance_uid if document else None
     return job.subject
+
+
+def film_of(job: Job) -> str | None:
+    """The digest of the film that a job is about; None where it is about more, or about a document."""
+    return job.subject if job.kind in ("analyse", "compare") else None

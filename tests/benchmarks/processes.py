@@ -32,7 +32,11 @@ class OneProcess(Daemon):
         self._children = [child for child in self._children if child.role == "infer"]
         values, self._lanes = roles.ROLES["work"](self._plan, self._store)
         self._worker = Worker(
-            self._store, assemble("work", values), roles.owner_of("work", os.getpid()), wake=self._wake
+            self._store,
+            assemble("work", values),
+            roles.owner_of("work", os.getpid()),
+            wake=self._wake,
+            pseudonym=self._pseudonyms.study,
         )
 
     def _start(self) -> None:

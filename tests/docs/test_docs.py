@@ -63,7 +63,7 @@ def test_every_code_is_explained_in_operations(code: str) -> None:
 def test_commands_in_the_documents_exist(document: Path) -> None:
     text = document.read_text("utf-8")
     blocks = "\n".join([*re.findall(r"```sh\n(.*?)```", text, re.DOTALL), *re.findall(r"`(cxr-node [^`]+)`", text)])
-    said = set(re.findall(r"\bcxr-node (?:models )?[a-z]+(?= |$)", blocks, re.MULTILINE))
+    said = set(re.findall(r"\bcxr-node (?:models |audit )?[a-z]+(?= |$)", blocks, re.MULTILINE))
     assert said
     assert said <= command_names(main)
 

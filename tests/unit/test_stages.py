@@ -53,7 +53,7 @@ class Node(Bench):
             "settle": Settle(JUDGING, self.waiting, {"full": "report"}, self.clock),
         }
         table = {kind: (STEPS[kind], stage) for kind, stage in stages.items()}
-        self.worker = Worker(self.store, table, "me", lambda: None, self.clock)
+        self.worker = Worker(self.store, table, "me", lambda: None, self.clock, pseudonym=str)
         return self
 
     def work(self, *kinds: str) -> None:

@@ -32,7 +32,7 @@ class Node(Bench):
 
         stage = Deliver(self.store, self.spool, {peer.name: peer for peer in peers}, sending, self.clock)
         table = {"deliver": (STEPS["deliver"], stage)}
-        self.worker = Worker(self.store, table, "me", lambda: None, self.clock, random=lambda: 0.0)
+        self.worker = Worker(self.store, table, "me", lambda: None, self.clock, random=lambda: 0.0, pseudonym=str)
         path = self.spool.write(self.spool.outbox / "1.2.9.dcm", b"document")
         with self.store.transaction() as tx:
             document = Written("1.2.9", study_uid(1), 1, "full", "sr", "1.2", "1.2.8", path)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from cxr_node import keys
 from cxr_node.config import Config
 from cxr_node.link import VARIABLE, Link
 from cxr_node.store.db import Store
@@ -101,6 +102,7 @@ roles.run("infer", None)
 
 def test_a_child_answers_while_its_model_is_loaded(tmp_path: Path) -> None:
     Store.open(tmp_path / "cxr-node.sqlite").close()
+    keys.pseudonyms(tmp_path, create=True)
     link, theirs = Link.pair()
     environment = os.environ | {VARIABLE: str(theirs.fileno())}
     with theirs:

@@ -15,7 +15,7 @@ from cxr_node.stages.stage import Commit, SingleStage, Stage
 from cxr_node.store import events, jobs
 from cxr_node.store.db import Row, Store, Tx
 from cxr_node.worker import Bell, Lane, Worker
-from tests.bench import NOON, Clock
+from tests.bench import NOON, Clock, add_film, digest, study_uid
 
 LANE = Lane("test", ("film",))
 
@@ -47,7 +47,9 @@ class Node:
         self.store, self.clock, self.stage, self.woken = Store.open(path), Clock(), Script(play), 0
         step = Step("film", "", "", "work", then=("study",), retry=RetryPolicy(10, 60, attempts=3), batched=True)
         stages = {"film": (step, self.stage)}
-        self.worker = Worker(self.store, stages, "me", self._wake, self.clock, lambda: 0.0, batch, (0.0,) * 3)
+        self.worker = Worker(
+            self.store, stages, "me", self._wake, self.clock, lambda: 0.0, batch, (0.0,) * 3, pseudonym=str
+        )
 
     def _wake(self) -> None:
         self.woken += 1
@@ -140,16 +142,21 @@ def test_a_foreseen_failure_is_logged_without_a_trace(node: Callable[..., Node])
     assert (entry["event"], entry["log_level"], entry["exc_info"]) == ("job.failed", "warning", None)
 
 
-@pytest.mark.parametrize(("subject", "shown"), [("ab" * 32, "ab" * 6), ("1.2." + "3" * 40, "3" * 12)])
-def test_logs_name_a_film_as_it_was_named_on_arrival_and_no_uid_whole(
-    node: Callable[..., Node], subject: str, shown: str
+@pytest.mark.parametrize(
+    ("kind", "subject", "film"), [("analyse", digest(1), digest(1)[:12]), ("settle", study_uid(1), None)]
+)
+def test_logs_name_a_study_by_its_pseudonym_and_a_film_by_its_digest(
+    tmp_path: Path, kind: str, subject: str, film: str | None
 ) -> None:
-    done = node(lambda _job: lambda _tx: ())
-    done.run()
-    done.enqueue(subject)
+    store = Store.open(tmp_path / "node.sqlite")
+    stages = {kind: (Step(kind, "", "", "work", then=()), Script(lambda _job: lambda _tx: ()))}
+    with store.transaction() as tx:
+        add_film(tx, 1)
+        jobs.enqueue(tx, [NewJob(kind, subject)], NOON)
+    worker = Worker(store, stages, "me", lambda: None, Clock(), pseudonym=lambda uid: f"s-{uid[-1]}")
     with capture_logs() as logs:
-        done.run()
-    assert [entry["subject"] for entry in logs] == [shown]
+        worker.run_once(Lane("l", (kind,)))
+    assert [(entry["study"], entry["film"]) for entry in logs] == [("s-1", film)]
 
 
 def test_a_transient_failure_is_tried_again_later_and_later_and_then_given_up(node: Callable[..., Node]) -> None:
@@ -273,7 +280,7 @@ def test_kinds_are_looked_for_in_the_order_of_the_lane(tmp_path: Path) -> None:
     stages = {kind: (Step(kind, "", "", "work", then=()), Note()) for kind in ("first", "second")}
     with store.transaction() as tx:
         jobs.enqueue(tx, [NewJob("second", "x"), NewJob("first", "y"), NewJob("first", "z")], NOON)
-    worker = Worker(store, stages, "me", lambda: None, Clock())
+    worker = Worker(store, stages, "me", lambda: None, Clock(), pseudonym=str)
     while worker.run_once(Lane("l", ("first", "second"))):
         pass
     assert ran == ["first", "first", "second"]

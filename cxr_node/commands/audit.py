@@ -1,0 +1,89 @@
+"""`cxr-node audit`: the audit trail as evidence."""
+
+import getpass
+import json
+import os
+import sys
+import time
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+import click
+
+from cxr_node.commands.options import as_json, with_config
+from cxr_node.config import Config
+from cxr_node.domain.clock import iso
+
+if TYPE_CHECKING:
+    from cxr_node.store import trail
+
+_KEY = click.Path(dir_okay=False, path_type=Path)
+_DAY = click.DateTime(formats=["%Y-%m-%d"])
+
+
+@click.group()
+def audit() -> None:
+    """The audit trail: prove it, hand it out, and remove what is old."""
+
+
+@audit.command(epilog="Example: cxr-node audit verify --key /media/key/audit.key")
+@click.option("--key", "key_file", type=_KEY, help="The site's key, to prove what was removed before.")
+@as_json
+@with_config
+def verify(config: Config, key_file: Path | None, as_json: bool) -> None:
+    """Look at every event: exit status 0 when the trail is intact, 1 when it is broken."""
+    from cxr_node import keys
+    from cxr_node.plan import open_store
+    from cxr_node.store import trail
+
+    key = keys.site_key(key_file) if key_file else None
+    with open_store(config, create=False).reading() as tx:
+        found = trail.verify(tx, key)
+    click.echo(json.dumps(asdict(found), indent=2) if as_json else _told(found))
+    sys.exit(0 if found.broken is None else 1)
+
+
+@audit.command(epilog="Example: cxr-node audit truncate --before 2025-01-01 --key /media/key/audit.key")
+@click.option("--before", required=True, type=_DAY, help="Events of this day and later stay.")
+@click.option("--key", "key_file", required=True, type=_KEY, help="The site's key, which seals what was removed.")
+@with_config
+def truncate(config: Config, before: datetime, key_file: Path) -> None:
+    """Remove old events, and seal in a new one what they were. Those since the node last started always stay."""
+    from cxr_node import keys
+    from cxr_node.errors import Permanent
+    from cxr_node.plan import open_store
+    from cxr_node.store import trail
+
+    key, store = keys.site_key(key_file), open_store(config, create=False)
+    with store.reading() as tx:
+        found = trail.verify(tx, key)
+    if found.broken is not None:
+        raise Permanent("AUDIT_BROKEN", f"the trail is broken, so nothing was removed; {found.meaning}")
+    midnight = before.replace(tzinfo=ZoneInfo(config.node.timezone)).timestamp()
+    with store.transaction() as tx:
+        removal = trail.truncate(tx, midnight, key, by=operator(), now=time.time(), targets=())
+    if removal is None:
+        click.echo("there is no event to remove")
+    else:
+        click.echo(f"events up to {removal.through} ({iso(removal.last_time)}) are removed, {removal.count} so far")
+
+
+def operator() -> str:
+    """Who gives the command, as far as the system knows; behind sudo, the person."""
+    return os.environ.get("SUDO_USER") or getpass.getuser()
+
+
+def _told(found: "trail.Verification") -> str:
+    lines = [f"{'intact' if found.broken is None else 'BROKEN'}: {found.meaning}"]
+    lines.append(f"events    {found.events}, numbers {found.first} to {found.last}")
+    if found.removed:
+        removed = found.removed
+        period = f"{iso(removed['first_time'])} to {iso(removed['last_time'])}"
+        lines.append(f"removed   {removed['count']} up to number {removed['through']}, {period}")
+        lines.append(f"          by {removed['by']} at {iso(removed['at'])}")
+        unproved = "; give --key to prove the removal" if found.seal == "unchecked" else ""
+        lines.append(f"seal      {found.seal}{unproved}")
+    return "\n".join([*lines, f"last hash {found.head}"])
