@@ -1,6 +1,8 @@
 """Patient data stand in the database, the spool and the outputs only: planted ones are looked for everywhere else."""
 
 import copy
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -71,9 +73,23 @@ def films() -> list[FileDataset]:
     return [of_the_patient(film) for film in whole] + broken()
 
 
+def ends_of_uids(sent: Sequence[Dataset | Path]) -> set[str]:
+    """The ends of the UIDs of films and of the node's own documents, by which one could still tell them apart."""
+    keywords = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+    uids = {str(film.get(keyword, "")) for film in sent if isinstance(film, Dataset) for keyword in keywords}
+    return {uid[-10:] for uid in uids | {path.stem for path in sent if isinstance(path, Path)} if len(uid) > 20}
+
+
 def in_the_open(node: Node, study: str) -> tuple[str, str]:
     """Everything that the node shows to those who may not see patients; and that of it which may not name studies."""
-    open_ended = [node.command(*command) for command in (("check",), ("study", "1.2.3"), ("requeue", "--failed"))]
+    commands = [
+        ("check",),
+        ("study", "1.2.3"),
+        ("requeue", "--failed"),
+        ("audit", "verify"),
+        ("audit", "verify", "--json"),
+    ]
+    open_ended = [node.command(*command) for command in commands]
     quiet = [node.command("study", study), node.command("worklist")]  # these may show patients, on standard output
     status = [node.command("status", "--json"), node.command("status")]  # these may name studies there
     nameless = "\n".join([node.log(), *(e.stdout + e.stderr for e in open_ended), *(e.stderr for e in quiet + status)])
@@ -97,9 +113,26 @@ def test_no_patient_data_in_the_open(tmp_path: Path, form: str) -> None:
         assert {0x0000, 0xA900, 0xC000} == {answer.Status for answer in answers}
         assert "undecodable" in seen
         assert [word for word in WORDS if word in seen] == []
-        assert [uid for film in sent if (uid := film.get("StudyInstanceUID", "-")) in nameless and len(uid) > 20] == []
+        assert [end for end in ends_of_uids([*sent, *node.files("outbox")]) if end in nameless] == []
         comments = " ".join(str(answer.get("ErrorComment", "")) for answer in answers).lower()
         assert [word for word in WORDS if word in comments] == []
+
+
+def test_one_name_for_a_study_in_every_line_and_a_command_that_resolves_it(standing: Node) -> None:
+    film = chest()
+    standing.send(film)
+    standing.wait_idle()
+
+    (stored,) = [line for line in standing.logged("instance.stored") if line["film"] in digests(standing, film)]
+    kinds = {line["kind"] for line in standing.logged("job.done") if line.get("study") == stored["study"]}
+    assert kinds == {"analyse", "settle", "report", "heatmap"}
+    found = standing.command("study", stored["study"], "--json")
+    assert json.loads(found.stdout)["study_instance_uid"] == film.StudyInstanceUID
+    assert film.StudyInstanceUID not in standing.log()
+
+
+def digests(node: Node, film: FileDataset) -> list[str]:
+    return [instance["digest"][:12] for instance in node.study(film.StudyInstanceUID)["instances"]]
 
 
 def test_a_name_for_a_photometric_interpretation(standing: Node) -> None:
