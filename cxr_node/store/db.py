@@ -10,7 +10,7 @@ import sqlite3
 import threading
 import weakref
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -120,13 +120,12 @@ def _found(path: Path) -> sqlite3.Connection:
 def _connected(path: Path) -> Iterator[sqlite3.Connection]:
     """A connection that stays open unless what is done with it here fails."""
     connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-    try:
+    with ExitStack() as undo:
+        undo.callback(connection.close)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
         yield connection
-    except BaseException:
-        connection.close()
-        raise
+        undo.pop_all()
 
 
 @contextmanager
