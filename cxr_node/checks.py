@@ -8,10 +8,11 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from cxr_node import views
+from cxr_node import tls, trust, views
 from cxr_node.config import Config
 from cxr_node.errors import CxrNodeError
 from cxr_node.inference.manifest import is_release, verify
@@ -22,7 +23,7 @@ _ASK_TORCH = "import torch; print(torch.cuda.get_device_name() if torch.cuda.is_
 
 _TAIL = 1000
 
-Verdict = Literal["ok", "note", "failed"]
+Verdict = Literal["ok", "note", "warning", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,8 @@ def examine(config: Config, *, offline: bool) -> Iterator[Finding]:
     yield from _guarded("audit trail", lambda: _trail(config))
     yield from _guarded("model", lambda: _model(config))
     yield from _guarded("device", lambda: _device(config))
+    yield from _guarded("certificate", lambda: _certificate(config, datetime.now(UTC)))
+    yield from _guarded("private key", lambda: _private_key(config))
     yield from _guarded("listener", lambda: _listener(config))
     if not config.destination:
         yield Finding("note", "destinations", f"none; outputs stay in {config.node.data_dir / 'outbox'}")
@@ -55,9 +58,11 @@ def examine(config: Config, *, offline: bool) -> Iterator[Finding]:
             yield Finding("failed" if reason else "ok", f"destination {name}", reason or "answers C-ECHO")
 
 
-def _guarded(subject: str, look: Callable[[], Finding]) -> Iterator[Finding]:
+def _guarded(subject: str, look: Callable[[], Finding | None]) -> Iterator[Finding]:
+    """What a look gives, if anything; what it raises is a finding too."""
     try:
-        yield look()
+        if finding := look():
+            yield finding
     except CxrNodeError as error:
         yield Finding("failed", subject, error.message)
     except OSError as error:
@@ -128,6 +133,25 @@ def _device(config: Config) -> Finding:
     return Finding("ok", "device", gpu or "cpu; torch finds no GPU")
 
 
+def _certificate(config: Config, now: datetime) -> Finding | None:
+    trust.require(config, now)
+    own = trust.identity(config)
+    if own is None:
+        return None
+    end = tls.validity(own.certificate)[1]
+    said = f"{own.certificate} is valid until {end:%Y-%m-%d}"
+    if tls.expires_soon(own, now):
+        return Finding("warning", "certificate", f"{said}, {(end - now).days} days from now: renew it")
+    return Finding("ok", "certificate", said)
+
+
+def _private_key(config: Config) -> Finding | None:
+    own = trust.identity(config)
+    if own is None or not tls.exposed(own.private_key):
+        return None
+    return Finding("warning", "private key", f"{own.private_key} can be read by every user of this machine: chmod 600")
+
+
 def _listener(config: Config) -> Finding:
     host, port = config.receive.host, config.receive.port
     if views.answers(config):
@@ -135,4 +159,5 @@ def _listener(config: Config) -> Finding:
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind((host, port))
-    return Finding("ok", "listener", f"{host} port {port} can be had")
+    spoken = "TLS only" if config.tls.listens else "without TLS"
+    return Finding("ok", "listener", f"{host} port {port} can be had, {spoken}")

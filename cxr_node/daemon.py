@@ -17,7 +17,7 @@ from pathlib import Path
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from cxr_node import keys
+from cxr_node import keys, tls, trust
 from cxr_node.config import Config
 from cxr_node.dimse.listener import Listener
 from cxr_node.domain.job import Job
@@ -44,6 +44,7 @@ class Daemon:
     """One node. `run` returns when it has been told to stop and has put everything in order."""
 
     def __init__(self, config: Config) -> None:
+        trust.require(config, datetime.now(UTC))
         self._plan = Plan.of(config)
         self._spool, self._judging = self._plan.spool(), self._plan.judging()
         self._store = open_store(config)
@@ -151,6 +152,7 @@ class Daemon:
         scheduler = BackgroundScheduler(timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1})
         scheduler.add_job(self._release_expired, "interval", seconds=30)
         scheduler.add_job(self._watch_disk, "interval", seconds=15)
+        scheduler.add_job(self._watch_certificate, "interval", hours=24, next_run_time=datetime.now(UTC))
         scheduler.add_job(self._reconcile, "interval", hours=6, next_run_time=datetime.now(UTC))
         scheduler.add_job(self._watch_trail, "interval", hours=1, next_run_time=datetime.now(UTC))
         return scheduler
@@ -179,6 +181,11 @@ class Daemon:
     def _watch_disk(self) -> None:
         if self._spool.below_watermark():
             log.error("disk.low", free_bytes=self._spool.free_bytes(), meaning="films are refused until there is room")
+
+    def _watch_certificate(self) -> None:
+        own = trust.identity(self._plan.config)
+        if own and (end := tls.expires_soon(own, datetime.now(UTC))):
+            log.error("certificate.expires", file=str(own.certificate), on=f"{end:%Y-%m-%d}")
 
 
 @contextmanager

@@ -5,10 +5,12 @@ With the daemon and the roles this is the composition root, the only place that 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from cxr_node import trust
 from cxr_node.config import Config, Mode
-from cxr_node.dimse.listener import Endpoint
+from cxr_node.dimse.endpoint import Endpoint
 from cxr_node.dimse.sender import Peer
 from cxr_node.domain.eligibility import Rules
 from cxr_node.domain.priority import Policy
@@ -69,8 +71,10 @@ class Plan:
             max_associations=receive.max_associations,
             max_pdu=receive.max_pdu,
             timeout=receive.timeout_seconds,
+            require_called_ae_title=receive.require_called_ae_title,
             allowed_ae_titles=receive.allowed_ae_titles,
             allowed_networks=receive.allowed_networks,
+            tls=trust.listener(self.config),
         )
 
     def routes(self) -> Mapping[Mode, tuple[str, ...]]:
@@ -124,7 +128,13 @@ def open_store(config: Config, *, create: bool = True) -> Store:
 
 
 def peers_of(config: Config) -> Mapping[str, Peer]:
-    return {d.name: Peer(d.name, d.ae_title, d.host, d.port) for d in config.destination}
+    return {
+        one.name: Peer(
+            one.name, one.ae_title, one.host, one.port,
+            tls=partial(trust.destination, config, one) if one.tls else None, tls_name=one.tls_name,
+        )
+        for one in config.destination
+    }  # fmt: skip
 
 
 def policy_of(config: Config, *, frozen: bool) -> Policy:

@@ -11,12 +11,12 @@ from tests.node import TIMEOUT, free_port, wait_for
 
 
 class Orthanc:
-    """Debian's Orthanc as a PACS, with a DICOM port and a REST API of its own."""
+    """Debian's Orthanc as a PACS, with a DICOM port and a REST API of its own; `settings` go before those made here."""
 
     PROGRAM = Path("/usr/sbin/Orthanc")
 
-    def __init__(self, folder: Path, ae_title: str = "PACS") -> None:
-        self.folder, self.ae_title = folder / "orthanc", ae_title
+    def __init__(self, folder: Path, ae_title: str = "PACS", settings: dict[str, Any] | None = None) -> None:
+        self.folder, self.ae_title, self._more = folder / "orthanc", ae_title, settings or {}
         self.port, self._http = free_port(), free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -76,4 +76,4 @@ class Orthanc:
             "DicomAlwaysAllowFind": True,
             "StoreDicom": True,
             "Plugins": [],
-        }
+        } | self._more

@@ -3,11 +3,11 @@
 set -eu
 cd "$(dirname "$0")/.."
 bin=.venv/bin
-packages="dcmtk dicom3tools orthanc pixelmed-apps"
+packages="dcmtk dicom3tools openssl orthanc pixelmed-apps"
 missing=
 
 have_peers() {
-    for tool in /usr/bin/storescu /usr/bin/dciodvfy /usr/sbin/Orthanc; do [ -x "$tool" ] || return 1; done
+    for tool in /usr/bin/storescu /usr/bin/openssl /usr/bin/dciodvfy /usr/sbin/Orthanc; do [ -x "$tool" ] || return 1; done
     [ -e /usr/share/java/pixelmed.jar ]
 }
 

@@ -2,10 +2,10 @@
 
 import ipaddress
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from cxr_node.domain.eligibility import MAXIMUM_PIXELS, Rules
 
@@ -14,6 +14,8 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(ge=0, le=86400)]
 Probability = Annotated[float, Field(gt=0, lt=1)]
 Mode = Literal["shadow", "triage", "full"]
+PemName = Annotated[str, Field(min_length=1)]
+"""A file in PEM: its path, or "credential:NAME" for one that systemd passes to the service."""
 
 _RULES = Rules()
 
@@ -59,9 +61,36 @@ class Receive(Section):
     max_associations: Annotated[int, Field(ge=1, le=1000)] = 64
     max_pdu: Annotated[int, Field(ge=16384, le=4194304)] = 131072
     timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 60.0
+    require_called_ae_title: bool = False
     allowed_ae_titles: tuple[AETitle, ...] = ()
     allowed_networks: tuple[Annotated[str, AfterValidator(_network)], ...] = ()
     charset_override: dict[AETitle, Annotated[str, Field(pattern=r"^(ISO_IR [0-9]+|GB18030|GBK)$")]] = {}
+
+
+class Tls(Section):
+    """Who the node is to peers that speak TLS, and whom it trusts."""
+
+    certificate: PemName | None = None
+    key: PemName | None = None
+    ca: PemName | None = None
+    require_client_certificate: bool = True
+    listener: bool = True
+
+    @property
+    def listens(self) -> bool:
+        """Whether the listener takes TLS, and nothing else."""
+        return self.certificate is not None and self.listener
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key belong together; one of them is missing")
+        if self.listens and self.require_client_certificate and self.ca is None:
+            raise ValueError(
+                "ca is missing: it says whose client certificates are trusted; to let callers in without "
+                "one, set require_client_certificate = false"
+            )
+        return self
 
 
 class Study(Section):
@@ -135,6 +164,9 @@ class Destination(Section):
     host: str
     port: Port = 104
     mode: Mode | None = None
+    tls: bool = False
+    tls_ca: PemName | None = None
+    tls_name: Annotated[str, Field(min_length=1)] | None = None
 
 
 class Worklist(Section):
@@ -169,6 +201,7 @@ class Config(Section):
 
     node: Node = Node()
     receive: Receive = Receive()
+    tls: Tls = Tls()
     study: Study = Study()
     eligibility: Eligibility = Eligibility()
     model: Model = Model()

@@ -6,7 +6,6 @@ import threading
 import time
 import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,14 +16,10 @@ from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext
 
 from cxr_node.dimse import contexts
-from cxr_node.dimse.reception import (
-    NodeRequestHandler,
-    NodeServer,
-    finished_part,
-    receive_into,
-    unfinished_part,
-    wake,
-)
+from cxr_node.dimse.admission import Admission, Refusals
+from cxr_node.dimse.connections import Gate, NodeServer
+from cxr_node.dimse.endpoint import Endpoint
+from cxr_node.dimse.reception import finished_part, receive_into, unfinished_part, wake
 from cxr_node.domain.intake import Answer, Intake, Received
 from cxr_node.domain.uid import IMPLEMENTATION_CLASS_UID
 from cxr_node.errors import ConfigError
@@ -32,20 +27,6 @@ from cxr_node.errors import ConfigError
 log = structlog.get_logger()
 
 _COMMENT_LENGTH = 64  # Error Comment (0000,0902) is LO
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """Where the listener stands and who may call. `timeout` in seconds, for every wait; `max_pdu` in bytes."""
-
-    ae_title: str
-    host: str
-    port: int
-    max_associations: int
-    max_pdu: int
-    timeout: float
-    allowed_ae_titles: Sequence[str] = ()
-    allowed_networks: Sequence[str] = ()
 
 
 class Service(Protocol):
@@ -68,11 +49,14 @@ class Listener:
         self._studies: weakref.WeakKeyDictionary[Association, set[str]] = weakref.WeakKeyDictionary()
         self._ae = AE(ae_title=endpoint.ae_title)
         self._ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
-        self._ae.maximum_associations = endpoint.max_associations
+        self._ae.maximum_associations = 2 * endpoint.max_associations  # more than admission ever lets in
         self._ae.maximum_pdu_size = endpoint.max_pdu
         self._ae.network_timeout = self._ae.dimse_timeout = endpoint.timeout
         self._ae.acse_timeout = min(endpoint.timeout, 30.0)
-        self._ae.require_calling_aet = list(endpoint.allowed_ae_titles)
+        refusals = Refusals(intake.refused)
+        self._admission = Admission(endpoint, refusals)
+        networks = [ipaddress.ip_network(text) for text in endpoint.allowed_networks]
+        self._gate = Gate(networks, endpoint.tls, refusals.refused)
         self._server: NodeServer | None = None
         self._thread: threading.Thread | None = None
 
@@ -81,21 +65,19 @@ class Listener:
         receive_into(self._incoming)
         where = (self._endpoint.host, self._endpoint.port)
         handlers: list[Any] = [
+            (evt.EVT_REQUESTED, self._admission.requested),
             (evt.EVT_C_STORE, self._stored),
             (evt.EVT_RELEASED, self._released),
             (evt.EVT_CONN_CLOSE, self._closed),
-            (evt.EVT_REJECTED, _rejected),
             *(handler for service in self._services for handler in service.handlers()),
         ]
         offered = [*contexts.offered(), *(context for service in self._services for context in service.contexts())]
         try:
             self._server = NodeServer(
-                self._ae, where, self._endpoint.ae_title, offered,
-                evt_handlers=handlers, request_handler=NodeRequestHandler,
-            )  # fmt: skip
+                self._ae, where, self._endpoint.ae_title, offered, handlers=handlers, gate=self._gate
+            )
         except OSError as error:
             raise ConfigError(f"cannot listen on {where[0]} port {where[1]}: {error.strerror}") from error
-        self._server.networks = [ipaddress.ip_network(text) for text in self._endpoint.allowed_networks]
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.2,), name="listener", daemon=True)
         self._thread.start()
 
@@ -159,7 +141,3 @@ def _status(answer: Answer, comment: str) -> int | Dataset:
     response.Status = int(answer)
     response.ErrorComment = comment[:_COMMENT_LENGTH]
     return response
-
-
-def _rejected(event: evt.Event) -> None:
-    log.warning("association.rejected", calling=event.assoc.requestor.ae_title, peer=event.assoc.requestor.address)

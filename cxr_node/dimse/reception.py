@@ -1,34 +1,22 @@
 """How films come in: an adapter over pynetdicom's receiving side.
 
-pynetdicom writes a data set to a temporary file as it arrives, and reads its sockets 4096 bytes at a time. Here the
-file is a part in the spool's own file system, where the final rename costs nothing and a full disk becomes an answer
-instead of a dead thread, and the socket is read in large pieces. Both belong upstream; a test fails when pynetdicom
-changes underneath. Nothing else of the project reaches into pynetdicom's insides.
+pynetdicom writes a data set to a temporary file as it arrives. Here the file is a part in the spool's own file system,
+where the final rename costs nothing and a full disk becomes an answer instead of a dead thread. This and what
+`connections` does belong upstream; a test fails when pynetdicom changes underneath. Nothing else of the project reaches
+into pynetdicom's insides.
 """
 
 import contextlib
-import errno
-import ipaddress
-import math
 import os
-import socket
 import tempfile
-import time
-from collections.abc import Sequence
 from io import FileIO
 from pathlib import Path
-from socketserver import TCPServer
-from types import MethodType
 from typing import Any
 
 from pynetdicom import _config, dimse_messages
 from pynetdicom.association import Association
-from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
 
 from cxr_node.imaging.digest import DataSetDigest
-
-_PIECE = 1 << 20
-_LONGEST_PDU = 8 << 20  # twice the largest that a site may offer; what claims more is no DICOM peer
 
 
 class Part:
@@ -88,8 +76,9 @@ def wake(association: Association) -> None:
 
     By itself pynetdicom would wait for the whole ACSE time-out, so that a port scan fills the cap on associations.
     """
+    user: Any = association.dul.to_user_queue
     if association.requestor.primitive is None:
-        association.dul.to_user_queue.put(None)
+        user.put(None)
 
 
 def finished_part(request: Any) -> Part:
@@ -97,51 +86,3 @@ def finished_part(request: Any) -> Part:
     part = request._dataset_file
     assert isinstance(part, Part)  # noqa: S101 - receive_into was called before the server started
     return part
-
-
-class NodeServer(ThreadedAssociationServer):
-    """Accepts connections from the allowed networks; `networks` empty means from everywhere."""
-
-    networks: Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network] = ()
-
-    def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002 - signature of socketserver
-        if not self.networks:
-            return True
-        address = ipaddress.ip_address(client_address[0])
-        return any(address in network for network in self.networks)
-
-    def shutdown(self) -> None:
-        """Stop accepting; live associations go on."""
-        TCPServer.shutdown(self)
-        self.server_close()
-
-
-class NodeRequestHandler(RequestHandler):
-    """Prepares each connection: no delay for small answers, a time-out for every read, large reads."""
-
-    def _create_association(self) -> Association:
-        self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.request.settimeout(self.ae.network_timeout)
-        association = super()._create_association()
-        transport = association.dul.socket
-        setattr(transport, "recv", MethodType(_receive, transport))  # noqa: B010 - one instance's method
-        return association
-
-
-def _receive(connection: AssociationSocket, count: int) -> bytearray:
-    """As AssociationSocket.recv, in pieces of up to 1 MiB that are taken as they come, never ahead of what came.
-
-    Raises OSError, which closes the connection, for a PDU that is longer than any may be, or that trickles in.
-    """
-    if count > _LONGEST_PDU:
-        raise OSError(errno.EMSGSIZE, f"a PDU of {count} bytes")
-    until = time.monotonic() + (connection.assoc.network_timeout or math.inf)
-    received = bytearray()
-    while connection.socket is not None and len(received) < count:
-        piece = connection.socket.recv(min(count - len(received), _PIECE))
-        if not piece:
-            break
-        received += piece
-        if time.monotonic() > until:
-            raise TimeoutError(errno.ETIMEDOUT, "a PDU took longer than the time-out")
-    return received

@@ -1,7 +1,8 @@
 """Sending documents: Verification and Storage as SCU (PS3.4 annexes A and B)."""
 
 import socket
-from collections.abc import Sequence
+import ssl
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,10 @@ from pydicom.uid import UID
 from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
 
+from cxr_node.dimse import handshake
 from cxr_node.dimse.contexts import VERIFICATION
 from cxr_node.domain.uid import IMPLEMENTATION_CLASS_UID
-from cxr_node.errors import Permanent, Transient
+from cxr_node.errors import ConfigError, Permanent, Transient
 
 # A document is sent as the bytes that stand in the outbox, never decoded and encoded again (Law 4).
 _config.STORE_SEND_CHUNKED_DATASET = True
@@ -25,13 +27,19 @@ _PERMANENT_REJECTION = 0x01
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A storage SCP. `timeout` in seconds, for connecting and for every answer."""
+    """A storage SCP. `timeout` in seconds, for connecting and for every answer.
+
+    `tls` makes what an association is secured with, each time from the files as they are then; it raises ConfigError
+    where they cannot be used. `tls_name` is what the peer's certificate must be for, where that is not `host`.
+    """
 
     name: str
     ae_title: str
     host: str
     port: int
     timeout: float = 30.0
+    tls: Callable[[], ssl.SSLContext] | None = None
+    tls_name: str | None = None
 
 
 class NoContext(Permanent):
@@ -107,14 +115,22 @@ def associate(
         (evt.EVT_DATA_SENT, _quick_acknowledgement),
     ]
     where = f"{peer.name} ({peer.ae_title} at {peer.host}:{peer.port})"
+    failures: list[OSError] = []
     try:
         association = ae.associate(
-            peer.host, peer.port, ae_title=peer.ae_title, evt_handlers=bound, ext_neg=list(roles)
+            peer.host,
+            peer.port,
+            ae_title=peer.ae_title,
+            evt_handlers=bound,
+            ext_neg=list(roles),
+            tls_args=_tls_args(peer, failures),
         )
     except OSError as error:  # its name does not resolve
         raise Transient("UNREACHABLE", f"no association with {where}: {error.strerror}") from error
     if association.is_established:
         return association
+    if failures:
+        raise Transient("TLS_FAILED", f"no TLS with {where}: {handshake.sentence(failures[0])}")
     if association.rejected_contexts:
         refused: Any = association.rejected_contexts[0]
         syntax = UID(refused.transfer_syntax[0]).name if refused.transfer_syntax else "any transfer syntax"
@@ -124,6 +140,16 @@ def associate(
     answer: Any = association.acceptor.primitive
     hint = "; is the node's AE title known there?" if answer.result == _PERMANENT_REJECTION else ""
     raise Transient("REJECTED", f"{where} rejected the association: {answer.reason_str}{hint}")
+
+
+def _tls_args(peer: Peer, failures: list[OSError]) -> tuple[ssl.SSLContext, str] | None:
+    """What pynetdicom wants for TLS; what then goes wrong, which it does not tell, is put into `failures`."""
+    if peer.tls is None:
+        return None
+    try:
+        return handshake.telling(peer.tls(), failures), peer.tls_name or peer.host
+    except ConfigError as error:  # it was sound when the node started; someone is renewing it
+        raise Transient("TLS_FAILED", error.message) from error
 
 
 def _connected(event: evt.Event, timeout: float) -> None:

@@ -43,6 +43,20 @@ class Verdict:
     study: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A caller that got no association. `event` is what the trail calls it; `calling` is empty where it was not said.
+
+    `times` counts those since this caller was last told of, for this reason.
+    """
+
+    event: str
+    address: str
+    calling: str
+    reason: str
+    times: int
+
+
 class Intake(Protocol):
     """Takes responsibility for received objects."""
 
@@ -52,4 +66,8 @@ class Intake(Protocol):
 
     def released(self, studies: frozenset[str]) -> None:
         """The association over which films of these studies came was released."""
+        ...
+
+    def refused(self, refusal: Refusal) -> None:
+        """A caller got no association."""
         ...

@@ -97,6 +97,9 @@ def test_an_unknown_key_is_answered_with_the_nearest(text: str, said: str) -> No
         (f'[node]\nuid_root = "1.2.{"3" * 40}"', "node.uid_root"),
         ('[receive]\nallowed_networks = ["10.0.0.1/8"]', "receive.allowed_networks.0"),
         ("[receive]\nmax_associations = 0", "receive.max_associations"),
+        ('[tls]\ncertificate = "a.pem"', "tls"),
+        ('[tls]\nkey = "a.key"', "tls"),
+        ('[tls]\ncertificate = "a.pem"\nkey = "a.key"', "tls"),
         ("[study]\nsettle_seconds = -1", "study.settle_seconds"),
         ("[eligibility]\nage = [90, 18]", "eligibility.age"),
         ("[eligibility]\nmaximum_pixels = 100000001", "eligibility.maximum_pixels"),
@@ -179,3 +182,11 @@ def test_unrelated_variables_are_left_alone() -> None:
 def test_values_of_toml_arrive_as_they_are() -> None:
     text = "[study]\nsettle_seconds = 20\nrelease_settle_seconds = 5.5\n"
     assert load(text).study.model_dump() == tomllib.loads(text)["study"] | {"max_wait_seconds": 600.0}
+
+
+@pytest.mark.parametrize("more", ['ca = "ca.pem"', "require_client_certificate = false", "listener = false"])
+def test_a_certificate_is_asked_of_callers_unless_the_site_says_otherwise(more: str) -> None:
+    identity = '[tls]\ncertificate = "a.pem"\nkey = "credential:a.key"\n'
+    assert mistakes(identity)[1].startswith("tls: ca is missing: it says whose client certificates are trusted")
+    assert load(identity + more).tls.listens is (more != "listener = false")
+    assert not Config().tls.listens

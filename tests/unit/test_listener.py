@@ -14,11 +14,13 @@ from pynetdicom.association import Association
 from structlog.testing import capture_logs
 
 from cxr_node.dimse import contexts, sender
-from cxr_node.dimse.listener import Endpoint, Listener
-from cxr_node.domain.intake import Answer, Received, Verdict
+from cxr_node.dimse.endpoint import Endpoint
+from cxr_node.dimse.listener import Listener
+from cxr_node.domain.intake import Answer, Received, Refusal, Verdict
 from cxr_node.errors import ConfigError, Permanent, Transient
 from cxr_node.imaging.digest import data_set_digest
 from tests import films
+from tests.node import wait_for
 
 # pynetdicom drops the sockets of associations that were refused without closing them itself
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -38,6 +40,7 @@ class Recorder:
         self.digests: list[str] = []
         self.released_studies = threading.Event()
         self.studies: list[frozenset[str]] = []
+        self.refusals: list[Refusal] = []
 
     def accept(self, received: Received) -> Verdict:
         self.taken.append(received)
@@ -49,6 +52,9 @@ class Recorder:
     def released(self, studies: frozenset[str]) -> None:
         self.studies.append(studies)
         self.released_studies.set()
+
+    def refused(self, refusal: Refusal) -> None:
+        self.refusals.append(refusal)
 
 
 @pytest.fixture
@@ -157,27 +163,72 @@ def test_the_end_of_an_association_names_the_studies_it_brought(listen: Listen, 
     assert intake.studies == [frozenset({"1.2.3", "1.2.4"})]
 
 
-def test_only_the_calling_titles_that_are_allowed(listen: Listen) -> None:
+def rejected(peer: sender.Peer, **settings: Any) -> tuple[int, int, int]:
+    """Result, source and reason of the rejection that a caller meets (PS3.8 9.3.4)."""
+    association = associate(peer, **settings)
+    assert association.is_rejected
+    answer: Any = association.acceptor.primitive
+    return answer.result, answer.result_source, answer.diagnostic
+
+
+def test_only_the_calling_titles_that_are_allowed(listen: Listen, intake: Recorder) -> None:
     peer = listen(allowed_ae_titles=["CT1"])
     sender.echo(peer, "CT1")
     with pytest.raises(Transient, match="rejected the association"):
         sender.echo(peer, "CT2")
+    assert rejected(peer) == (1, 1, 3)
+    assert [(one.event, one.calling, one.address) for one in intake.refusals] == [
+        ("association.rejected", "CT2", "127.0.0.1"), ("association.rejected", "MODALITY", "127.0.0.1"),
+    ]  # fmt: skip
+    assert "receive.allowed_ae_titles" in intake.refusals[0].reason
+
+
+def test_any_called_title_unless_the_site_wants_its_own(listen: Listen, intake: Recorder) -> None:
+    sender.echo(replace(listen(), ae_title="ANY-SCP"), "MODALITY")
+    strict = listen(require_called_ae_title=True)
+    sender.echo(strict, "MODALITY")
+    assert rejected(replace(strict, ae_title="ANY-SCP")) == (1, 1, 7)
+    assert ["node.ae_title" in one.reason for one in intake.refusals] == [True]
 
 
 @pytest.mark.parametrize(("network", "allowed"), [("127.0.0.0/8", True), ("10.0.0.0/8", False)])
-def test_only_the_networks_that_are_allowed(listen: Listen, network: str, allowed: bool) -> None:
+def test_only_the_networks_that_are_allowed(listen: Listen, intake: Recorder, network: str, allowed: bool) -> None:
     association = associate(listen(allowed_networks=[network]))
     assert association.is_established is allowed
     association.release()
+    assert [(one.event, one.address) for one in intake.refusals] == (
+        [] if allowed else [("connection.refused", "127.0.0.1")]
+    )
 
 
-def test_more_associations_than_the_cap_are_rejected_for_the_moment(listen: Listen) -> None:
+def test_an_ipv4_network_where_the_listener_stands_on_ipv6(listen: Listen) -> None:
+    peer = listen(host="::", allowed_networks=["127.0.0.0/8"])
+    sender.echo(peer, "MODALITY")
+    assert not associate(replace(peer, host="::1")).is_established
+
+
+def test_more_associations_than_the_cap_are_rejected_for_the_moment(listen: Listen, intake: Recorder) -> None:
     peer = listen(max_associations=1)
     first = associate(peer)
-    second = associate(peer)
-    assert second.is_rejected
-    assert second.acceptor.primitive.result == 2, "transient: the sender tries again"
+    assert rejected(peer) == (2, 3, 2), "transient: the sender tries again"
+    assert "receive.max_associations" in intake.refusals[0].reason
     first.release()
+    second = wait_for(lambda: (again := associate(peer)).is_established and again, what="a place that is free again")
+    second.release()
+
+
+def test_places_are_kept_for_callers_that_send_no_objects(listen: Listen) -> None:
+    peer = listen(max_associations=16)
+    senders = [associate(peer) for _ in range(14)]
+    assert all(association.is_established for association in senders)
+    assert rejected(peer) == (2, 3, 2)
+
+    ae = AE()
+    ae.add_requested_context(contexts.VERIFICATION)
+    readers = [ae.associate(peer.host, peer.port) for _ in range(3)]
+    assert [association.is_established for association in readers] == [True, True, False]
+    for association in (*senders, *readers):
+        association.release()
 
 
 @pytest.mark.parametrize("size", [16384, 131072])

@@ -17,7 +17,6 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import encode
 from pynetdicom.service_class import StorageServiceClass
 
-from cxr_node.dimse import reception
 from cxr_node.dimse.reception import Part, finished_part, receive_into, unfinished_part
 from cxr_node.imaging.digest import data_set_digest
 from tests import films
@@ -145,48 +144,3 @@ def test_a_part_that_cannot_be_made_takes_the_bytes_in_and_says_why(tmp_path: Pa
     assert part.write(b"bytes") == 5
     part.discard()
     assert isinstance(part.error, FileNotFoundError)
-
-
-class Wire:
-    """A connection whose bytes come in pieces; `asked` is how many were asked for each time."""
-
-    def __init__(self, *pieces: bytes, timeout: float = 60.0) -> None:
-        self.pieces, self.asked = list(pieces), list[int]()
-        self.socket: Any = self
-        self.assoc = SimpleNamespace(network_timeout=timeout)
-
-    def recv(self, count: int) -> bytes:
-        self.asked.append(count)
-        return self.pieces.pop(0)
-
-    def receive(self, count: int) -> bytearray:
-        return reception._receive(self, count)  # type: ignore[arg-type]
-
-
-def test_bytes_are_taken_as_they_come_and_never_ahead() -> None:
-    wire = Wire(b"abc", b"de")
-    assert wire.receive(5) == b"abcde"
-    assert wire.asked == [5, 2]
-
-
-def test_the_end_of_the_connection_ends_the_reading() -> None:
-    wire = Wire(b"abc", b"")
-    assert wire.receive(5) == b"abc"
-    wire.socket = None
-    assert wire.receive(5) == b""
-
-
-def test_large_reads_are_made_in_pieces() -> None:
-    wire = Wire(bytes(1 << 20), bytes(10))
-    assert len(wire.receive((1 << 20) + 10)) == (1 << 20) + 10
-    assert wire.asked == [1 << 20, 10]
-
-
-def test_a_pdu_of_absurd_length_is_not_waited_for() -> None:
-    with pytest.raises(OSError, match="a PDU of 4294967295 bytes"):
-        Wire().receive(0xFFFFFFFF)
-
-
-def test_a_pdu_that_trickles_in_is_given_up() -> None:
-    with pytest.raises(TimeoutError, match="longer than the time-out"):
-        Wire(b"a", b"b", timeout=1e-9).receive(2)

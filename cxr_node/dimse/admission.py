@@ -1,0 +1,119 @@
+"""Who gets an association, decided from what is asked for (PS3.8 9.3.4), and the account of who did not."""
+
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from pynetdicom import evt
+from pynetdicom.association import Association
+
+from cxr_node.dimse import contexts
+from cxr_node.dimse.endpoint import Endpoint
+from cxr_node.domain.clock import Clock
+from cxr_node.domain.intake import Refusal
+
+log = structlog.get_logger()
+
+_KEPT_SHARE = 8  # one place in so many is kept for callers that send no objects
+_MOST_CONTEXTS = 128  # their numbers are the odd ones up to 255 (PS3.8 9.3.2.2)
+_QUIET_SECONDS = 60.0
+_MOST_KNOWN = 1000
+_OBJECTS = frozenset({*contexts.FILMS, *contexts.ALONG_THE_WAY})
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Result, source and reason of an A-ASSOCIATE-RJ (PS3.8 table 9-21), and a sentence for the log."""
+
+    codes: tuple[int, int, int]
+    sentence: str
+
+
+CALLED = Rejection((1, 1, 7), "it calls another AE title than node.ae_title")
+CALLING = Rejection((1, 1, 3), "its AE title is not in receive.allowed_ae_titles")
+CONTEXTS = Rejection((1, 1, 1), f"it proposes more than {_MOST_CONTEXTS} presentation contexts")
+FULL = Rejection((2, 3, 2), "every place of receive.max_associations is taken")
+FULL_FOR_OBJECTS = Rejection((2, 3, 2), "every place of receive.max_associations for senders of objects is taken")
+
+
+class Admission:
+    """The places of a listener.
+
+    Senders of objects leave an eighth of the places to others, so that queries, commitment and C-ECHO are served while
+    a hundred machines send. Both are rejected for the moment only: a sender tries again.
+    """
+
+    def __init__(self, endpoint: Endpoint, refusals: "Refusals") -> None:
+        self._endpoint, self._refusals = endpoint, refusals
+        self._taken: weakref.WeakSet[Association] = weakref.WeakSet()
+        self._lock = threading.Lock()
+
+    def requested(self, event: evt.Event) -> None:
+        """Let negotiation go on, or reject the association (EVT_REQUESTED)."""
+        association: Association = event.assoc
+        request: Any = association.requestor.primitive
+        rejection = self._judge(association, request)
+        if rejection is None:
+            return
+        association.requestor.ae_title = request.calling_ae_title
+        association.acse.send_reject(*rejection.codes)
+        self._refusals.rejected(association.requestor.address, request.calling_ae_title, rejection.sentence)
+        association.kill()
+
+    def _judge(self, association: Association, request: Any) -> Rejection | None:
+        allowed, proposed = self._endpoint.allowed_ae_titles, request.presentation_context_definition_list
+        if self._endpoint.require_called_ae_title and request.called_ae_title != self._endpoint.ae_title.strip():
+            return CALLED
+        if allowed and request.calling_ae_title not in [title.strip() for title in allowed]:
+            return CALLING
+        if len(proposed) > _MOST_CONTEXTS:
+            return CONTEXTS
+        return self._take_place(association, any(context.abstract_syntax in _OBJECTS for context in proposed))
+
+    def _take_place(self, association: Association, sends_objects: bool) -> Rejection | None:
+        """A place is taken until the association's thread has ended, however it ends."""
+        places = self._endpoint.max_associations
+        with self._lock:
+            taken = sum(1 for one in self._taken if one.is_alive())
+            if taken >= places:
+                return FULL
+            if sends_objects and taken >= places - places // _KEPT_SHARE:
+                return FULL_FOR_OBJECTS
+            self._taken.add(association)
+        return None
+
+
+class Refusals:
+    """Tells of each caller and reason at once, then at most once a minute, with how many there were meanwhile.
+
+    So a machine that knocks a thousand times a second fills neither the log nor the trail of events.
+    """
+
+    def __init__(self, tell: Callable[[Refusal], None], clock: Clock = time.monotonic) -> None:
+        self._tell, self._clock = tell, clock
+        self._known: dict[tuple[str, str, str], tuple[float, int]] = {}
+        self._lock = threading.Lock()
+
+    def refused(self, address: str, reason: str) -> None:
+        """A connection was closed before it became an association."""
+        self._note("connection.refused", address, "", reason)
+
+    def rejected(self, address: str, calling: str, reason: str) -> None:
+        """An association was rejected."""
+        self._note("association.rejected", address, calling, reason)
+
+    def _note(self, event: str, address: str, calling: str, reason: str) -> None:
+        key, now = (address, calling, reason), self._clock()
+        with self._lock:
+            told, untold = self._known.get(key, (-_QUIET_SECONDS, 0))
+            if now - told < _QUIET_SECONDS:
+                self._known[key] = told, untold + 1
+                return
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            self._known[key] = now, 0
+        self._tell(Refusal(event, address, calling, reason, untold + 1))

@@ -1,0 +1,193 @@
+"""Connections before and below associations: an adapter over pynetdicom's server.
+
+A connection becomes an association when its caller has begun to speak, over TLS where the node has it; until then it
+costs one waiting thread. pynetdicom would do the handshake in the thread that accepts, would read its sockets 4096
+bytes at a time, and could not serve more than a thousand files and sockets at once.
+"""
+
+import errno
+import ipaddress
+import math
+import select
+import socket
+import ssl
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from socketserver import TCPServer
+from typing import Any
+
+import structlog
+from pynetdicom import AE, evt
+from pynetdicom.association import Association
+from pynetdicom.presentation import PresentationContext
+from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
+
+from cxr_node.dimse import handshake
+
+log = structlog.get_logger()
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+_PIECE = 1 << 20
+_HEADER = 6  # of a PDU: type, reserved, length (PS3.8 9.3)
+_P_DATA = 0x04
+_LONGEST_DATA = 8 << 20
+_LONGEST_OTHER = 256 << 10  # an A-ASSOCIATE-RQ of 128 contexts with every transfer syntax takes a tenth
+_WAITING = 512  # connections that may wait for their first words beside the associations
+_TLS_HANDSHAKE = b"\x16"  # content type of the first TLS record (RFC 8446 5.1)
+
+
+class Refused(Exception):
+    """A connection is closed before it becomes an association; the sentence says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Who may connect: from `networks` (empty: from everywhere), with `tls` or without.
+
+    `refused` is told the address and the reason of every other caller.
+    """
+
+    networks: Sequence[Network]
+    tls: ssl.SSLContext | None
+    refused: Callable[[str, str], None]
+
+    def admit(self, connection: socket.socket, address: str) -> socket.socket:
+        """The connection, ready to be read: its caller is allowed, has begun to speak, and speaks as it should.
+
+        Raises Refused with the reason, and OSError when the connection ends or its time-out passes before that.
+        """
+        if self.networks and not any(_unmapped(address) in network for network in self.networks):
+            raise Refused("its address is in none of receive.allowed_networks")
+        first = connection.recv(1, socket.MSG_PEEK)
+        if not first:
+            raise ConnectionResetError(errno.ECONNRESET, "closed before a word was said")
+        if (first == _TLS_HANDSHAKE) != (self.tls is not None):
+            raise Refused(
+                "it speaks TLS, and here is none" if self.tls is None else "it speaks no TLS, as it must here"
+            )
+        return self.tls.wrap_socket(connection, server_side=True) if self.tls else connection
+
+
+class NodeServer(ThreadedAssociationServer):
+    """Accepts connections, each of which waits in a thread of its own until the gate has admitted it."""
+
+    daemon_threads = True  # a handshake that never comes does not hold up the end of the node
+    request_queue_size = 128  # a hundred machines may call in the same moment
+
+    def __init__(
+        self,
+        ae: AE,
+        where: tuple[str, int],
+        ae_title: str,
+        contexts: list[PresentationContext],
+        *,
+        handlers: list[evt.EventHandlerType],
+        gate: Gate,
+    ) -> None:
+        self.gate = gate
+        self._most_threads = 2 * ae.maximum_associations + _WAITING  # an association has two
+        super().__init__(ae, where, ae_title, contexts, evt_handlers=handlers, request_handler=_Handler)
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002 - signature of socketserver
+        room = threading.active_count() < self._most_threads
+        if not room:
+            log.error("connection.dropped", address=client_address[0], reason="too many connections wait")
+        return room
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - signature of socketserver
+        """A connection that did not become an association: who it was, and why."""
+        error = sys.exc_info()[1]
+        if isinstance(error, ConnectionError | TimeoutError) and not isinstance(error, ssl.SSLError):
+            log.debug("connection.closed", address=client_address[0])  # port scanners, health checks
+        elif isinstance(error, Refused | OSError):
+            self.gate.refused(client_address[0], _sentence(error))
+        else:
+            log.error("connection.fault", address=client_address[0], exc_info=error)
+
+    def shutdown(self) -> None:
+        """Stop accepting; live associations go on."""
+        TCPServer.shutdown(self)
+        self.server_close()
+
+
+class _Handler(RequestHandler):
+    """Admits one connection and makes it an association."""
+
+    server: NodeServer
+
+    def setup(self) -> None:
+        self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # small answers are not held back
+        self.request.settimeout(self.ae.acse_timeout)
+        self.request = self.server.gate.admit(self.request, self.client_address[0])
+        self.request.settimeout(self.ae.network_timeout)
+
+    def _create_association(self) -> Association:
+        association = super()._create_association()
+        setattr(association.dul.socket, "__class__", _Connection)  # noqa: B010 - pynetdicom names its class itself
+        return association
+
+
+class _Connection(AssociationSocket):
+    """The socket of one association: no limit on file numbers, large reads, and none longer than a PDU may be."""
+
+    _longest = _HEADER
+
+    @property
+    def ready(self) -> bool:
+        """As the original, whose select(2) knows the first 1024 files of a process only."""
+        if self.socket is None or not self._is_connected:
+            return False
+        poll = select.poll()
+        try:
+            poll.register(self.socket, select.POLLIN)
+        except (OSError, ValueError):
+            self.event_queue.put("Evt17")
+            return False
+        buffered = isinstance(self.socket, ssl.SSLSocket) and self.socket.pending() > 0
+        return buffered or bool(poll.poll(0))
+
+    def recv(self, nr_bytes: int) -> bytearray:
+        """As the original, in pieces of up to 1 MiB that are taken as they come, never ahead of what came.
+
+        Raises OSError, which closes the connection, for a PDU that is longer than any may be, or that trickles in.
+        """
+        if nr_bytes > self._longest:
+            log.warning(
+                "association.broken", calling=self.assoc.requestor.ae_title, reason=f"a PDU of {nr_bytes} bytes"
+            )
+            raise OSError(errno.EMSGSIZE, f"a PDU of {nr_bytes} bytes")
+        until = time.monotonic() + (self.assoc.network_timeout or math.inf)
+        received = bytearray()
+        while self.socket is not None and len(received) < nr_bytes:
+            piece = self.socket.recv(min(nr_bytes - len(received), _PIECE))
+            if not piece:
+                break
+            received += piece
+            if time.monotonic() > until:
+                raise TimeoutError(errno.ETIMEDOUT, "a PDU took longer than the time-out")
+        if len(received) == _HEADER:
+            self._longest = self._longest_of(received[0])
+        return received
+
+    def _longest_of(self, kind: int) -> int:
+        """Data four times as long as was offered are let pass, since some peers do not look; memory stays bounded."""
+        offered = self.assoc.acceptor.maximum_length or _LONGEST_DATA
+        return min(4 * offered, _LONGEST_DATA) if kind == _P_DATA else _LONGEST_OTHER
+
+
+def _unmapped(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """A caller's address; an IPv4 one is that also where the listener stands on IPv6 (RFC 4291 2.5.5.2)."""
+    address = ipaddress.ip_address(text)
+    return address.ipv4_mapped or address if isinstance(address, ipaddress.IPv6Address) else address
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, ssl.SSLError):
+        return f"TLS: {handshake.sentence(error)}"
+    if isinstance(error, OSError):
+        return error.strerror or type(error).__name__
+    return str(error)
