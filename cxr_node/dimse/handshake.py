@@ -1,5 +1,6 @@
 """What went wrong with TLS, in words, on either side."""
 
+import contextlib
 import ssl
 
 
@@ -12,7 +13,6 @@ def telling(context: ssl.SSLContext, failures: list[OSError]) -> ssl.SSLContext:
                 super().do_handshake(block)
             except OSError as error:
                 failures.append(error)
-                self.close()
                 raise
 
         def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
@@ -21,6 +21,10 @@ def telling(context: ssl.SSLContext, failures: list[OSError]) -> ssl.SSLContext:
             except ssl.SSLError as error:  # with TLS 1.3 a peer refuses our certificate only after the handshake
                 failures.append(error)
                 raise
+
+        def shutdown(self, how: int) -> None:
+            with contextlib.suppress(OSError):  # pynetdicom closes only what it could shut down
+                super().shutdown(how)
 
     context.sslsocket_class = Telling
     return context

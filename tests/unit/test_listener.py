@@ -1,5 +1,6 @@
 """The listener, called by real associations over the loopback; what it hands over is taken by a double."""
 
+import gc
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -76,6 +77,7 @@ def listeners() -> Iterator[list[Listener]]:
     for listener in started:
         listener.stop(grace=2.0)
         assert not listener.alive()
+    gc.collect()  # while the mark above is in force
 
 
 @pytest.fixture

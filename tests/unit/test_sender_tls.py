@@ -1,5 +1,6 @@
 """Sending over TLS to dcmtk's storescp: what is sent arrives, and what keeps it from being sent is said."""
 
+import gc
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -49,6 +50,7 @@ def serve(received: Path) -> Iterator[Serve]:
     """Start dcmtk's storescp with options; how to call it, so far without TLS."""
     with ExitStack() as running:
         yield lambda *options: running.enter_context(_storescp(received, options))
+    gc.collect()  # while the mark above is in force
 
 
 @contextmanager
