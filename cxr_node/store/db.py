@@ -9,7 +9,7 @@ import os
 import sqlite3
 import threading
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from cxr_node.errors import Permanent, Transient
 from cxr_node.store.migrations import migrations
 
 Row = dict[str, Any]
+Parameters = Sequence[object] | Mapping[str, object]
 _BUSY_SECONDS = 15.0
 
 
@@ -29,16 +30,16 @@ class Tx:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
-    def execute(self, sql: str, parameters: Sequence[object] = ()) -> int:
+    def execute(self, sql: str, parameters: Parameters = ()) -> int:
         """Run one statement; the number of rows it changed."""
         return self._connection.execute(sql, parameters).rowcount
 
-    def rows(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
+    def rows(self, sql: str, parameters: Parameters = ()) -> list[Row]:
         cursor = self._connection.execute(sql, parameters)
         names = [column[0] for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor]
 
-    def row(self, sql: str, parameters: Sequence[object] = ()) -> Row | None:
+    def row(self, sql: str, parameters: Parameters = ()) -> Row | None:
         return next(iter(self.rows(sql, parameters)), None)
 
 

@@ -167,10 +167,11 @@ def comparing(tx: Tx, study: str) -> bool:
     """Whether another version of one of a study's films waits to be compared: its identity may be a corrected one."""
     row = tx.row(
         """
-        SELECT 1 FROM instance n WHERE n.state = ?2 AND (n.study_instance_uid = ?1 OR n.sop_instance_uid IN (
-            SELECT sop_instance_uid FROM instance WHERE study_instance_uid = ?1 AND state = ?3)) LIMIT 1
+        SELECT 1 FROM instance n
+        WHERE n.state = :comparing AND (n.study_instance_uid = :study OR n.sop_instance_uid IN (
+            SELECT sop_instance_uid FROM instance WHERE study_instance_uid = :study AND state = :current)) LIMIT 1
         """,
-        (study, InstanceState.COMPARING, InstanceState.CURRENT),
+        {"study": study, "comparing": InstanceState.COMPARING, "current": InstanceState.CURRENT},
     )
     return row is not None
 
@@ -179,11 +180,11 @@ def unjudged(tx: Tx, study: str, model_digest: str) -> list[str]:
     """Digests of the current films that a model may judge, has not judged, and is not about to."""
     rows = tx.rows(
         """
-        SELECT digest FROM instance i WHERE study_instance_uid = ?1 AND state = ?2 AND refusal_code IS NULL
-            AND NOT EXISTS (SELECT 1 FROM result WHERE instance_digest = i.digest AND model_digest = ?3)
-            AND NOT EXISTS (SELECT 1 FROM job WHERE kind = 'analyse' AND subject = i.digest AND target = ?3)
+        SELECT digest FROM instance i WHERE study_instance_uid = :study AND state = :current AND refusal_code IS NULL
+            AND NOT EXISTS (SELECT 1 FROM result WHERE instance_digest = i.digest AND model_digest = :model)
+            AND NOT EXISTS (SELECT 1 FROM job WHERE kind = 'analyse' AND subject = i.digest AND target = :model)
         """,
-        (study, InstanceState.CURRENT, model_digest),
+        {"study": study, "current": InstanceState.CURRENT, "model": model_digest},
     )
     return [str(row["digest"]) for row in rows]
 

@@ -22,11 +22,11 @@ def close(tx: Tx, study: str, now: float) -> None:
     """The study settles: films that come from now on, and results that are made, are new."""
     tx.execute(
         """
-        UPDATE worklist_entry SET settled_at = ?3, settled_instance = (
-            SELECT coalesce(max(id), 0) FROM instance WHERE study_instance_uid = ?1 AND state = ?2
-        ) WHERE study_instance_uid = ?1
+        UPDATE worklist_entry SET settled_at = :now, settled_instance = (
+            SELECT coalesce(max(id), 0) FROM instance WHERE study_instance_uid = :study AND state = :current
+        ) WHERE study_instance_uid = :study
         """,
-        (study, InstanceState.CURRENT, now),
+        {"study": study, "current": InstanceState.CURRENT, "now": now},
     )
 
 
