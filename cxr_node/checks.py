@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from cxr_node import tls, trust, views
+from cxr_node import auditing, tls, trust, views
+from cxr_node.audit import syslog
 from cxr_node.config import Config
 from cxr_node.errors import CxrNodeError
 from cxr_node.inference.manifest import is_release, verify
@@ -48,6 +49,7 @@ def examine(config: Config, *, offline: bool) -> Iterator[Finding]:
     yield from _guarded("certificate", lambda: _certificate(config, datetime.now(UTC)))
     yield from _guarded("private key", lambda: _private_key(config))
     yield from _guarded("listener", lambda: _listener(config))
+    yield from _guarded("audit messages", lambda: _audit(config, offline=offline))
     if not config.destination:
         yield Finding("note", "destinations", f"none; outputs stay in {config.node.data_dir / 'outbox'}")
     for name, peer in peers_of(config).items():
@@ -108,6 +110,16 @@ def _trail(config: Config) -> Finding:
     if broken is not None:
         return Finding("failed", "audit trail", f"broken at event {broken}; `cxr-node audit verify` tells more")
     return Finding("ok", "audit trail", f"the newest {_TAIL} events are intact; `cxr-node audit verify` looks at all")
+
+
+def _audit(config: Config, *, offline: bool) -> Finding:
+    receiver, named = auditing.receiver_of(config), " and ".join(auditing.targets(config))
+    if not named:
+        return Finding("ok", "audit messages", "none; the audit trail stays in the database")
+    if receiver is not None and not offline:
+        syslog.send(receiver, ())
+        return Finding("ok", "audit messages", f"to {named}; {receiver} answers")
+    return Finding("ok", "audit messages", f"to {named}{', not called (--offline)' if receiver else ''}")
 
 
 def _model(config: Config) -> Finding:

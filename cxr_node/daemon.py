@@ -17,7 +17,7 @@ from pathlib import Path
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from cxr_node import keys, tls, trust
+from cxr_node import auditing, keys, tls, trust
 from cxr_node.config import Config
 from cxr_node.dimse.listener import Listener
 from cxr_node.domain.job import Job
@@ -75,6 +75,7 @@ class Daemon:
             pseudonym=self._pseudonyms.study,
         )
         self._listener = Listener(self._plan.endpoint(), self._intake, self._spool.incoming)
+        self._exporters = auditing.exporters(config)
         self._scheduler = self._schedule()
 
     def run(self) -> None:
@@ -101,6 +102,8 @@ class Daemon:
             child.start()
         self._listener.start()
         self._scheduler.start()
+        for exporter in self._exporters:
+            exporter.start()
         log.info(
             "node.ready",
             ae_title=config.node.ae_title,
@@ -115,16 +118,19 @@ class Daemon:
         self._notifier.ready(f"{config.node.mode} mode, listening on port {self._listener.port}")
 
     def _beat(self) -> None:
-        """systemd hears from us only while every loop lives: the listener, the scheduler and the documents' worker."""
+        """systemd hears from us only while every loop lives: the listener, the scheduler, and what has a thread."""
         for child in self._children:
             child.ping()
-        if self._listener.alive() and self._scheduler.running and all(c.alive() for c in self._children):
+        others = [*(child.alive() for child in self._children), *(exporter.alive() for exporter in self._exporters)]
+        if self._listener.alive() and self._scheduler.running and all(others):
             self._notifier.alive()
 
     def _stop(self) -> None:
         log.info("node.stopping")
         self._notifier.stopping()
         self._scheduler.shutdown(wait=False)
+        for exporter in self._exporters:
+            exporter.stop()
         self._listener.stop(_DRAIN_SECONDS)
         for child in self._children:
             child.stop(_DRAIN_SECONDS)

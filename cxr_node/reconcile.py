@@ -58,6 +58,7 @@ def _take_in(path: Path, spool: Spool, intake: Intake) -> None:
                     sop_instance_uid=str(meta.MediaStorageSOPInstanceUID),
                     transfer_syntax=str(meta.TransferSyntaxUID),
                     calling_ae_title=_RECOVERED,
+                    address="",
                 )
             )
         log.warning("spool.film_recovered", digest=path.stem[:12], status=f"0x{verdict.answer:04X}")

@@ -53,6 +53,7 @@ def status(found: dict[str, Any]) -> str:
     ]
     if found["missing_files"]:
         lines.append(f"missing       {found['missing_files']} films have no file in the spool any more")
+    lines += [f"audit         {each['unsent']} events not yet told to the {each['target']}" for each in found["audit"]]
     if found["queues"]:
         rows: list[Row] = [("queue", "ready", "running", "failed")]
         rows += [

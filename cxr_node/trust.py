@@ -1,4 +1,4 @@
-"""What [tls] and the destinations' keys mean: who the node is to its peers, and whom it trusts."""
+"""What [tls] and the keys beside it mean: who the node is to its peers, and whom it trusts."""
 
 import ssl
 from datetime import datetime
@@ -29,14 +29,22 @@ def destination(config: Config, peer: Destination) -> ssl.SSLContext:
     return tls.client(identity(config), own or _authorities(config))
 
 
+def audit(config: Config) -> ssl.SSLContext:
+    """What the syslog receiver is called with. Raises ConfigError for files that cannot be used."""
+    own = tls.located("audit.ca", config.audit.ca) if config.audit.ca else None
+    return tls.client(identity(config), own or _authorities(config))
+
+
 def require(config: Config, now: datetime) -> None:
-    """Raises ConfigError where a file that the listener or a destination needs cannot be used at `now`."""
+    """Raises ConfigError where a file that the node needs for a peer cannot be used at `now`."""
     if own := identity(config):
         tls.require_current(own, now)
     listener(config)
     for peer in config.destination:
         if peer.tls:
             destination(config, peer)
+    if config.audit.over_tls:
+        audit(config)
 
 
 def _authorities(config: Config) -> tls.PemFile | None:

@@ -3,14 +3,14 @@
 import socket
 from typing import Any
 
-from cxr_node import keys
+from cxr_node import auditing, keys
 from cxr_node.config import Config
 from cxr_node.dimse import sender
 from cxr_node.domain.clock import iso
 from cxr_node.domain.pseudonym import is_study_pseudonym
 from cxr_node.errors import Permanent, Transient
 from cxr_node.plan import Plan, peers_of, policy_of, spool_of
-from cxr_node.store import events, jobs, overview, results, studies, worklist
+from cxr_node.store import events, jobs, overview, results, studies, trail, worklist
 from cxr_node.store.db import Store, Tx
 
 _STUDIES_SHOWN = 5
@@ -28,6 +28,7 @@ def status(config: Config, store: Store, now: float) -> dict[str, Any]:
         frozen = worklist.is_frozen(tx)
         newest, failed = overview.newest_studies(tx, _STUDIES_SHOWN), overview.failed_jobs(tx, _FAILED_SHOWN)
         aside = overview.kept_aside(tx)
+        unsent = {target: trail.unsent(tx, target) for target in auditing.targets(config)}
     listening = answers(config)
     model = Plan.of(config).manifest
     analysing = inference.get("event") == "infer.ready"
@@ -47,6 +48,7 @@ def status(config: Config, store: Store, now: float) -> dict[str, Any]:
         "dead_letters": sum(queue["failed"] for queue in queues.values()),
         "failed": _timed(failed),
         "quarantined": aside,
+        "audit": [{"target": target, "unsent": count} for target, count in unsent.items()],
         "last_studies": _timed(newest),
         "missing_files": missing["count"] if missing else 0,
         "disk_free_bytes": spool_of(config).free_bytes() if config.node.data_dir.is_dir() else None,

@@ -81,6 +81,7 @@ class Bench:
             "sop_instance_uid": "1.2.3" if isinstance(film, bytes) else str(film.SOPInstanceUID),
             "transfer_syntax": "1.2.840.10008.1.2.1",
             "calling_ae_title": "MODALITY",
+            "address": "192.0.2.7",
         }
         with part.open("rb") as stream:
             yield Received(path=part, stream=stream, digest=data_set_digest(part), **(known | command))

@@ -8,7 +8,7 @@ import time
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 from zoneinfo import ZoneInfo
 
 import click
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from cxr_node.store import trail
 
 _KEY = click.Path(dir_okay=False, path_type=Path)
+_PAGE = 500
 _DAY = click.DateTime(formats=["%Y-%m-%d"])
 
 
@@ -52,7 +53,7 @@ def verify(config: Config, key_file: Path | None, as_json: bool) -> None:
 @with_config
 def truncate(config: Config, before: datetime, key_file: Path) -> None:
     """Remove old events, and seal in a new one what they were. Those since the node last started always stay."""
-    from cxr_node import keys
+    from cxr_node import auditing, keys
     from cxr_node.errors import Permanent
     from cxr_node.plan import open_store
     from cxr_node.store import trail
@@ -62,13 +63,41 @@ def truncate(config: Config, before: datetime, key_file: Path) -> None:
         found = trail.verify(tx, key)
     if found.broken is not None:
         raise Permanent("AUDIT_BROKEN", f"the trail is broken, so nothing was removed; {found.meaning}")
-    midnight = before.replace(tzinfo=ZoneInfo(config.node.timezone)).timestamp()
     with store.transaction() as tx:
-        removal = trail.truncate(tx, midnight, key, by=operator(), now=time.time(), targets=())
+        removal = trail.truncate(
+            tx, midnight(config, before), key, by=operator(), now=time.time(), targets=auditing.targets(config)
+        )
     if removal is None:
         click.echo("there is no event to remove")
     else:
         click.echo(f"events up to {removal.through} ({iso(removal.last_time)}) are removed, {removal.count} so far")
+
+
+@audit.command(epilog="Example: cxr-node audit export --since 2026-01-01 audit.xml")
+@click.option("--since", type=_DAY, help="Events of this day and later; default: all.")
+@click.argument("file", type=click.File("w", "utf-8", lazy=True))
+@with_config
+def export(config: Config, since: datetime | None, file: TextIO) -> None:
+    """Write DICOM audit messages (PS3.15 A.5), one a line, to FILE, or to standard output for "-". They hold patient
+    data; that they were read is an event too."""
+    from cxr_node import auditing
+    from cxr_node.audit.messages import messages
+    from cxr_node.plan import open_store
+    from cxr_node.store import events
+
+    store = open_store(config, create=False)
+    with store.transaction() as tx:
+        after = events.last_before(tx, midnight(config, since)) if since else 0
+        events.append(tx, time.time(), "audit.read", None, by=operator())
+    with store.reading() as tx:
+        while rows := events.page(tx, after, _PAGE):
+            after = rows[-1]["sequence"]
+            file.writelines(f"{each.xml}\n" for each in messages(rows, auditing.reporter_of(config)))
+
+
+def midnight(config: Config, day: datetime) -> float:
+    """When a day begins where the node stands, in seconds since 1970 UTC."""
+    return day.replace(tzinfo=ZoneInfo(config.node.timezone)).timestamp()
 
 
 def operator() -> str:

@@ -16,9 +16,9 @@ def with_config(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the configuration as its first argument."""
     text = f"Configuration file; default ${configuration.FILE_VARIABLE}, else {configuration.DEFAULT_FILE}."
 
-    @click.option("-c", "--config", "file", type=click.Path(path_type=Path), help=text)
+    @click.option("-c", "--config", "config_file", type=click.Path(path_type=Path), help=text)
     @wraps(command)
-    def loaded(file: Path | None, **arguments: Any) -> Any:
-        return command(configuration.load(file), **arguments)
+    def loaded(config_file: Path | None, **arguments: Any) -> Any:
+        return command(configuration.load(config_file), **arguments)
 
     return loaded

@@ -3,6 +3,7 @@
 import ipaddress
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -23,6 +24,15 @@ _RULES = Rules()
 def _network(text: str) -> str:
     ipaddress.ip_network(text)
     return text
+
+
+def _receiver(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("tls", "tcp") or not parts.hostname or parts.path or parts.query or "@" in parts.netloc:
+        raise ValueError("write it as tls://HOST:PORT, or tcp://HOST:PORT for a receiver on this machine")
+    if parts.port is None:  # raises ValueError itself for what is no port
+        raise ValueError("the port is missing; for syslog over TLS it is usually 6514")
+    return url
 
 
 class Section(BaseModel):
@@ -196,6 +206,18 @@ class Log(Section):
     format: Literal["auto", "console", "json"] = "auto"
 
 
+class Audit(Section):
+    """Where the audit trail is carried to; nowhere, unless it is said."""
+
+    syslog: Annotated[str, AfterValidator(_receiver)] | None = None
+    ca: PemName | None = None
+    file: Path | None = None
+
+    @property
+    def over_tls(self) -> bool:
+        return self.syslog is not None and urlsplit(self.syslog).scheme == "tls"
+
+
 class Config(Section):
     """The whole file."""
 
@@ -210,6 +232,7 @@ class Config(Section):
     destination: tuple[Destination, ...] = ()
     worklist: Worklist = Worklist()
     retention: Retention = Retention()
+    audit: Audit = Audit()
     log: Log = Log()
 
     @field_validator("destination")

@@ -111,6 +111,7 @@ class Listener:
             sop_instance_uid=str(request.AffectedSOPInstanceUID),
             transfer_syntax=str(event.context.transfer_syntax),
             calling_ae_title=event.assoc.requestor.ae_title,
+            address=event.assoc.requestor.address or "",
         )
         try:
             verdict = self._intake.accept(received)

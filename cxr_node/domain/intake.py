@@ -21,7 +21,7 @@ class Received:
     """A data set as it came over an association, in a part of the spool.
 
     `stream` is open on the part; `digest` is the SHA-256 (hex) of the data set; `error` is what went wrong while its
-    bytes were written.
+    bytes were written; `address` is that of the calling machine, empty where it is not known.
     """
 
     path: Path
@@ -32,6 +32,7 @@ class Received:
     sop_instance_uid: str
     transfer_syntax: str
     calling_ae_title: str
+    address: str
 
 
 @dataclass(frozen=True, slots=True)

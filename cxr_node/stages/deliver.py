@@ -10,7 +10,7 @@ from cxr_node.domain.job import Job, NewJob
 from cxr_node.errors import Permanent
 from cxr_node.spool import Spool
 from cxr_node.stages.stage import Commit, SingleStage
-from cxr_node.store import events, results
+from cxr_node.store import events, results, worklist
 from cxr_node.store.db import Store, Tx
 
 
@@ -43,6 +43,8 @@ class Deliver(SingleStage):
             events.append(
                 tx, now, "document.sent", document.study_instance_uid,
                 kind=document.kind, sop_instance_uid=job.subject, destination=job.target, status=f"0x{status:04X}",
+                ae_title=peer.ae_title, host=peer.host, sop_class_uid=document.sop_class_uid,
+                **worklist.identity(tx, document.study_instance_uid),
             )  # fmt: skip
             return ()
 

@@ -112,7 +112,7 @@ class Receive:
         )
         try:
             with self.store.transaction() as tx:
-                self._record(tx, arrival)
+                self._record(tx, arrival, received.address)
         except sqlite3.IntegrityError:  # it has a row: its file was lost, or it came twice at the same moment
             if self._known(digest) is None:
                 raise
@@ -138,7 +138,7 @@ class Receive:
         with self.store.reading() as tx:
             return studies.by_digest(tx, digest)
 
-    def _record(self, tx: Tx, arrival: Arrival) -> None:
+    def _record(self, tx: Tx, arrival: Arrival, address: str) -> None:
         header, now = arrival.header, arrival.received_at
         study = header.study_instance_uid
         refusal = judge(header, self.rules)
@@ -147,6 +147,8 @@ class Receive:
         events.append(
             tx, now, "instance.stored", study,
             sop_instance_uid=header.sop_instance_uid, digest=arrival.digest, calling=arrival.calling_ae_title,
+            address=address, sop_class_uid=header.sop_class_uid, patient_id=header.patient_id,
+            issuer_of_patient_id=header.issuer_of_patient_id, accession_number=header.accession_number,
         )  # fmt: skip
         if comparing:
             jobs.enqueue(tx, [NewJob("compare", arrival.digest)], now)
@@ -177,7 +179,8 @@ class Receive:
 
     def _keep_aside(self, received: Received, error: Permanent, answer: Answer) -> Verdict:
         path = self.spool.keep_aside(received.path, received.stream, received.digest)
-        known = {"code": error.code, "reason": error.message, "path": path, "calling": received.calling_ae_title}
+        caller = {"calling": received.calling_ae_title, "address": received.address}
+        known = {"code": error.code, "reason": error.message, "path": path, **caller}
         with self.store.transaction() as tx:
             events.append(tx, self.clock(), "object.quarantined", None, **known)
         log.warning("object.quarantined", status=f"0x{answer:04X}", **known)

@@ -23,6 +23,14 @@ def page(tx: Tx, after: int, limit: int) -> list[Row]:
     return tx.rows("SELECT * FROM event WHERE sequence > ? ORDER BY sequence LIMIT ?", (after, limit))
 
 
+def last_before(tx: Tx, time: float) -> int:
+    """The sequence number of the last event before the first one at `time` or later; 0 where there is none."""
+    row = tx.row("SELECT min(sequence) - 1 AS n FROM event WHERE time >= ?", (time,))
+    last = tx.row("SELECT max(sequence) AS n FROM event")
+    found = row["n"] if row and row["n"] is not None else last["n"] if last else 0
+    return int(found or 0)
+
+
 def of_study(tx: Tx, study: str) -> list[dict[str, Any]]:
     rows = tx.rows("SELECT time, event, detail FROM event WHERE study_instance_uid = ? ORDER BY sequence", (study,))
     return [{"time": row["time"], "event": row["event"], **json.loads(row["detail"])} for row in rows]

@@ -73,6 +73,15 @@ def state(tx: Tx, study: str) -> str | None:
     return str(row["state"]) if row else None
 
 
+def identity(tx: Tx, study: str) -> dict[str, str | None]:
+    """Whose study it is, and under which accession number; as it is known now."""
+    row = tx.row(
+        "SELECT patient_id, issuer_of_patient_id, accession_number FROM worklist_entry WHERE study_instance_uid = ?",
+        (study,),
+    )
+    return row or {}
+
+
 def entries(tx: Tx, policy: Policy, now: float, *, closed: bool = False) -> list[dict[str, Any]]:
     """The entries in reading order, as `worklist --json` shows them."""
     rows = tx.rows(f"SELECT * FROM worklist_entry {'' if closed else _OPEN}")  # noqa: S608 - constant clauses

@@ -88,3 +88,13 @@ def test_a_study_is_found_by_its_name_in_the_log(store: Store, tmp_path: Path) -
     assert json.loads(run("study", name, "--json").stdout)["study_instance_uid"] == study_uid(1)
     unknown = run("study", "s-aaaaaaaaaaaa")
     assert (unknown.exit_code, unknown.stdout) == (1, "")
+
+
+def test_export_writes_messages_and_records_that_it_did(store: Store, tmp_path: Path) -> None:
+    found = run("audit", "export", "-")
+    assert found.exit_code == 0
+    assert [line.count("<AuditMessage>") for line in found.stdout.splitlines()] == [1, 1, 1]  # two starts, and itself
+    run("audit", "export", "--since", "2026-01-03", "audit.xml")
+    assert len((tmp_path / "audit.xml").read_text().splitlines()) == 3  # a start, and what read the trail
+    with store.reading() as tx:
+        assert [row["event"] for row in events.page(tx, 3, 10)] == ["audit.read", "audit.read"]

@@ -1,0 +1,188 @@
+"""Which events others hear of, and how each is told (PS3.15 A.5.3).
+
+Events are told as they stand in the trail. Instances that came or went are told by study and peer, one message for
+those that are told together.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from xml.etree.ElementTree import Element, tostring
+
+from cxr_node.audit import codes, elements
+from cxr_node.audit.elements import Reporter, Transfer
+
+_DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>'
+_SYSTEM_RESOURCE = "13"  # Security Resource
+_TRAIL = "urn:cxr-node:event"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A row of the trail."""
+
+    sequence: int
+    time: float
+    name: str
+    study: str
+    detail: Mapping[str, Any]
+
+    def text(self, key: str) -> str:
+        return str(self.detail.get(key) or "")
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """An audit message of one line. `warning`: it tells of something that should not be; `time` of its last event."""
+
+    time: float
+    xml: str
+    warning: bool
+
+
+Group = list[Event]
+_Teller = Callable[[Group, Reporter], Element]
+
+
+def messages(rows: Iterable[Mapping[str, Any]], reporter: Reporter) -> list[Message]:
+    """What rows of the trail, given in their order, are told as."""
+    groups: dict[Hashable, Group] = {}
+    for row in rows:
+        if row["event"] in _TOLD:
+            event = _event(row)
+            groups.setdefault(_together(event), []).append(event)
+    return [_message(group, reporter) for group in sorted(groups.values(), key=lambda group: group[-1].sequence)]
+
+
+def _event(row: Mapping[str, Any]) -> Event:
+    study = row["study_instance_uid"] or ""
+    return Event(int(row["sequence"]), float(row["time"]), str(row["event"]), study, json.loads(row["detail"]))
+
+
+def _together(event: Event) -> Hashable:
+    """Events with the same key are told in one message."""
+    if event.name not in _TRANSFERS:
+        return event.sequence
+    return (event.name, event.study, *(event.text(key) for key in ("calling", "address", "ae_title", "host")))
+
+
+def _message(group: Group, reporter: Reporter) -> Message:
+    root = _TOLD[group[-1].name](group, reporter)
+    xml = _DECLARATION + tostring(root, encoding="unicode")
+    outcome = root[0].get("EventOutcomeIndicator")
+    return Message(group[-1].time, xml, warning=outcome != elements.SUCCESS)
+
+
+def _activity(what: codes.Code) -> _Teller:
+    def tell(group: Group, reporter: Reporter) -> Element:
+        """A.5.3.1"""
+        root = elements.message(codes.APPLICATION_ACTIVITY, "E", group[-1].time, of_type=what)
+        elements.process(root, reporter.ae_title, codes.APPLICATION, reporter.host, requestor=False)
+        elements.audit_source(root, reporter)
+        return root
+
+    return tell
+
+
+def _received(group: Group, reporter: Reporter) -> Element:
+    """A.5.3.7, from a peer to the node: it did not hold these instances, or not with these bytes."""
+    last = group[-1]
+    root = elements.message(codes.INSTANCES_TRANSFERRED, "C", last.time)
+    elements.process(root, last.text("calling"), codes.SOURCE, last.text("address"), requestor=True)
+    elements.process(root, reporter.ae_title, codes.DESTINATION, reporter.host, requestor=False)
+    return _with_study(root, group, reporter)
+
+
+def _sent(group: Group, reporter: Reporter) -> Element:
+    """A.5.3.7, from the node to a peer, of which it does not know what it held before."""
+    last = group[-1]
+    root = elements.message(codes.INSTANCES_TRANSFERRED, "R", last.time)
+    elements.process(root, reporter.ae_title, codes.SOURCE, reporter.host, requestor=True)
+    elements.process(root, last.text("ae_title"), codes.DESTINATION, last.text("host"), requestor=False)
+    return _with_study(root, group, reporter)
+
+
+def _exported(group: Group, reporter: Reporter) -> Element:
+    """A.5.3.4: films of a study were written to a folder, de-identified."""
+    last = group[-1]
+    root = elements.message(codes.EXPORT, "R", last.time)
+    elements.person(root, last.text("by"), codes.SOURCE)
+    elements.process(root, reporter.ae_title, codes.SOURCE, reporter.host, requestor=False)
+    elements.medium(root, last.text("folder"), codes.DESTINATION_MEDIA, codes.FOLDER)
+    elements.audit_source(root, reporter)
+    classes = {str(uid): int(count) for uid, count in last.detail["classes"].items()}
+    elements.study(root, Transfer(last.study, last.text("accession_number"), classes), anonymized=True)
+    elements.patient(root, last.text("patient_id"), last.text("issuer_of_patient_id"))
+    return root
+
+
+def _with_study(root: Element, group: Group, reporter: Reporter) -> Element:
+    last = group[-1]
+    classes = Counter(event.text("sop_class_uid") for event in group)
+    elements.audit_source(root, reporter)
+    elements.study(root, Transfer(last.study, last.text("accession_number"), classes))
+    elements.patient(root, last.text("patient_id"), last.text("issuer_of_patient_id"))
+    return root
+
+
+def _log_used(group: Group, reporter: Reporter) -> Element:
+    """A.5.3.2"""
+    root = elements.message(codes.AUDIT_LOG_USED, "R", group[-1].time)
+    elements.person(root, group[-1].text("by"))
+    elements.audit_source(root, reporter)
+    elements.system_object(root, _TRAIL, _SYSTEM_RESOURCE, codes.URI, "Security Audit Log")
+    return root
+
+
+def _alert(what: codes.Code, outcome: str, sentence: Callable[[Event], str]) -> _Teller:
+    """A.5.3.11. `outcome`: MAJOR where the system may have been compromised, else what it held against."""
+
+    def tell(group: Group, reporter: Reporter) -> Element:
+        event = group[-1]
+        root = elements.message(codes.SECURITY_ALERT, "E", event.time, outcome, what)
+        elements.describe_outcome(root, sentence(event))
+        elements.process(root, reporter.ae_title, codes.APPLICATION, reporter.host, requestor=True)
+        if event.text("by"):
+            elements.person(root, event.text("by"))
+        elements.audit_source(root, reporter)
+        address = event.text("address")
+        subject = (address, codes.NODE) if address else (_TRAIL, codes.URI)
+        elements.system_object(root, subject[0], _SYSTEM_RESOURCE, subject[1], Alert_Description=sentence(event))
+        return root
+
+    return tell
+
+
+def _turned_away(event: Event) -> str:
+    who = event.text("calling") or "a caller that gave no AE title"
+    return f"{who} got no association: {event.text('reason')}; {event.detail.get('times', 1)} times"
+
+
+def _kept_aside(event: Event) -> str:
+    return f"{event.text('code')}: {event.text('reason')}; kept as {event.text('path')}, from {event.text('calling')}"
+
+
+def _disputed(event: Event) -> str:
+    return f"study {event.study}: {event.text('reason')}"
+
+
+_TRANSFERS: Mapping[str, _Teller] = {"instance.stored": _received, "document.sent": _sent}
+_TOLD: Mapping[str, _Teller] = {
+    **_TRANSFERS,
+    "node.started": _activity(codes.APPLICATION_START),
+    "node.stopped": _activity(codes.APPLICATION_STOP),
+    "association.rejected": _alert(codes.NODE_AUTHENTICATION, elements.MINOR, _turned_away),
+    "connection.refused": _alert(codes.NODE_AUTHENTICATION, elements.MINOR, _turned_away),
+    "object.quarantined": _alert(codes.OBJECT_QUARANTINED, elements.MINOR, _kept_aside),
+    "instance.quarantined": _alert(codes.INSTANCE_DISPUTED, elements.SERIOUS, _disputed),
+    "audit.broken": _alert(
+        codes.TRAIL_BROKEN, elements.MAJOR, lambda event: f"the trail is broken at event {event.detail['sequence']}"
+    ),
+    "audit.truncated": _alert(
+        codes.TRAIL_TRUNCATED, elements.SUCCESS, lambda event: f"events up to {event.detail['through']} were removed"
+    ),
+    "audit.read": _log_used,
+    "export.made": _exported,
+}

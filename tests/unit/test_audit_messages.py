@@ -1,0 +1,175 @@
+"""Audit messages: what is told, in which words, and that every one of them is valid (PS3.15 A.5.1.1)."""
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from lxml import etree
+
+from cxr_node.audit.elements import Reporter
+from cxr_node.audit.messages import Message, messages
+from tests.bench import NOON, Bench
+from tests.films import chest
+
+SCHEMA = etree.RelaxNG(etree.parse(Path(__file__).parents[1] / "audit_message.rng"))
+NODE = Reporter("CXR_NODE", "node.example.org", "Hospital", "CXR1")
+PATIENT = {"patient_id": "P1", "issuer_of_patient_id": "HOSP", "accession_number": "A7"}
+FILM = {"calling": "XRAY1", "address": "192.0.2.7", "sop_class_uid": "1.2.840.10008.5.1.4.1.1.1.1", **PATIENT}
+EVENTS: dict[str, dict[str, Any]] = {
+    "node.started": {"mode": "shadow"},
+    "node.stopped": {},
+    "instance.stored": FILM,
+    "document.sent": {"ae_title": "PACS", "host": "pacs", "sop_class_uid": "1.2.840.10008.5.1.4.1.1.88.34", **PATIENT},
+    "association.rejected": {"calling": "EVIL", "address": "192.0.2.66", "reason": "not allowed", "times": 3},
+    "connection.refused": {"calling": "", "address": "2001:db8::66", "reason": "not allowed", "times": 1},
+    "object.quarantined": {
+        "code": "TRUNCATED",
+        "reason": "it ends early",
+        "path": "q/1",
+        "calling": "X",
+        "address": "",
+    },
+    "instance.quarantined": {"reason": "its pixels differ"},
+    "audit.broken": {"sequence": 7},
+    "audit.truncated": {"through": 7, "by": "jane"},
+    "audit.read": {"by": "jane"},
+    "export.made": {"by": "jane", "folder": "/mnt/x", "classes": {"1.2.840.10008.5.1.4.1.1.1.1": 2}, **PATIENT},
+}
+
+
+def row(number: int, event: str, study: str | None = "1.2.3", /, **detail: Any) -> dict[str, Any]:
+    return {
+        "sequence": number, "time": NOON + number, "event": event, "study_instance_uid": study,
+        "detail": json.dumps(detail), "hash": "",
+    }  # fmt: skip
+
+
+def parsed(message: Message) -> Any:
+    """The message as a tree; AssertionError where it is no valid one."""
+    assert len(message.xml.splitlines()) == 1
+    root = etree.fromstring(message.xml.encode())
+    assert SCHEMA.validate(root), SCHEMA.error_log
+    return root
+
+
+def told(*rows: dict[str, Any]) -> list[Any]:
+    return [parsed(each) for each in messages(rows, NODE)]
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_every_event_that_is_told_gives_a_valid_message(event: str) -> None:
+    (root,) = told(row(1, event, **EVENTS[event]))
+    source = root.find("AuditSourceIdentification")
+    assert (source.get("AuditSourceID"), source.get("AuditEnterpriseSiteID")) == ("CXR1", "Hospital")
+    assert root.find("EventIdentification").get("EventDateTime") == "2026-01-01T12:00:01.000Z"
+
+
+@pytest.mark.parametrize(("event", "code", "kind", "action", "outcome"), [
+    ("node.started", "110100", "110120", "E", "0"),
+    ("node.stopped", "110100", "110121", "E", "0"),
+    ("instance.stored", "110104", None, "C", "0"),
+    ("document.sent", "110104", None, "R", "0"),
+    ("association.rejected", "110113", "110126", "E", "4"),
+    ("connection.refused", "110113", "110126", "E", "4"),
+    ("object.quarantined", "110113", "object-quarantined", "E", "4"),
+    ("instance.quarantined", "110113", "instance-disputed", "E", "8"),
+    ("audit.broken", "110113", "trail-broken", "E", "12"),
+    ("audit.truncated", "110113", "trail-truncated", "E", "0"),
+    ("audit.read", "110101", None, "R", "0"),
+    ("export.made", "110106", None, "R", "0"),
+])  # fmt: skip
+def test_the_codes_are_those_of_the_standard(event: str, code: str, kind: str, action: str, outcome: str) -> None:
+    (root,) = told(row(1, event, **EVENTS[event]))
+    identification = root.find("EventIdentification")
+    of_type = identification.find("EventTypeCode")
+    assert identification.find("EventID").get("csd-code") == code
+    assert (None if of_type is None else of_type.get("csd-code")) == kind
+    assert (identification.get("EventActionCode"), identification.get("EventOutcomeIndicator")) == (action, outcome)
+
+
+def test_films_of_a_study_that_came_together_are_one_message() -> None:
+    other = FILM | {"sop_class_uid": "1.2.840.10008.5.1.4.1.1.7"}
+    (root,) = told(*(row(n, "instance.stored", **FILM) for n in (1, 2)), row(3, "instance.stored", **other))
+    counts = {each.get("UID"): each.get("NumberOfInstances") for each in root.iter("SOPClass")}
+    assert counts == {FILM["sop_class_uid"]: "2", other["sop_class_uid"]: "1"}
+    assert root[0].get("EventDateTime") == "2026-01-01T12:00:03.000Z"  # when the transfer was complete
+
+    study, patient = root.findall("ParticipantObjectIdentification")
+    assert (study.get("ParticipantObjectID"), patient.get("ParticipantObjectID")) == ("1.2.3", "P1^^^HOSP")
+    assert study.find("ParticipantObjectIDTypeCode").get("csd-code") == "110180"
+    assert next(study.iter("Accession")).get("Number") == "A7"
+
+
+@pytest.mark.parametrize(
+    ("study", "other"), [("1.2.4", {}), ("1.2.3", {"calling": "XRAY2"}), ("1.2.3", {"address": "192.0.2.8"})]
+)
+def test_films_of_another_study_or_sender_are_another_message(study: str, other: dict[str, str]) -> None:
+    assert len(told(row(1, "instance.stored", **FILM), row(2, "instance.stored", study, **(FILM | other)))) == 2
+
+
+def test_who_sent_and_who_received() -> None:
+    (came,) = told(row(1, "instance.stored", **FILM))
+    (left,) = told(row(1, "document.sent", **EVENTS["document.sent"]))
+    for root, expected in (
+        (came, [("XRAY1", "110153", "true", "192.0.2.7", "2"), ("CXR_NODE", "110152", "false", NODE.host, "1")]),
+        (left, [("CXR_NODE", "110153", "true", NODE.host, "1"), ("PACS", "110152", "false", "pacs", "1")]),
+    ):
+        found = [
+            (each.get("UserID"), each.find("RoleIDCode").get("csd-code"), each.get("UserIsRequestor"),
+             each.get("NetworkAccessPointID"), each.get("NetworkAccessPointTypeCode"))
+            for each in root.findall("ActiveParticipant")
+        ]  # fmt: skip
+        assert found == expected
+
+
+def test_messages_stand_in_the_order_in_which_things_were_complete() -> None:
+    rows = [
+        row(1, "instance.stored", **FILM), row(2, "node.stopped"), row(3, "instance.stored", **FILM),
+        row(4, "job.failed"), row(5, "worklist.moved"),
+    ]  # fmt: skip
+    found = messages(rows, NODE)
+    assert [message.time - NOON for message in found] == [2, 3]
+
+
+def test_a_refusal_says_who_knocked_and_how_often() -> None:
+    (root,) = told(row(1, "association.rejected", None, **EVENTS["association.rejected"]))
+    (subject,) = root.findall("ParticipantObjectIdentification")
+    detail = subject.find("ParticipantObjectDetail")
+    assert subject.get("ParticipantObjectID") == "192.0.2.66"
+    assert detail.get("type") == "Alert Description"
+    assert base64.b64decode(detail.get("value")) == b"EVIL got no association: not allowed; 3 times"
+
+
+def test_an_alert_is_a_warning_and_a_transfer_is_none() -> None:
+    rows = [row(1, "audit.broken", sequence=7), row(2, "instance.stored", **FILM)]
+    assert [message.warning for message in messages(rows, NODE)] == [True, False]
+
+
+def test_a_film_without_patient_or_sender_is_told_all_the_same() -> None:
+    (root,) = told(row(1, "instance.stored", sop_class_uid="1.2", patient_id=None))
+    assert root.findall("ParticipantObjectIdentification")[1].get("ParticipantObjectID") == "unknown"
+
+
+TEXTS = sorted({key for each in EVENTS.values() for key in each} - {"classes", "sop_class_uid"})
+
+
+@given(st.dictionaries(st.sampled_from(TEXTS), st.text()))
+def test_whatever_a_peer_says_the_message_is_valid(said: dict[str, str]) -> None:
+    for number, (event, detail) in enumerate(EVENTS.items(), 1):
+        told(row(number, event, **(detail | said)))
+
+
+def test_what_the_intake_records_is_enough_to_tell(tmp_path: Path) -> None:
+    bench, film = Bench(tmp_path), chest(AccessionNumber="A7", IssuerOfPatientID="HOSP")
+    bench.send(film, calling_ae_title="XRAY1")
+    (root,) = told(*bench.rows("SELECT * FROM event"))
+    study, patient = root.findall("ParticipantObjectIdentification")
+    assert study.get("ParticipantObjectID") == film.StudyInstanceUID
+    assert patient.get("ParticipantObjectID") == f"{film.PatientID}^^^HOSP"
+    assert next(root.iter("SOPClass")).get("UID") == film.SOPClassUID
+    assert next(root.iter("Accession")).get("Number") == "A7"
+    assert root.find("ActiveParticipant").get("NetworkAccessPointID") == "192.0.2.7"
