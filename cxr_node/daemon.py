@@ -20,12 +20,14 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from cxr_node import auditing, keys, tls, trust
 from cxr_node.config import Config
 from cxr_node.dimse.listener import Listener
+from cxr_node.dimse.mpps import PerformedProcedureStep
 from cxr_node.domain.job import Job
 from cxr_node.errors import ConfigError
 from cxr_node.observe.sdnotify import Notifier
 from cxr_node.plan import Plan, announcement, open_store
 from cxr_node.reconcile import reconcile
 from cxr_node.stages import analyse, compare
+from cxr_node.stages.procedure import Procedure
 from cxr_node.stages.receive import Receive
 from cxr_node.store import events, jobs, subjects, trail
 from cxr_node.store.db import Tx
@@ -74,7 +76,12 @@ class Daemon:
             wake=self._wake,
             pseudonym=self._pseudonyms.study,
         )
-        self._listener = Listener(self._plan.endpoint(), self._intake, self._spool.incoming)
+        procedure = Procedure(
+            self._store, self._judging, self._plan.waiting(), time.time, self._wake, self._pseudonyms.study
+        )
+        self._listener = Listener(
+            self._plan.endpoint(), self._intake, self._spool.incoming, [PerformedProcedureStep(procedure)]
+        )
         self._exporters = auditing.exporters(config)
         self._scheduler = self._schedule()
 

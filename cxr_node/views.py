@@ -10,7 +10,7 @@ from cxr_node.domain.clock import iso
 from cxr_node.domain.pseudonym import is_study_pseudonym
 from cxr_node.errors import Permanent, Transient
 from cxr_node.plan import Plan, peers_of, policy_of, spool_of
-from cxr_node.store import events, jobs, overview, results, studies, trail, worklist
+from cxr_node.store import events, jobs, overview, results, steps, studies, trail, worklist
 from cxr_node.store.db import Store, Tx
 
 _STUDIES_SHOWN = 5
@@ -129,6 +129,7 @@ def study(store: Store, uid: str) -> dict[str, Any] | None:
                     for one in results.documents(tx, uid)
                 ],
                 "deliveries": results.deliveries(tx, uid),
+                "steps": steps.of_study(tx, uid),
                 "events": events.of_study(tx, uid),
             }
         )

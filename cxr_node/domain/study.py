@@ -18,6 +18,11 @@ class EntryState(StrEnum):
     READ = "read"
     WITHDRAWN = "withdrawn"
 
+    @property
+    def withheld(self) -> bool:
+        """Whether no documents are made, because a person has to look first."""
+        return self in (EntryState.HELD, EntryState.WITHDRAWN)
+
 
 @dataclass(frozen=True, slots=True)
 class Image:

@@ -11,18 +11,40 @@ from cxr_node.domain.study import Waiting
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """When the `first` and the `last` of the films came that a study has received since it last settled."""
+    """The films that a study has received since it last settled: when the first and the last came, and their UIDs."""
 
     first: float
     last: float
+    films: frozenset[str] = frozenset()
 
 
-def films_due(window: Window, waiting: Waiting) -> float:
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """What X-ray machines have said of a study.
+
+    `in_progress`: one is still at work on it. `listed`: SOP Instance UIDs of the films that they say it has; `missing`:
+    those of them that have not come.
+    """
+
+    in_progress: bool = False
+    listed: frozenset[str] = frozenset()
+    missing: frozenset[str] = frozenset()
+
+
+def films_due(window: Window, announced: Announced, waiting: Waiting) -> float:
     """When the wait for further films ends: after a pause, but never later than the maximum after the first film.
 
-    An open or closed association says nothing about completeness (PS3.4 B.4), so it does not enter.
+    It is over when all that is listed has come, and something of it is new: a list says nothing of films that were
+    made after it. While a machine is at work it goes on. A list of which something is missing leaves it as it is: what
+    is listed need not be sent to us. An open or closed association says nothing about completeness (PS3.4 B.4), so it
+    does not enter.
     """
-    return min(window.last + waiting.settle, window.first + waiting.maximum)
+    latest = window.first + waiting.maximum
+    if announced.in_progress:
+        return latest
+    if not announced.missing and announced.listed & window.films:
+        return window.last
+    return min(window.last + waiting.settle, latest)
 
 
 def results_due(window: Window | None, first_result: float | None, waiting: Waiting) -> float | None:

@@ -3,7 +3,7 @@
 import math
 import struct
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,10 +61,24 @@ def text(dataset: pydicom.Dataset, keyword: str) -> str:
     return "" if value is None else str(value).strip(" \0").upper()
 
 
+def texts(dataset: pydicom.Dataset, keyword: str) -> tuple[str, ...]:
+    """Every value of an element as text without padding; empty where it is absent or holds bytes or items."""
+    value = read(dataset, keyword)
+    if value is None or isinstance(value, bytes | bytearray | pydicom.Dataset | pydicom.Sequence):
+        return ()
+    values: Iterable[Any] = value if isinstance(value, (MultiValue, list, tuple)) else [value]
+    return tuple(str(each).replace("\x00", "").strip() for each in values)
+
+
+def items(dataset: pydicom.Dataset, keyword: str) -> Sequence[pydicom.Dataset]:
+    """The items of a sequence; none where it is absent, or is no sequence."""
+    value = read(dataset, keyword)
+    return value if isinstance(value, pydicom.Sequence) else ()
+
+
 def first_item(dataset: pydicom.Dataset, keyword: str) -> pydicom.Dataset | None:
     """The first item of a sequence, None where there is none."""
-    value = read(dataset, keyword)
-    return value[0] if isinstance(value, pydicom.Sequence) and len(value) > 0 else None
+    return next(iter(items(dataset, keyword)), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,14 +3,12 @@
 import math
 import re
 from datetime import date
-from typing import Any
 
 from pydicom.dataset import Dataset
-from pydicom.multival import MultiValue
 
 from cxr_node.domain.instance import Header
 from cxr_node.errors import Permanent
-from cxr_node.imaging.header import first_item, read
+from cxr_node.imaging.header import first_item, read, texts
 
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 _AGE_UNITS = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0}
@@ -34,13 +32,13 @@ def read_instance(dataset: Dataset) -> Header:
         study_instance_uid=_uid(dataset, "StudyInstanceUID", "(0020,000D)"),
         series_instance_uid=_uid(dataset, "SeriesInstanceUID", "(0020,000E)"),
         modality=_text(dataset, "Modality"),
-        image_type=_values(dataset, "ImageType"),
+        image_type=texts(dataset, "ImageType"),
         presentation_intent=_text(dataset, "PresentationIntentType"),
         body_part=_text(dataset, "BodyPartExamined"),
         anatomic_region=_code(dataset, "AnatomicRegionSequence"),
         view_position=_text(dataset, "ViewPosition"),
         view_code=_code(dataset, "ViewCodeSequence"),
-        patient_orientation=_values(dataset, "PatientOrientation"),
+        patient_orientation=texts(dataset, "PatientOrientation"),
         laterality=_text(dataset, "ImageLaterality") or _text(dataset, "Laterality"),
         descriptions={name: text for keyword, name in _DESCRIPTIONS.items() if (text := _text(dataset, keyword))},
         species=_code(dataset, "PatientSpeciesCodeSequence") or _upper(_text(dataset, "PatientSpeciesDescription")),
@@ -55,19 +53,11 @@ def read_instance(dataset: Dataset) -> Header:
 
 
 def _text(dataset: Dataset, keyword: str) -> str | None:
-    return next(iter(_values(dataset, keyword)), None) or None
+    return next(iter(texts(dataset, keyword)), None) or None
 
 
 def _upper(text: str | None) -> str | None:
     return text.upper() if text else None
-
-
-def _values(dataset: Dataset, keyword: str) -> tuple[str, ...]:
-    value = read(dataset, keyword)
-    if value is None or isinstance(value, bytes | bytearray | Dataset):
-        return ()
-    items: Any = value if isinstance(value, MultiValue | list | tuple) else [value]
-    return tuple(str(item).replace("\x00", "").strip() for item in items)
 
 
 def _uid(dataset: Dataset, keyword: str, tag: str) -> str:

@@ -82,7 +82,7 @@ class Compare(SingleStage):
         studies.set_state(tx, new.arrival.digest, InstanceState.CURRENT)
         self._record(tx, "instance.corrected", new, changed=changed, supersedes=old.arrival.digest)
         worklist.arrive(tx, header, old.arrival.received_at, corrected=True)
-        if called_off := results.call_off(tx, left, now):
+        if called_off := results.call_off(tx, left, "SUPERSEDED", "the identity it carries was corrected", now):
             events.append(tx, now, "study.deliveries_called_off", left, count=called_off)
         model = self.judging.model_digest
         waiting = studies.unjudged(tx, header.study_instance_uid, model)

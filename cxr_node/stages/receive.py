@@ -22,7 +22,7 @@ from cxr_node.errors import Permanent, Transient
 from cxr_node.imaging.instance import read_instance
 from cxr_node.imaging.part10 import read_complete
 from cxr_node.spool import Spool
-from cxr_node.store import events, jobs, studies, windows, worklist
+from cxr_node.store import events, jobs, steps, studies, windows, withdrawal, worklist
 from cxr_node.store.db import Store, Tx
 from cxr_node.store.studies import Arrival, Stored
 
@@ -67,7 +67,8 @@ class Receive:
         due = self.clock() + self.waiting.after_release
         with self.store.transaction() as tx:
             for study in released:
-                jobs.hasten(tx, NewJob("settle", study, not_before=due))
+                if not steps.in_progress(tx, study):  # its X-ray machine says that more is to come
+                    jobs.hasten(tx, NewJob("settle", study, not_before=due))
         self.wake()
 
     def refused(self, refusal: Refusal) -> None:
@@ -163,6 +164,8 @@ class Receive:
         model = self.judging.model_digest
         jobs.enqueue(tx, [NewJob("analyse", digest, model) for digest in studies.unjudged(tx, study, model)], now)
         worklist.refresh(tx, study, self.judging, now)
+        if moved := withdrawal.film_came(tx, study, header.sop_instance_uid, now):
+            log.warning(f"study.{moved.state}", study=self.pseudonym(study), reason=moved.reason)
         due = windows.films_due(tx, study, self.waiting)
         jobs.enqueue(tx, [NewJob("settle", study, not_before=due or now)], now)
 

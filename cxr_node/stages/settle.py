@@ -7,7 +7,7 @@ from cxr_node.domain.clock import Clock
 from cxr_node.domain.job import Job, NewJob
 from cxr_node.domain.study import Image, Judging, Revision, Waiting, assess, revision_due
 from cxr_node.stages.stage import Commit, SingleStage
-from cxr_node.store import events, studies, windows
+from cxr_node.store import events, studies, windows, worklist
 from cxr_node.store.db import Tx
 
 
@@ -30,6 +30,9 @@ class Settle(SingleStage):
 
     def _settle(self, tx: Tx, study: str) -> Iterable[NewJob]:
         now = self.clock()
+        if (state := worklist.state(tx, study)) and state.withheld:
+            events.append(tx, now, "study.not_reported", study, reason=f"the study is {state}")
+            return []
         images = studies.images(tx, study, self.judging.model_digest)
         if studies.comparing(tx, study) or any(image.pending for image in images):
             until = windows.results_due(tx, study, self.judging.model_digest, self.waiting)

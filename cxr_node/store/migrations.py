@@ -100,6 +100,29 @@ def m001_spine(db: Database) -> None:
         );
         CREATE INDEX delivery_pending ON delivery (destination) WHERE sent_at IS NULL;
 
+        CREATE TABLE performed_step (
+            sop_instance_uid TEXT PRIMARY KEY,
+            state TEXT NOT NULL,
+            reason TEXT,
+            reason_scheme TEXT,
+            calling_ae_title TEXT NOT NULL,
+            created_at REAL NOT NULL,
+            changed_at REAL NOT NULL
+        );
+        CREATE TABLE performed_step_study (
+            step TEXT NOT NULL REFERENCES performed_step (sop_instance_uid),
+            study_instance_uid TEXT NOT NULL,
+            PRIMARY KEY (step, study_instance_uid)
+        );
+        CREATE INDEX performed_step_study_uid ON performed_step_study (study_instance_uid);
+        CREATE TABLE performed_step_instance (
+            step TEXT NOT NULL REFERENCES performed_step (sop_instance_uid),
+            sop_instance_uid TEXT NOT NULL,
+            sop_class_uid TEXT NOT NULL,
+            PRIMARY KEY (step, sop_instance_uid)
+        );
+        CREATE INDEX performed_step_instance_uid ON performed_step_instance (sop_instance_uid);
+
         CREATE TABLE worklist_entry (
             study_instance_uid TEXT PRIMARY KEY,
             accession_number TEXT,

@@ -28,7 +28,8 @@ def requeue_study(tx: Tx, study: str, judging: Judging, now: float) -> int:
     if not studies.of_study(tx, study):
         raise Permanent("STUDY_UNKNOWN", f"no film of study {study} has been received")
     of_study = """
-        WHERE state IN ('failed', 'skipped') AND kind != 'analyse' AND subject IN (
+        WHERE state IN ('failed', 'skipped') AND kind != 'analyse'
+            AND coalesce(error_code, '') NOT IN ('SUPERSEDED', 'WITHDRAWN') AND subject IN (
             SELECT ? UNION SELECT digest FROM instance WHERE study_instance_uid = ?
             UNION SELECT sop_instance_uid FROM document WHERE study_instance_uid = ?)
     """

@@ -151,20 +151,27 @@ def deliveries(tx: Tx, study: str) -> list[dict[str, Any]]:
     ]
 
 
-def call_off(tx: Tx, study: str, now: float) -> int:
-    """Deliveries of a study's documents that have not left are not sent any more; how many there were.
-
-    Their documents carry an identity that has been corrected since.
-    """
+def call_off(tx: Tx, study: str, code: str, reason: str, now: float) -> int:
+    """A study's documents that have not left are not written and not sent any more; how many jobs there were."""
     return tx.execute(
         """
-        UPDATE job SET state = 'skipped', error_code = 'SUPERSEDED', error = 'the identity it carries was corrected',
+        UPDATE job SET state = 'skipped', error_code = ?, error = ?,
             owner = NULL, lease_token = NULL, lease_until = NULL, changed_at = ?
-        WHERE kind = 'deliver' AND state IN ('ready', 'running', 'failed')
-            AND subject IN (SELECT sop_instance_uid FROM document WHERE study_instance_uid = ?)
+        WHERE state IN ('ready', 'running', 'failed') AND (kind IN ('report', 'heatmap') AND subject = ?
+            OR kind = 'deliver' AND subject IN (SELECT sop_instance_uid FROM document WHERE study_instance_uid = ?))
         """,
-        (now, study),
+        (code, reason, now, study, study),
     )
+
+
+def delivered_count(tx: Tx, study: str) -> int:
+    """How many deliveries of a study's documents have left."""
+    row = tx.row(
+        "SELECT count(*) AS n FROM delivery JOIN document USING (sop_instance_uid) "
+        "WHERE study_instance_uid = ? AND sent_at IS NOT NULL",
+        (study,),
+    )
+    return int(row["n"]) if row else 0
 
 
 def pending_by_destination(tx: Tx) -> dict[str, int]:

@@ -1,16 +1,23 @@
 """What is known of the wait for a study's documents: the facts that domain.window decides from."""
 
+import json
+
 from cxr_node.domain import window
+from cxr_node.domain.eligibility import FOR_PROCESSING, PROJECTION_CLASSES, SECONDARY_CAPTURE
 from cxr_node.domain.instance import InstanceState
 from cxr_node.domain.study import Waiting
-from cxr_node.domain.window import Window
+from cxr_node.domain.window import Announced, Window
+from cxr_node.store import steps
 from cxr_node.store.db import Tx
+
+_AWAITED = frozenset({*PROJECTION_CLASSES, SECONDARY_CAPTURE, ""}) - {FOR_PROCESSING}
+"""Of what is listed, the classes that documents can be made from; an instance whose class is not said may be one."""
 
 
 def films_due(tx: Tx, study: str, waiting: Waiting) -> float | None:
     """When the wait for further films of a study ends; None when none has come since it last settled."""
     opened = _open(tx, study)
-    return window.films_due(opened, waiting) if opened else None
+    return window.films_due(opened, _announced(tx, study), waiting) if opened else None
 
 
 def results_due(tx: Tx, study: str, model_digest: str, waiting: Waiting) -> float | None:
@@ -34,13 +41,26 @@ def _open(tx: Tx, study: str) -> Window | None:
     """The window opens with the first film after the study last settled, whatever came of that."""
     row = tx.row(
         """
-        SELECT min(i.received_at) AS first, max(i.received_at) AS last
+        SELECT min(i.received_at) AS first, max(i.received_at) AS last, json_group_array(i.sop_instance_uid) AS films
         FROM instance i JOIN worklist_entry w ON w.study_instance_uid = i.study_instance_uid
         WHERE i.study_instance_uid = ? AND i.state = ? AND i.id > w.settled_instance
         """,
         (study, InstanceState.CURRENT),
     )
-    return Window(row["first"], row["last"]) if row and row["first"] is not None else None
+    if row is None or row["first"] is None:
+        return None
+    return Window(row["first"], row["last"], frozenset(json.loads(row["films"])))
+
+
+def _announced(tx: Tx, study: str) -> Announced:
+    """What X-ray machines have said of the study, and what of that has not come."""
+    listed = {one.sop_instance_uid for one in steps.listed(tx, study) if one.sop_class_uid in _AWAITED}
+    rows = tx.rows(
+        "SELECT sop_instance_uid FROM instance WHERE sop_instance_uid IN (SELECT value FROM json_each(?))",
+        (json.dumps(list(listed)),),
+    )
+    missing = listed - {str(row["sop_instance_uid"]) for row in rows}
+    return Announced(steps.in_progress(tx, study), frozenset(listed), frozenset(missing))
 
 
 def _first_result(tx: Tx, study: str, model_digest: str) -> float | None:

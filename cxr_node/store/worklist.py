@@ -6,7 +6,7 @@ from cxr_node.domain.finding import Tier
 from cxr_node.domain.instance import Header
 from cxr_node.domain.priority import REQUESTED, Place, Policy, Priority, more_urgent, sort_key
 from cxr_node.domain.study import EntryState, Judging, Standing, assess
-from cxr_node.store import events, studies
+from cxr_node.store import events, steps, studies
 from cxr_node.store.db import Row, Tx
 
 _KEPT_IN_STEP = (EntryState.WAITING, EntryState.ANALYSED, EntryState.NOT_ANALYSED)
@@ -45,9 +45,11 @@ def refresh(tx: Tx, study: str, judging: Judging, now: float) -> Standing | None
     if row is None:
         return None
     standing = assess(studies.images(tx, study, judging.model_digest), judging.cutoffs, shown=Tier(row["tier"]))
-    state = EntryState(row["state"])
+    state, reason = EntryState(row["state"]), row["reason"]
     if state in _KEPT_IN_STEP:
-        state = standing.state
+        state, reason = standing.state, standing.reason
+        if reason and (why := steps.discontinued(tx, study)):
+            reason = f"{reason}; {why.sentence}"
     tx.execute(
         """
         UPDATE worklist_entry SET state = ?, tier = ?, positive = ?, finding = ?, probability = ?, threshold = ?,
@@ -55,22 +57,36 @@ def refresh(tx: Tx, study: str, judging: Judging, now: float) -> Standing | None
         """,
         (
             state, standing.tier, int(standing.positive), standing.finding, standing.probability,
-            judging.cutoffs.threshold, standing.reason, study,
+            judging.cutoffs.threshold, reason, study,
         ),
     )  # fmt: skip
-    before, after = (row["state"], row["tier"]), (state.value, standing.tier.value)
-    if before != after:
-        events.append(
-            tx, now, "worklist.moved", study,
-            before={"state": before[0], "tier": before[1]}, after={"state": after[0], "tier": after[1]},
-        )  # fmt: skip
+    _moved(tx, row, state, standing.tier, now)
     return standing
 
 
-def state(tx: Tx, study: str) -> str | None:
+def put(tx: Tx, study: str, state: EntryState, reason: str, now: float) -> None:
+    """Move an entry to a state that its images do not change; `reason` is a sentence for the reader."""
+    row = tx.row("SELECT * FROM worklist_entry WHERE study_instance_uid = ?", (study,))
+    if row is not None:
+        tx.execute(
+            "UPDATE worklist_entry SET state = ?, reason = ? WHERE study_instance_uid = ?", (state, reason, study)
+        )
+        _moved(tx, row, state, Tier(row["tier"]), now)
+
+
+def _moved(tx: Tx, row: Row, state: EntryState, tier: Tier, now: float) -> None:
+    before, after = (row["state"], row["tier"]), (state.value, tier.value)
+    if before != after:
+        events.append(
+            tx, now, "worklist.moved", row["study_instance_uid"],
+            before={"state": before[0], "tier": before[1]}, after={"state": after[0], "tier": after[1]},
+        )  # fmt: skip
+
+
+def state(tx: Tx, study: str) -> EntryState | None:
     """The state of a study's entry; None where it has none."""
     row = tx.row("SELECT state FROM worklist_entry WHERE study_instance_uid = ?", (study,))
-    return str(row["state"]) if row else None
+    return EntryState(row["state"]) if row else None
 
 
 def identity(tx: Tx, study: str) -> dict[str, str | None]:
