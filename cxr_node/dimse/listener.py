@@ -62,7 +62,7 @@ class Listener:
 
     def start(self) -> None:
         """Returns when the port answers. Raises ConfigError when it cannot be had."""
-        receive_into(self._incoming)
+        receive_into(self._incoming, self._intake.full)
         where = (self._endpoint.host, self._endpoint.port)
         handlers: list[Any] = [
             (evt.EVT_REQUESTED, self._admission.requested),

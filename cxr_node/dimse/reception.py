@@ -7,8 +7,10 @@ into pynetdicom's insides.
 """
 
 import contextlib
+import errno
 import os
 import tempfile
+from collections.abc import Callable
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -18,17 +20,23 @@ from pynetdicom.association import Association
 
 from cxr_node.imaging.digest import DataSetDigest
 
+LARGEST = 4 << 30  # bytes of an object; of films the decoder takes far less, of multi-frame ones nothing is kept
+_LOOK_EVERY = 4 << 20
+
 
 class Part:
     """Stands in for the temporary file that pynetdicom writes a data set to; `digest` grows with it.
 
-    After the first failed write the rest of the bytes is discarded; `error` says why, and the sender will be told.
+    After the first failed write, once `full` says that there is no room, or beyond 4 GB, the rest of the bytes is
+    discarded; `error` says why, and the sender will be told.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, full: Callable[[], bool] = lambda: False) -> None:
         self.error: OSError | None = None
         self.digest = DataSetDigest()
+        self._full, self._size, self._looked_at = full, 0, 0
         try:
+            self._require_room()
             descriptor, self.name = tempfile.mkstemp(dir=folder, suffix=".part")
         except OSError as error:
             self.error, self.name = error, str(folder / "unwritten.part")
@@ -37,14 +45,27 @@ class Part:
         self.file = self  # pynetdicom flushes `.file` after every fragment
 
     def write(self, data: bytes) -> int:
+        if self.error is not None:
+            return len(data)
         rest = memoryview(data)
         try:
-            while self.error is None and rest:
+            self._size += len(data)
+            if self._size - self._looked_at >= _LOOK_EVERY:
+                self._require_room()
+            while rest:
                 rest = rest[self.stream.write(rest) :]
         except OSError as error:
             self.error = error
         self.digest.update(data)
         return len(data)
+
+    def _require_room(self) -> None:
+        """A data set does not say how long it will be, so that it is looked at while it grows."""
+        self._looked_at = self._size
+        if self._full():
+            raise OSError(errno.ENOSPC, "the disk is almost full")
+        if self._size > LARGEST:
+            raise OSError(errno.EFBIG, "the object is larger than any film")
 
     def flush(self) -> None:
         """There is no buffer."""
@@ -58,10 +79,10 @@ class Part:
         Path(self.name).unlink(missing_ok=True)
 
 
-def receive_into(folder: Path) -> None:
-    """From now on this process writes received data sets to parts in `folder`."""
+def receive_into(folder: Path, full: Callable[[], bool] = lambda: False) -> None:
+    """From now on this process writes received data sets to parts in `folder`, unless `full` says that it is."""
     _config.STORE_RECV_CHUNKED_DATASET = True
-    setattr(dimse_messages, "NamedTemporaryFile", lambda **_: Part(folder))  # noqa: B010 - it is no part of its API
+    setattr(dimse_messages, "NamedTemporaryFile", lambda **_: Part(folder, full))  # noqa: B010 - it is no part of its API
 
 
 def unfinished_part(association: Association) -> Part | None:

@@ -65,6 +65,10 @@ class Intake(Protocol):
         """Store the object, drop it, or keep it aside."""
         ...
 
+    def full(self) -> bool:
+        """Whether there is no room for more objects at this moment."""
+        ...
+
     def released(self, studies: frozenset[str]) -> None:
         """The association over which films of these studies came was released."""
         ...

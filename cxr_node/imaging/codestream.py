@@ -5,6 +5,8 @@ compares the two.
 """
 
 import struct
+from itertools import pairwise
+from typing import NamedTuple
 
 _JPEG = b"\xff\xd8"
 _JPEG_2000 = b"\xff\x4f\xff\x51"  # SOC, then SIZ at once (ISO/IEC 15444-1 A.4.1, A.5.1)
@@ -12,8 +14,16 @@ _START_OF_FRAME = frozenset({0xF7, *range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 _END = frozenset({0xD9, 0xDA})
 
 
-def size(frame: bytes) -> tuple[int, int] | None:
-    """(rows, columns) from a JPEG, JPEG-LS or JPEG 2000 codestream; None where the bytes are none of these."""
+class Claim(NamedTuple):
+    """What a decoder would make room for."""
+
+    rows: int
+    columns: int
+    components: int
+
+
+def claim(frame: bytes) -> Claim | None:
+    """What a JPEG, JPEG-LS or JPEG 2000 codestream says it is; None where the bytes are none of these."""
     try:
         if frame.startswith(_JPEG_2000):
             return _jpeg_2000(frame)
@@ -22,12 +32,36 @@ def size(frame: bytes) -> tuple[int, int] | None:
         return None
 
 
-def _jpeg_2000(frame: bytes) -> tuple[int, int]:
+def rle_expands_to(frame: bytes, most: int) -> int:
+    """How many bytes an RLE frame's longest segment stands for, counted no further than beyond `most` (PS3.5 G.3).
+
+    Two bytes may stand for 128, and a decoder looks at the size of what it made only when it has made all of it.
+    """
+    count, *offsets = struct.unpack_from("<16I", frame.ljust(64, b"\0"))
+    bounds = [*offsets[: min(count, 15)], len(frame)]
+    return max((_segment(frame, begin, end, most) for begin, end in pairwise(bounds)), default=0)
+
+
+def _segment(frame: bytes, at: int, end: int, most: int) -> int:
+    size = 0
+    while at < min(end, len(frame)) and size <= most:
+        code = frame[at]
+        if code < 128:  # so many bytes and one more follow
+            size, at = size + code + 1, at + code + 2
+        elif code > 128:  # the next byte is repeated
+            size, at = size + 257 - code, at + 2
+        else:
+            at += 1
+    return size
+
+
+def _jpeg_2000(frame: bytes) -> Claim:
     right, bottom, left, top = struct.unpack_from(">4I", frame, 8)
-    return bottom - top, right - left
+    (components,) = struct.unpack_from(">H", frame, 40)
+    return Claim(bottom - top, right - left, components)
 
 
-def _jpeg(frame: bytes) -> tuple[int, int] | None:
+def _jpeg(frame: bytes) -> Claim | None:
     """Walk the marker segments to the frame header (ITU-T T.81 B.2.2; T.87 C.2.2 for JPEG-LS)."""
     offset = len(_JPEG)
     while frame[offset] == 0xFF:
@@ -38,8 +72,7 @@ def _jpeg(frame: bytes) -> tuple[int, int] | None:
             offset += 1
             continue
         if marker in _START_OF_FRAME:
-            rows, columns = struct.unpack_from(">2H", frame, offset + 5)
-            return rows, columns
+            return Claim(*struct.unpack_from(">2HB", frame, offset + 5))
         (length,) = struct.unpack_from(">H", frame, offset + 2)
         offset += 2 + length
     return None

@@ -102,12 +102,18 @@ def _with_plugin(dataset: pydicom.Dataset, data: bytes, header: PixelHeader) -> 
 
 
 def _require_same_size(frame: bytes, header: PixelHeader) -> None:
-    size = codestream.size(frame)
-    if size is not None and size != (header.rows, header.columns):
+    """Nothing is decoded that would be larger than the film, or have other components beside its one."""
+    claim = codestream.claim(frame)
+    if claim is not None and claim != (header.rows, header.columns, 1):
         raise Permanent(
             "PIXEL_SIZE",
-            f"The compressed image is {size[0]} x {size[1]}; Rows x Columns say {header.rows} x {header.columns}.",
+            f"The compressed image is {claim.rows} x {claim.columns} with {claim.components} components; the header "
+            f"says {header.rows} x {header.columns} with one.",
         )
+    if header.transfer_syntax == uid.RLELossless:
+        most = 2 * header.rows * header.columns  # some encoders pad
+        if codestream.rle_expands_to(frame, most) > most:
+            raise Permanent("PIXEL_SIZE", f"A segment of the RLE image stands for more than {most} bytes.")
 
 
 def _sentence(error: Exception) -> str:

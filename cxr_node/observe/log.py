@@ -35,7 +35,7 @@ def configure(level: str, form: Literal["auto", "console", "json"], **always: An
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),  # a line at once: three processes write here
         cache_logger_on_first_use=False,
     )
     _silence_pydicom()

@@ -29,7 +29,11 @@ from cxr_node.store.studies import Arrival, Stored
 log = structlog.get_logger()
 
 _FILM_CLASSES = frozenset({*PROJECTION_CLASSES, SECONDARY_CAPTURE})
-_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
+_ANSWERS = {
+    errno.ENOSPC: Answer.OUT_OF_RESOURCES,
+    errno.EDQUOT: Answer.OUT_OF_RESOURCES,
+    errno.EFBIG: Answer.NOT_UNDERSTOOD,  # it will not get smaller by trying again
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,9 @@ class Receive:
             return self._file(received)
         except (OSError, Transient) as error:
             return self._refuse(received, error)
+
+    def full(self) -> bool:
+        return self.spool.below_watermark()
 
     def released(self, released: frozenset[str]) -> None:
         """With a shorter wait after release configured, move the end of the wait of these studies forward."""
@@ -194,7 +201,7 @@ class Receive:
         if isinstance(error, Transient):
             answer, reason = Answer.OUT_OF_RESOURCES, error.message
         else:
-            answer = Answer.OUT_OF_RESOURCES if error.errno in _NO_SPACE else Answer.FAULT
+            answer = _ANSWERS.get(error.errno or 0, Answer.FAULT)
             reason = error.strerror or type(error).__name__
         log.error("instance.refused", reason=reason, status=f"0x{answer:04X}", calling=received.calling_ae_title)
         return Verdict(answer, reason)

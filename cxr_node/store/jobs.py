@@ -52,20 +52,26 @@ def hasten(tx: Tx, job: NewJob) -> None:
 def claim(
     tx: Tx, kind: str, owner: str, now: float, lease_seconds: float, *, limit: int = 1, target: str | None = None
 ) -> list[Job]:
-    """Take up to `limit` jobs of a kind, the longest due first; of one target, or of all.
+    """Take up to `limit` jobs of a kind, of one target or of all: new ones first, then retries, the longest due first.
 
-    A job that was there when its process died is taken alone, so that it cannot take its neighbours with it.
+    So what failed before, however much of it there is, never stands before what has just come. A job that was there
+    when its process died is taken alone, so that it cannot take its neighbours with it.
     """
-    due = tx.rows(
-        """
-        SELECT id, alone FROM job
-        WHERE kind = ? AND state = 'ready' AND not_before <= ? AND (? IS NULL OR target = ?)
-        ORDER BY not_before, id LIMIT ?
-        """,
-        (kind, now, target, target, limit),
-    )
+    due = _due(tx, kind, now, target, limit, retries=False)
+    due += _due(tx, kind, now, target, limit - len(due), retries=True)
     batch = due[:1] if due and due[0]["alone"] else [row for row in due if not row["alone"]]
     return [_take(tx, int(row["id"]), owner, now, lease_seconds) for row in batch]
+
+
+def _due(tx: Tx, kind: str, now: float, target: str | None, limit: int, *, retries: bool) -> list[Row]:
+    return tx.rows(
+        """
+        SELECT id, alone FROM job
+        WHERE kind = ? AND state = 'ready' AND (attempt > 0) = ? AND not_before <= ? AND (? IS NULL OR target = ?)
+        ORDER BY not_before, id LIMIT ?
+        """,
+        (kind, retries, now, target, target, limit),
+    )
 
 
 def next_due(tx: Tx, kinds: Sequence[str], target: str | None = None) -> float | None:

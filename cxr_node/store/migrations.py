@@ -47,7 +47,7 @@ def m001_spine(db: Database) -> None:
             changed_at REAL NOT NULL,
             UNIQUE (kind, subject, target)
         );
-        CREATE INDEX job_ready ON job (kind, not_before) WHERE state = 'ready';
+        CREATE INDEX job_ready ON job (kind, attempt > 0, not_before) WHERE state = 'ready';
         CREATE INDEX job_running ON job (owner) WHERE state = 'running';
         CREATE INDEX job_failed ON job (kind) WHERE state = 'failed';
 

@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 
-from tests.benchmarks import latency, processes, receive, stages
+from tests.benchmarks import crowd, latency, processes, receive, stages
 
 PARTS: dict[str, tuple[str, Callable[[Path], Iterator[str]]]] = {
     "receive": ("Receiving 15 MB films", receive.measure),
+    "crowd": ("A hundred machines at once", crowd.measure),
     "stages": ("What each step costs", stages.measure),
     "latency": ("Latency of one study", latency.measure),
     "throughput": ("Throughput", latency.throughput),

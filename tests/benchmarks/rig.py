@@ -101,15 +101,20 @@ def orthanc(folder: Path) -> Iterator[Receiver]:
 
 @contextmanager
 def node(
-    folder: Path, *, analysing: bool = True, destination: Receiver | None = None, launch: Sequence[str] = ()
+    folder: Path,
+    *,
+    analysing: bool = True,
+    destination: Receiver | None = None,
+    launch: Sequence[str] = (),
+    places: int = 64,
 ) -> Iterator[Receiver]:
     """This node; with `analysing` off every film is refused by its header, so that only receiving is measured.
 
-    `launch` replaces the command that starts it.
+    `places` is its cap on associations; `launch` replaces the command that starts it.
     """
     folder.mkdir(parents=True)
     port = free_port()
-    text = f'[node]\ndata_dir = "{folder}/var"\nmode = "full"\n[receive]\nport = {port}\n'
+    text = f'[node]\ndata_dir = "{folder}/var"\nmode = "full"\n[receive]\nport = {port}\nmax_associations = {places}\n'
     text += '[study]\nsettle_seconds = 0\n[log]\nlevel = "warning"\n'
     if not analysing:
         text += '[eligibility]\nviews = ["NONE"]\naccept_unknown_view = false\n'
@@ -177,6 +182,12 @@ def resident_megabytes(pid: int) -> float:
         for thread in (process / "task").iterdir():  # a child is listed under the thread that started it
             pids += [int(child) for child in (thread / "children").read_text().split()]
     return total
+
+
+def peak_megabytes(pid: int) -> float:
+    """The most resident memory that a process has had."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(float(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
 
 
 def empty(folder: Path) -> None:

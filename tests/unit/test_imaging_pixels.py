@@ -4,6 +4,8 @@ import contextlib
 import copy
 import io
 import shutil
+import struct
+import tracemalloc
 import warnings
 from typing import Any
 
@@ -135,7 +137,7 @@ def test_refuses_what_does_not_decode(syntax: uid.UID, frame: bytes) -> None:
 @pytest.mark.parametrize("syntax", [uid.JPEGBaseline8Bit, uid.JPEGLSLossless, uid.JPEG2000Lossless])
 def test_refuses_a_compressed_film_of_another_size_before_decoding(syntax: uid.UID) -> None:
     film = change(encode(chest(1), syntax), Rows=64)
-    with pytest.raises(Permanent, match="compressed image is 256 x 224; Rows x Columns say 64 x 224") as caught:
+    with pytest.raises(Permanent, match="is 256 x 224 with 1 components; the header says 64 x 224 with one") as caught:
         decode(film)
     assert caught.value.code == "PIXEL_SIZE"
 
@@ -181,4 +183,54 @@ def test_the_limit_stands_above_every_detector() -> None:
 
 @pytest.mark.parametrize("frame", [b"", b"\xff\xd8", b"\xff\xd8\xff", b"\xff\x4f\xff\x51\0", b"\xff\xd8\xff\xd9"])
 def test_codestreams_without_a_size(frame: bytes) -> None:
-    assert codestream.size(frame) is None
+    assert codestream.claim(frame) is None
+
+
+def compressed(frame: bytes, syntax: str) -> Any:
+    """A film whose pixel data are this frame."""
+    film = chest(1)
+    film.file_meta.TransferSyntaxUID = syntax
+    film.add_new("PixelData", "OB", encapsulate([frame]))
+    return film
+
+
+def j2k(components: int) -> bytes:
+    film = chest(1)
+    sizes = (film.Columns, film.Rows, 0, 0, film.Columns, film.Rows, 0, 0)
+    return b"\xff\x4f\xff\x51" + struct.pack(">HH8IH", 47, 0, *sizes, components) + bytes(64)
+
+
+def jpeg(marker: int, components: int) -> bytes:
+    film = chest(1)
+    return bytes([0xFF, 0xD8, 0xFF, marker]) + struct.pack(">HBHHB", 11, 12, film.Rows, film.Columns, components)
+
+
+def rle(segment: bytes) -> bytes:
+    return struct.pack("<16I", 2, 64, 64 + len(segment), *[0] * 13) + segment + segment
+
+
+BOMBS = {
+    "JPEG 2000 of 16384 components": (j2k(16384), uid.JPEG2000Lossless, "16384 components"),
+    "JPEG-LS of 255 components": (jpeg(0xF7, 255), uid.JPEGLSLossless, "255 components"),
+    "JPEG of four components": (jpeg(0xC3, 4), uid.JPEGLosslessSV1, "4 components"),
+    "RLE that repeats without end": (rle(b"\x81\x00" * 4_000_000), uid.RLELossless, "stands for more than"),
+}
+
+
+@pytest.mark.parametrize(("frame", "syntax", "said"), BOMBS.values(), ids=BOMBS.keys())
+def test_a_bomb_is_refused_before_it_goes_off(frame: bytes, syntax: str, said: str) -> None:
+    film = compressed(frame, syntax)
+    tracemalloc.start()
+    with pytest.raises(Permanent, match=said) as caught:
+        decode(film)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert caught.value.code == "PIXEL_SIZE"
+    assert peak < 4 * len(frame) + 4_000_000
+
+
+@pytest.mark.parametrize(
+    ("segment", "size"), [(b"\x02abc", 3), (b"\xffa", 2), (b"\x81a", 128), (b"\x80" * 9, 0), (b"\x00a\x80\xfea", 4)]
+)
+def test_what_rle_stands_for(segment: bytes, size: int) -> None:
+    assert codestream.rle_expands_to(rle(segment), 1000) == size

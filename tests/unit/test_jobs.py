@@ -1,6 +1,6 @@
 """The job table: who may take a job, who may end it, and what becomes of it in between."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -51,6 +51,27 @@ def test_the_longest_due_is_taken_first_and_no_more_than_asked_for(tx: Tx) -> No
     assert subjects(claim(tx, limit=3)) == ["early", "late", "now a"]
     assert subjects(claim(tx, limit=3)) == ["now b"]
     assert claim(tx, limit=3) == []
+
+
+def test_what_has_just_come_goes_before_what_failed_before(tx: Tx) -> None:
+    enqueue(tx, "old a", "old b", "old c", not_before=NOON - 100)
+    for job in claim(tx, limit=3):
+        jobs.retry(tx, job, NOON - 50, NOON - 60, error_code="DISK_FULL", error="no room")
+    enqueue(tx, "new a", "new b")
+    assert subjects(claim(tx, limit=3)) == ["new a", "new b", "old a"]
+    assert subjects(claim(tx, limit=3)) == ["old b", "old c"], "and it does not wait for more that is new"
+
+
+def test_what_is_claimed_is_found_without_a_look_at_what_is_not(tx: Tx) -> None:
+    asked: list[str] = []
+
+    class Watching(Tx):
+        def rows(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
+            asked.extend(row["detail"] for row in tx.rows(f"EXPLAIN QUERY PLAN {sql}", parameters))
+            return tx.rows(sql, parameters)
+
+    claim(Watching(tx._connection))
+    assert asked == ["SEARCH job USING INDEX job_ready (kind=? AND <expr>=? AND not_before<?)"] * 2
 
 
 def test_a_job_is_not_taken_before_its_time(tx: Tx) -> None:
@@ -163,7 +184,7 @@ def test_one_crash_of_a_batch_blames_no_one_and_runs_them_alone(tx: Tx) -> None:
     claim(tx, "infer", limit=3)
     enqueue(tx, "d")
     assert jobs.blame(tx, "infer", NOON, crashes=2, error="died") == []
-    assert [subjects(claim(tx, limit=8)) for _ in range(4)] == [["a"], ["b"], ["c"], ["d"]]
+    assert [subjects(claim(tx, limit=8)) for _ in range(4)] == [["d"], ["a"], ["b"], ["c"]]
 
 
 def test_a_batch_leaves_out_those_that_are_to_run_alone(tx: Tx) -> None:

@@ -42,6 +42,7 @@ class Recorder:
         self.released_studies = threading.Event()
         self.studies: list[frozenset[str]] = []
         self.refusals: list[Refusal] = []
+        self.no_room = False
 
     def accept(self, received: Received) -> Verdict:
         self.taken.append(received)
@@ -53,6 +54,9 @@ class Recorder:
     def released(self, studies: frozenset[str]) -> None:
         self.studies.append(studies)
         self.released_studies.set()
+
+    def full(self) -> bool:
+        return self.no_room
 
     def refused(self, refusal: Refusal) -> None:
         self.refusals.append(refusal)

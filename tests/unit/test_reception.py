@@ -1,5 +1,6 @@
 """The adapter over pynetdicom's receiving side: these fail when pynetdicom changes underneath."""
 
+import errno
 import inspect
 import io
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import encode
 from pynetdicom.service_class import StorageServiceClass
 
+from cxr_node.dimse import reception
 from cxr_node.dimse.reception import Part, finished_part, receive_into, unfinished_part
 from cxr_node.imaging.digest import data_set_digest
 from tests import films
@@ -144,3 +146,33 @@ def test_a_part_that_cannot_be_made_takes_the_bytes_in_and_says_why(tmp_path: Pa
     assert part.write(b"bytes") == 5
     part.discard()
     assert isinstance(part.error, FileNotFoundError)
+
+
+def test_a_part_is_not_begun_where_there_is_no_room(incoming: Path) -> None:
+    part = Part(incoming, lambda: True)
+    assert part.write(bytes(100)) == 100
+    part.discard()
+    assert part.error is not None
+    assert part.error.errno == errno.ENOSPC
+    assert list(incoming.iterdir()) == []
+
+
+def test_a_part_that_grows_is_given_up_before_the_disk_is_full(incoming: Path) -> None:
+    room = iter([False, False, True])
+    part = Part(incoming, lambda: next(room))
+    for _ in range(32):
+        part.write(bytes(1 << 20))
+    assert part.error is not None
+    assert part.error.errno == errno.ENOSPC
+    assert Path(part.name).stat().st_size == 7 << 20, "the rest is not written"
+    part.discard()
+
+
+def test_an_object_without_end_is_given_up(incoming: Path) -> None:
+    part = Part(incoming)
+    part._size = reception.LARGEST
+    part.write(bytes(8 << 20))
+    assert part.error is not None
+    assert part.error.errno == errno.EFBIG
+    assert Path(part.name).stat().st_size == 0
+    part.discard()
