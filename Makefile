@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test run check lint unit peers faults training docs bench clean
+.PHONY: demo test run check lint unit peers faults training docs bench sbom clean
 
 demo: $(VENV)/.demo  ## play films through a whole node and show the result
 	$(BIN)/cxr-node demo
@@ -22,6 +22,9 @@ lint unit peers faults training docs: $(VENV)/.test  ## one part of the tests
 
 bench: $(VENV)/.test  ## the figures of docs/benchmarks.md
 	$(BIN)/python -m tests.benchmarks
+
+sbom: $(VENV)/.test  ## the bill of materials of a release (CycloneDX)
+	mkdir -p dist && $(BIN)/python tools/sbom.py > dist/cxr-node.cdx.json
 
 # torch first and pinned: asked for without a pin, it brings gigabytes of CUDA libraries.
 $(VENV)/.demo: pyproject.toml constraints.txt
