@@ -43,7 +43,7 @@ def films_due(window: Window, announced: Announced, waiting: Waiting) -> float:
     if announced.in_progress:
         return latest
     if not announced.missing and announced.listed & window.films:
-        return window.last
+        return min(window.last, latest)
     return min(window.last + waiting.settle, latest)
 
 

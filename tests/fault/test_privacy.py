@@ -4,18 +4,22 @@ import copy
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from pydicom import uid
 from pydicom.dataset import Dataset, FileDataset
+from pydicom.uid import generate_uid
 
 from tests.fault.damage import compressed, put
 from tests.fault.peer import Destination
 from tests.films import chest, lateral, leg
+from tests.modality import Modality, begun, ended
 from tests.node import Node, wait_for
 
 pytestmark = pytest.mark.fault
 
+T = TypeVar("T", bound=Dataset)
 PLANTED = {
     "PatientName": "Zyxwvut^Quorra",
     "PatientID": "PID7QX",
@@ -32,7 +36,7 @@ PLANTED = {
 WORDS = ("zyxwvut", "quorra", "7qx", "19310713")
 
 
-def of_the_patient(film: FileDataset) -> FileDataset:
+def of_the_patient(film: T) -> T:
     for keyword, value in PLANTED.items():
         put(film, keyword, value)
     return film
@@ -116,6 +120,33 @@ def test_no_patient_data_in_the_open(tmp_path: Path, form: str) -> None:
         assert [end for end in ends_of_uids([*sent, *node.files("outbox")]) if end in nameless] == []
         comments = " ".join(str(answer.get("ErrorComment", "")) for answer in answers).lower()
         assert [word for word in WORDS if word in comments] == []
+
+
+def test_the_procedure_steps_of_x_ray_machines(standing: Node) -> None:
+    film, step = chest(), generate_uid()
+    misplaced = {
+        "PerformedProcedureStepStatus": ("ZYXWVUT", "CS"),
+        "ScheduledStepAttributesSequence": ("Zyxwvut", "LO"),
+        "PerformedSeriesSequence": ("Quorra", "LO"),
+    }
+    said = [of_the_patient(begun(film.StudyInstanceUID)) for _ in misplaced]
+    for one, (keyword, (value, vr)) in zip(said, misplaced.items(), strict=True):
+        put(one, keyword, value, vr)
+    wrong = of_the_patient(ended("DISCONTINUED", film, reason="110514"))
+    wrong.PerformedProcedureStepDiscontinuationReasonCodeSequence[0].CodeMeaning = "Zyxwvut chosen for Quorra"
+
+    standing.send(film)
+    with Modality(standing.port, calling="XRAY1") as modality:
+        answers = [modality.create(generate_uid(), one) for one in said]
+        answers.append(modality.create(step, of_the_patient(begun(film.StudyInstanceUID))))
+        answers.append(modality.set(step, wrong))
+
+    assert [answer.Status for answer in answers] == [0x0106, 0x0121, 0x0000, 0x0000, 0x0000]
+    wait_for(lambda: standing.logged("study.withdrawn"), what="a line in the log")
+    shown = standing.log() + "".join(map(str, answers))
+    assert [word for word in WORDS if word in shown.lower()] == []
+    assert [end for end in ends_of_uids([film]) if end in shown] == []
+    assert step not in shown
 
 
 def test_one_name_for_a_study_in_every_line_and_a_command_that_resolves_it(standing: Node) -> None:
