@@ -12,6 +12,7 @@ import click
 import cxr_node
 from cxr_node import config as configuration
 from cxr_node.commands.audit import audit
+from cxr_node.commands.export import export
 from cxr_node.commands.options import as_json, with_config
 from cxr_node.config import Config
 from cxr_node.errors import ConfigError, CxrNodeError
@@ -40,6 +41,7 @@ def main() -> None:
 
 
 main.add_command(audit)
+main.add_command(export)
 
 
 @main.command(epilog="Example: cxr-node serve -c /etc/cxr-node/cxr-node.toml")

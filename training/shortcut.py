@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from cxr_node.imaging import prepare_grey, read_picture
 from training.data import Film
 from training.evaluate import roc_area
+from training.transforms import prepare_file
 
 SIDE = 32
 REGULARISATION = 1e-3
@@ -40,6 +40,6 @@ def _area(films: Sequence[Film], scores: NDArray[np.float64]) -> float:
 
 
 def _thumbnails(films: Sequence[Film]) -> NDArray[np.float32]:
-    prepared = [prepare_grey(read_picture(film.path), SIDE) for film in films]
+    prepared = [prepare_file(film.path, SIDE) for film in films]
     equalised = [cv2.equalizeHist(np.rint(film * 255).astype(np.uint8)) for film in prepared]
     return np.stack(equalised).reshape(len(films), -1).astype(np.float32) / np.float32(255)

@@ -1,6 +1,7 @@
 """MONAI dictionary transforms: films as the node prepares them, then changed at random as other hospitals would."""
 
 from collections.abc import Hashable, Mapping
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -9,7 +10,8 @@ from monai.transforms.compose import Compose
 from monai.transforms.transform import MapTransform, RandomizableTransform
 from numpy.typing import NDArray
 
-from cxr_node.imaging import Prepared, prepare_grey, read_picture
+from cxr_node.imaging import PICTURES, Prepared, decode, prepare, prepare_grey, read_picture
+from cxr_node.imaging.part10 import read_film
 from training.data import Film
 from training.recipe import AugmentRecipe
 
@@ -22,6 +24,14 @@ def as_item(film: Film) -> dict[Hashable, Any]:
     return {"film": film.path, "pneumonia": np.float32(film.pneumonia), "bacterial": np.float32(film.bacterial)}
 
 
+def prepare_file(path: Path, size: int) -> Prepared:
+    """A film in a file as the network sees it: an 8-bit picture, or a DICOM film that a node exported."""
+    if path.suffix.lower() in PICTURES:
+        return prepare_grey(read_picture(path), size)
+    film = read_film(path)
+    return prepare(decode(film), film, size)
+
+
 class PrepareFilmd(MapTransform):
     """A path becomes the film as the network sees it: (1, size, size), float32, 0..1."""
 
@@ -32,7 +42,7 @@ class PrepareFilmd(MapTransform):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         out = dict(data)
         for key in self.key_iterator(out):
-            out[key] = prepare_grey(read_picture(out[key]), self.size)[None]
+            out[key] = prepare_file(out[key], self.size)[None]
         return out
 
 

@@ -1,19 +1,16 @@
 """`cxr-node audit`: the audit trail as evidence."""
 
-import getpass
 import json
-import os
 import sys
 import time
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
-from zoneinfo import ZoneInfo
 
 import click
 
-from cxr_node.commands.options import as_json, with_config
+from cxr_node.commands.options import as_json, midnight, operator, with_config
 from cxr_node.config import Config
 from cxr_node.domain.clock import iso
 
@@ -93,16 +90,6 @@ def export(config: Config, since: datetime | None, file: TextIO) -> None:
         while rows := events.page(tx, after, _PAGE):
             after = rows[-1]["sequence"]
             file.writelines(f"{each.xml}\n" for each in messages(rows, auditing.reporter_of(config)))
-
-
-def midnight(config: Config, day: datetime) -> float:
-    """When a day begins where the node stands, in seconds since 1970 UTC."""
-    return day.replace(tzinfo=ZoneInfo(config.node.timezone)).timestamp()
-
-
-def operator() -> str:
-    """Who gives the command, as far as the system knows; behind sudo, the person."""
-    return os.environ.get("SUDO_USER") or getpass.getuser()
 
 
 def _told(found: "trail.Verification") -> str:

@@ -1,13 +1,18 @@
-"""What commands have in common: the configuration as their first argument, and `--json`."""
+"""What commands have in common: the configuration as their first argument, `--json`, days, and who asks."""
 
+import getpass
+import os
 from collections.abc import Callable
+from datetime import datetime
 from functools import wraps
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import click
 
 from cxr_node import config as configuration
+from cxr_node.config import Config
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -22,3 +27,13 @@ def with_config(command: Callable[..., Any]) -> Callable[..., Any]:
         return command(configuration.load(config_file), **arguments)
 
     return loaded
+
+
+def midnight(config: Config, day: datetime) -> float:
+    """When a day begins where the node stands, in seconds since 1970 UTC."""
+    return day.replace(tzinfo=ZoneInfo(config.node.timezone)).timestamp()
+
+
+def operator() -> str:
+    """Who gives the command, as far as the system knows; behind sudo, the person."""
+    return os.environ.get("SUDO_USER") or getpass.getuser()

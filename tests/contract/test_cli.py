@@ -17,7 +17,20 @@ from cxr_node.store import jobs
 from tests import films
 from tests.bench import NOON, Bench
 
-CONTRACT = {"serve", "demo", "check", "status", "worklist", "study", "requeue", "analyze", "models", "infer"}
+CONTRACT = {
+    "serve",
+    "demo",
+    "check",
+    "status",
+    "worklist",
+    "study",
+    "requeue",
+    "analyze",
+    "models",
+    "infer",
+    "audit",
+    "export",
+}
 """The commands of the contract that this release has."""
 
 

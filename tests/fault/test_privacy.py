@@ -33,6 +33,7 @@ PLANTED = {
     "PatientComments": "Zyxwvut is unwell",
     "StudyID": "SID7QX",
 }
+PLANTED_WHOLE = (b"zyxwvut", b"quorra", b"pid7qx", b"oid7qx", b"acc7qx", b"19310713")  # apart from chance in pixels
 WORDS = ("zyxwvut", "quorra", "7qx", "19310713")
 
 
@@ -100,6 +101,16 @@ def in_the_open(node: Node, study: str) -> tuple[str, str]:
     return "\n".join([nameless, *(e.stdout for e in status)]).lower(), nameless
 
 
+def exported(node: Node, folder: Path) -> bytes:
+    """Every byte that leaves with an export, and what the command says."""
+    said = node.command("export", "--deidentified", str(folder))
+    assert said.returncode == 0, said.stderr
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert len(files) > 2
+    content = b"".join(path.read_bytes() + str(path.relative_to(folder)).encode() for path in files)
+    return content.lower() + (said.stdout + said.stderr).lower().encode()
+
+
 @pytest.mark.parametrize("form", ["json", "console"])
 def test_no_patient_data_in_the_open(tmp_path: Path, form: str) -> None:
     peer = Destination(lambda _: 0xC000)
@@ -113,11 +124,14 @@ def test_no_patient_data_in_the_open(tmp_path: Path, form: str) -> None:
         wait_for(lambda: node.rows("SELECT 1 FROM job WHERE kind = 'deliver' AND state = 'failed'"), what="refusals")
 
         seen, nameless = in_the_open(node, sent[0].StudyInstanceUID)
+        left = exported(node, tmp_path / "exported")
 
         assert {0x0000, 0xA900, 0xC000} == {answer.Status for answer in answers}
         assert "undecodable" in seen
         assert [word for word in WORDS if word in seen] == []
         assert [end for end in ends_of_uids([*sent, *node.files("outbox")]) if end in nameless] == []
+        assert [word for word in PLANTED_WHOLE if word in left] == []
+        assert [end for end in ends_of_uids(sent) if end.encode() in left] == []
         comments = " ".join(str(answer.get("ErrorComment", "")) for answer in answers).lower()
         assert [word for word in WORDS if word in comments] == []
 
