@@ -110,13 +110,17 @@ def revision_due(previous: Revision | None, images: Sequence[Image], cutoffs: Cu
     """Whether documents are to be made: the first time anything was judged, and later only for a change that matters.
 
     A late image, or one that was pending, matters if it was judged and changes the result or the tier (Law 5); a
-    corrected version of an image that was reported matters always, because its identity stands in the documents.
+    corrected version of an image that was reported matters always, because its identity stands in the documents, and so
+    does one that was filed under another study since.
     """
     judged = [image for image in images if image.probability is not None]
     if not judged:
         return False
     if previous is None:
         return True
-    corrected = any(previous.images.get(image.sop_instance_uid, image.digest) != image.digest for image in judged)
+    left = previous.images.keys() - {image.sop_instance_uid for image in images}
+    corrected = bool(left) or any(
+        previous.images.get(image.sop_instance_uid, image.digest) != image.digest for image in judged
+    )
     now = assess(judged, cutoffs)
     return corrected or now.positive != previous.positive or now.tier.rank < previous.tier.rank

@@ -130,6 +130,20 @@ def test_a_film_that_moves_to_another_study_keeps_its_time_of_arrival(node: Node
     assert moved["received_at"] == arrived
 
 
+def test_a_film_that_moves_to_another_study_is_taken_out_of_the_documents_of_the_old_one(node: Node) -> None:
+    stays = films.chest()
+    moves = same_study(stays, films.chest())
+    node.begin(0.5, 0.5, 0.5).send(stays)
+    node.send(moves)
+    assert settled(node) == [1]
+    node.send(films.change(moves, StudyInstanceUID="1.2.3.4"))
+    node.work("compare", "settle")
+    assert [(row["subject"], row["target"], row["state"]) for row in node.jobs("report")] == [
+        (stays.StudyInstanceUID, "1/full", "skipped"),
+        (stays.StudyInstanceUID, "2/full", "ready"),
+    ]
+
+
 def test_a_later_film_makes_a_study_more_urgent_and_never_less(node: Node) -> None:
     film = films.chest(RequestedProcedurePriority="STAT", AccessionNumber="A1")
     node.begin(0.1, 0.1).send(film)

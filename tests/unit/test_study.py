@@ -89,6 +89,14 @@ def test_a_late_image_that_makes_a_clear_study_positive_is_reported() -> None:
     assert revision_due(previous, [first, judged(0.4, 9)], CUTOFFS)
 
 
+def test_an_image_that_was_filed_under_another_study_since_it_was_reported_is_taken_out() -> None:
+    stayed = judged(0.5)
+    images = {stayed.sop_instance_uid: stayed.digest, "1.99": "d99"}
+    previous = Revision(1, images, Tier.MEDIUM, positive=True)
+    assert revision_due(previous, [stayed], CUTOFFS)
+    assert not revision_due(previous, [], CUTOFFS)
+
+
 def test_a_corrected_version_of_a_reported_image_is_always_reported() -> None:
     previous = Revision(1, {"1.3": "another digest"}, Tier.MEDIUM, positive=True)
     assert revision_due(previous, [judged(0.5)], CUTOFFS)
