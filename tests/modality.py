@@ -24,12 +24,16 @@ class Modality:
         ae.add_requested_context(PERFORMED_PROCEDURE_STEP, ExplicitVRLittleEndian)
         self._association = ae.associate("127.0.0.1", port, ae_title=called)
         assert self._association.is_established
+        transport: Any = self._association.dul.socket
+        self._connection = transport.socket
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._association.release()
+        if self.alive:
+            self._association.release()
+        self._connection.close()  # pynetdicom leaves it open when the peer ended the connection
 
     def create(self, uid: str | None, said: Dataset | None) -> Dataset:
         """N-CREATE; the status."""
@@ -41,8 +45,22 @@ class Modality:
         status, _ = self._association.send_n_set(said, UID(PERFORMED_PROCEDURE_STEP), UID(uid))
         return status
 
+    def flood(self, uid: str, size: int) -> None:
+        """N-CREATE with a data set of so many bytes; whether anybody answers is not waited for."""
+        self._request(N_CREATE(), uid, bytes(size))
+
     def send(self, primitive: N_CREATE | N_SET, uid: str, said: bytes | None) -> Any:
         """A request as it is given, with a data set of these bytes; the response, None where none came."""
+        self._association._reactor_checkpoint.clear()  # as send_n_create does, so that the response comes to us
+        while not self._association._is_paused:
+            time.sleep(0.01)
+        try:
+            self._request(primitive, uid, said)
+            return self._association.dimse.get_msg(block=True)[1]
+        finally:
+            self._association._reactor_checkpoint.set()
+
+    def _request(self, primitive: N_CREATE | N_SET, uid: str, said: bytes | None) -> None:
         primitive.MessageID = 1
         content = None if said is None else BytesIO(said)
         if isinstance(primitive, N_CREATE):
@@ -53,14 +71,7 @@ class Modality:
             primitive.ModificationList = content
         (context,) = self._association.accepted_contexts
         assert context.context_id is not None
-        self._association._reactor_checkpoint.clear()  # as send_n_create does, so that the response comes to us
-        while not self._association._is_paused:
-            time.sleep(0.01)
-        try:
-            self._association.dimse.send_msg(primitive, context.context_id)
-            return self._association.dimse.get_msg(block=True)[1]
-        finally:
-            self._association._reactor_checkpoint.set()
+        self._association.dimse.send_msg(primitive, context.context_id)
 
     @property
     def alive(self) -> bool:

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from socketserver import TCPServer
-from typing import Any
+from typing import Any, NoReturn
 
 import structlog
 from pynetdicom import AE, evt
@@ -37,6 +37,7 @@ _HEADER = 6  # of a PDU: type, reserved, length (PS3.8 9.3)
 _P_DATA = 0x04
 _LONGEST_DATA = 8 << 20
 _LONGEST_OTHER = 256 << 10  # an A-ASSOCIATE-RQ of 128 contexts with every transfer syntax takes a tenth
+_LONGEST_MESSAGE = 8 << 20  # what is no object is held in memory: a request for 5000 instances takes a tenth
 _WAITING = 512  # connections that may wait for their first words beside the associations
 _TLS_HANDSHAKE = b"\x16"  # content type of the first TLS record (RFC 8446 5.1)
 
@@ -154,13 +155,13 @@ class _Connection(AssociationSocket):
     def recv(self, nr_bytes: int) -> bytearray:
         """As the original, in pieces of up to 1 MiB that are taken as they come, never ahead of what came.
 
-        Raises OSError, which closes the connection, for a PDU that is longer than any may be, or that trickles in.
+        Raises OSError, which closes the connection, for a PDU or a message that is longer than any may be, or a PDU
+        that trickles in.
         """
         if nr_bytes > self._longest:
-            log.warning(
-                "association.broken", calling=self.assoc.requestor.ae_title, reason=f"a PDU of {nr_bytes} bytes"
-            )
-            raise OSError(errno.EMSGSIZE, f"a PDU of {nr_bytes} bytes")
+            self._refuse(f"a PDU of {nr_bytes} bytes")
+        if (held := self._held()) > _LONGEST_MESSAGE:
+            self._refuse(f"a message of more than {held} bytes that is no object")
         until = time.monotonic() + (self.assoc.network_timeout or math.inf)
         received = bytearray()
         while self.socket is not None and len(received) < nr_bytes:
@@ -180,6 +181,16 @@ class _Connection(AssociationSocket):
             with contextlib.suppress(OSError):
                 self.socket.shutdown(socket.SHUT_RDWR)
             self.socket.close()
+
+    def _refuse(self, what: str) -> NoReturn:
+        log.warning("association.broken", calling=self.assoc.requestor.ae_title, reason=what)
+        raise OSError(errno.EMSGSIZE, what)
+
+    def _held(self) -> int:
+        """Bytes of the message that is being received, as far as they are in memory; objects go to parts."""
+        message = self.assoc.dimse.message
+        buffers = (message.encoded_command_set, message.data_set) if message else ()
+        return sum(buffer.tell() for buffer in buffers if buffer)
 
     def _longest_of(self, kind: int) -> int:
         """Data four times as long as was offered are let pass, since some peers do not look; memory stays bounded."""

@@ -21,6 +21,7 @@ from cxr_node.store import steps
 from tests import films
 from tests.bench import JUDGING, Bench, study_uid
 from tests.modality import Modality, begun, ended, reference, series
+from tests.node import wait_for
 
 STUDY = study_uid(1)
 IN_PROGRESS, COMPLETED, DISCONTINUED = "IN PROGRESS", "COMPLETED", "DISCONTINUED"
@@ -220,6 +221,15 @@ def test_a_step_of_thousands_of_instances_is_taken_and_one_of_more_is_refused(be
     answer = modality.set(uid, ended(COMPLETED, PerformedSeriesSequence=[many] * 12))
     assert answer.Status == 0x0213
     assert state(bench, uid) == IN_PROGRESS
+
+
+def test_a_message_without_end_ends_the_association_before_the_memory(modality: Modality) -> None:
+    with capture_logs() as logs:
+        modality.flood(generate_uid(), 32 << 20)
+        wait_for(lambda: not modality.alive, what="an end of the association")
+    (broken,) = [entry for entry in logs if entry["event"] == "association.broken"]
+    held = int(broken["reason"].split()[5])
+    assert 8 << 20 < held < 10 << 20
 
 
 def test_a_step_of_very_many_studies_is_refused(modality: Modality) -> None:
