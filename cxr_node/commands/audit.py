@@ -65,7 +65,7 @@ def truncate(config: Config, before: datetime, key_file: Path) -> None:
             tx, midnight(config, before), key, by=operator(), now=time.time(), targets=auditing.targets(config)
         )
     if removal is None:
-        click.echo("there is no event to remove")
+        click.echo("there is no event to remove; those since the node last started stay")
     else:
         click.echo(f"events up to {removal.through} ({iso(removal.last_time)}) are removed, {removal.count} so far")
 
