@@ -21,7 +21,7 @@ log = structlog.get_logger()
 _KEPT_SHARE = 8  # one place in so many is kept for callers that send no objects
 _MOST_CONTEXTS = 128  # their numbers are the odd ones up to 255 (PS3.8 9.3.2.2)
 _QUIET_SECONDS = 60.0
-_MOST_KNOWN = 1000
+_MOST_KNOWN = 1000  # addresses and reasons that are remembered
 _OBJECTS = frozenset({*contexts.FILMS, *contexts.ALONG_THE_WAY})
 
 
@@ -88,14 +88,15 @@ class Admission:
 
 
 class Refusals:
-    """Tells of each caller and reason at once, then at most once a minute, with how many there were meanwhile.
+    """Tells of each address and reason at once, then at most once a minute, with how many there were meanwhile.
 
-    So a machine that knocks a thousand times a second fills neither the log nor the trail of events.
+    So a machine that knocks a thousand times a second, each time under another name, fills neither the log nor the
+    trail of events.
     """
 
     def __init__(self, tell: Callable[[Refusal], None], clock: Clock = time.monotonic) -> None:
         self._tell, self._clock = tell, clock
-        self._known: dict[tuple[str, str, str], tuple[float, int]] = {}
+        self._known: dict[tuple[str, str], tuple[float, int]] = {}
         self._lock = threading.Lock()
 
     def refused(self, address: str, reason: str) -> None:
@@ -107,7 +108,7 @@ class Refusals:
         self._note("association.rejected", address, calling, reason)
 
     def _note(self, event: str, address: str, calling: str, reason: str) -> None:
-        key, now = (address, calling, reason), self._clock()
+        key, now = (address, reason), self._clock()
         with self._lock:
             told, untold = self._known.get(key, (-_QUIET_SECONDS, 0))
             if now - told < _QUIET_SECONDS:

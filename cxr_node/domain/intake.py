@@ -48,7 +48,7 @@ class Verdict:
 class Refusal:
     """A caller that got no association. `event` is what the trail calls it; `calling` is empty where it was not said.
 
-    `times` counts those since this caller was last told of, for this reason.
+    `times` counts those from this address, for this reason, since it was last told of; `calling` is of the newest.
     """
 
     event: str

@@ -17,15 +17,21 @@ def test_a_caller_that_is_refused_again_and_again_is_told_of_once_a_minute() -> 
     assert told[1:] == [Refusal("association.rejected", "10.0.0.1", "CT1", "full", 1000)]
 
 
-def test_each_caller_and_each_reason_is_told_of() -> None:
+def test_each_address_and_each_reason_is_told_of_under_whatever_name() -> None:
     told: list[Refusal] = []
     refusals = Refusals(told.append, Clock())
-    for address, calling in (("10.0.0.1", "CT1"), ("10.0.0.2", "CT1"), ("10.0.0.2", "CT2")):
+    for address in ("10.0.0.1", "10.0.0.2"):
         for reason in ("full", "unknown"):
-            refusals.rejected(address, calling, reason)
-    refusals.refused("10.0.0.1", "unknown")
-    assert len(told) == 7
-    assert told[-1] == Refusal("connection.refused", "10.0.0.1", "", "unknown", 1)
+            for number in range(100):
+                refusals.rejected(address, f"CT{number}", reason)
+    assert len(told) == 4
+    assert {one.calling for one in told} == {"CT0"}
+
+
+def test_a_refused_connection_has_no_title() -> None:
+    told: list[Refusal] = []
+    Refusals(told.append, Clock()).refused("10.0.0.1", "no TLS")
+    assert told == [Refusal("connection.refused", "10.0.0.1", "", "no TLS", 1)]
 
 
 def test_what_is_remembered_of_callers_is_bounded() -> None:
