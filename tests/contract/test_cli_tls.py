@@ -24,7 +24,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(command: str, certificate: Path, key: Path | str, ca: Path, more: str = "") -> Result:
-    text = f'[receive]\nport = {free_port()}\n[tls]\ncertificate = "{certificate}"\nkey = "{key}"\nca = "{ca}"\n{more}'
+    text = f'[tls]\ncertificate = "{certificate}"\nkey = "{key}"\nca = "{ca}"\n{more}'
+    text += f'\n[inference]\ndevice = "cpu"\n[receive]\nport = {free_port()}\n'
     Path("node.toml").write_text(text)
     return CliRunner().invoke(cli.main, [*command.split(), "-c", "node.toml"])
 
@@ -79,8 +80,9 @@ def test_check_finds_a_certificate_that_expired(hospital: Authority) -> None:
 def test_check_warns_of_a_key_that_everyone_may_read(hospital: Authority) -> None:
     pair = hospital.issue("open")
     pair.key.chmod(0o644)
-    assert [verdict for verdict, _ in findings(pair, hospital)] == ["ok", "warning"]
-    assert "chmod 600" in findings(pair, hospital)[1][1]
+    (sound, _), (verdict, line) = findings(pair, hospital)
+    assert (sound, verdict) == ("ok", "warning")
+    assert "chmod 600" in line
 
 
 def test_a_command_that_only_reads_does_without_the_files(hospital: Authority) -> None:
