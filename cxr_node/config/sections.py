@@ -36,9 +36,9 @@ def _receiver(url: str) -> str:
 
 
 class Section(BaseModel):
-    """A table of the file: unknown keys are refused, values do not change after loading."""
+    """A table of the file: unknown keys and numbers without end are refused, values do not change after loading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Node(Section):
@@ -58,7 +58,7 @@ class Node(Section):
     def _known_zone(cls, name: str) -> str:
         try:
             ZoneInfo(name)
-        except (ZoneInfoNotFoundError, ValueError) as error:
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
             raise ValueError(f"{name!r} is not a time zone name such as 'Europe/Madrid'") from error
         return name
 

@@ -23,6 +23,8 @@ from typing import Any, NoReturn
 import structlog
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
+from pynetdicom.fsm import StateMachine
+from pynetdicom.pdu import A_ABORT_RQ
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
 
@@ -129,8 +131,36 @@ class _Handler(RequestHandler):
 
     def _create_association(self) -> Association:
         association = super()._create_association()
-        setattr(association.dul.socket, "__class__", _Connection)  # noqa: B010 - pynetdicom names its class itself
+        setattr(association.dul.socket, "__class__", _Connection)  # noqa: B010 - pynetdicom names its classes itself
+        setattr(association.dul.state_machine, "__class__", _States)  # noqa: B010
         return association
+
+
+class _States(StateMachine):
+    """The states of one association (PS3.8 9.2): what fits none of them ends the association."""
+
+    def do_action(self, event: str) -> None:
+        """As the original, of whose failures the thread dies that reads the connection, and leaves it open.
+
+        A command set may lack or hold anything, an A-ABORT give a source that there is not; and an association may be
+        accepted in the same moment in which its caller ends it.
+        """
+        try:
+            super().do_action(event)
+        except Exception as error:  # noqa: BLE001 - KeyError, TypeError, InvalidEventError ...
+            reason = f"what came makes no sense ({type(error).__name__})"
+            log.warning("association.broken", calling=self.dul.assoc.requestor.ae_title, reason=reason)
+            self._break()
+
+    def _break(self) -> None:
+        abort = A_ABORT_RQ()
+        abort.source, abort.reason_diagnostic = 0x02, 0x00  # the service provider, no reason given (PS3.8 9.3.8)
+        connection: Any = self.dul.socket
+        if connection.socket is not None:
+            connection.send(abort.encode())
+            connection.close()
+        evt.trigger(self.dul.assoc, evt.EVT_CONN_CLOSE)
+        self.dul.kill_dul()
 
 
 class _Connection(AssociationSocket):

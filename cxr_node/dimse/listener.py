@@ -1,6 +1,5 @@
 """The listener: Verification and Storage as SCP (PS3.4 annexes A and B)."""
 
-import contextlib
 import ipaddress
 import threading
 import time
@@ -131,8 +130,7 @@ class Listener:
         self._studies.pop(event.assoc, None)
         if part := unfinished_part(event.assoc):
             log.warning("association.broken", calling=event.assoc.requestor.ae_title, reason="closed within a data set")
-            with contextlib.suppress(OSError):
-                part.discard()
+            part.discard()
 
 
 def _status(answer: Answer, comment: str) -> int | Dataset:

@@ -28,7 +28,8 @@ class Part:
     """Stands in for the temporary file that pynetdicom writes a data set to; `digest` grows with it.
 
     After the first failed write, once `full` says that there is no room, or beyond 4 GB, the rest of the bytes is
-    discarded; `error` says why, and the sender will be told.
+    discarded; `error` says why, and the sender will be told. A part that nobody holds any more is gone with its
+    file: pynetdicom forgets requests that it does not serve.
     """
 
     def __init__(self, folder: Path, full: Callable[[], bool] = lambda: False) -> None:
@@ -76,7 +77,10 @@ class Part:
 
     def discard(self) -> None:
         self.close()
-        Path(self.name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            Path(self.name).unlink(missing_ok=True)
+
+    __del__ = discard
 
 
 def receive_into(folder: Path, full: Callable[[], bool] = lambda: False) -> None:

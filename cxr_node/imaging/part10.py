@@ -55,14 +55,14 @@ def read_film(path: Path) -> Dataset:
 
 def read_film_header(path: Path, charset: str | None = None) -> Dataset:
     """The same without the pixel data; `charset` as in `read_complete`."""
-    dataset = _read(path, header_only=True)
-    _restate(dataset, charset)
-    return dataset
+    return _read(path, header_only=True, charset=charset)
 
 
-def _read(path: Path, *, header_only: bool) -> Dataset:
+def _read(path: Path, *, header_only: bool, charset: str | None = None) -> Dataset:
     try:
-        return _parsed(path, header_only=header_only)[0]
+        dataset = _parsed(path, header_only=header_only)[0]
+        _restate(dataset, charset)
+        return dataset
     except FileNotFoundError as error:
         raise Permanent("FILE_MISSING", f"the film's file {path.name} is not in the spool any more") from error
     except Exception as error:

@@ -138,8 +138,11 @@ def list_models(directory: Path | None = None) -> list[Manifest]:
         ConfigError: the folder is missing, or one of its models has no usable metadata.
     """
     models = builtin_directory() if directory is None else directory
-    if not models.is_dir():
-        raise ConfigError(f"The models folder {models} does not exist.")
+    try:
+        if not models.is_dir():
+            raise ConfigError(f"The models folder {models} does not exist.")
+    except OSError as error:  # no permission, or no name that a folder could have
+        raise ConfigError(f"The models folder {models} cannot be looked into: {error.strerror}.") from error
     found = [load(path.parent.parent) for path in models.glob(f"*/*/{METADATA}")]
     newest_first = sorted(found, key=lambda each: _version_key(each.version), reverse=True)
     return sorted(newest_first, key=lambda each: each.name)

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydicom.uid import ExplicitVRLittleEndian
@@ -56,6 +57,10 @@ class Receiver:
     port: int
     pid: int
 
+    def destination(self) -> dict[str, Any]:
+        """As a [[destination]] of a node."""
+        return {"name": "pacs", "ae_title": self.ae_title, "host": "127.0.0.1", "port": self.port}
+
 
 def send(receiver: Receiver, films: Sequence[Path], associations: int) -> float:
     """Send all films, dealt over so many simultaneous associations; the seconds until all were acknowledged."""
@@ -76,11 +81,20 @@ def send(receiver: Receiver, films: Sequence[Path], associations: int) -> float:
 
 
 @contextmanager
-def storescp(folder: Path) -> Iterator[Receiver]:
-    """dcmtk's receiver. It does not sync what it writes."""
+def storescp(folder: Path, *, keeping: bool = True) -> Iterator[Receiver]:
+    """dcmtk's receiver. It does not sync what it writes; unless it is `keeping`, it writes nothing."""
     folder.mkdir(parents=True)
     port = free_port()
-    command = [STORESCP, "--fork", "-aet", "STORESCP", "-od", str(folder), str(port)]
+    command = [
+        STORESCP,
+        "--fork",
+        "-aet",
+        "STORESCP",
+        *([] if keeping else ["--ignore"]),
+        "-od",
+        str(folder),
+        str(port),
+    ]
     with _process(command, port, env=os.environ | {"TCP_NODELAY": "1"}) as pid:
         yield Receiver("dcmtk storescp", "STORESCP", port, pid)
 
