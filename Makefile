@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test run check lint unit peers faults training docs bench sbom clean
+.PHONY: demo test run check lint unit peers faults training docs bench soak sbom clean
 
 demo: $(VENV)/.demo  ## play films through a whole node and show the result
 	$(BIN)/cxr-node demo
@@ -22,6 +22,9 @@ lint unit peers faults training docs: $(VENV)/.test  ## one part of the tests
 
 bench: $(VENV)/.test  ## the figures of docs/benchmarks.md
 	$(BIN)/python -m tests.benchmarks
+
+soak: $(VENV)/.test  ## hours: the long runs of docs/reliability.md
+	$(BIN)/python -m tests.soak
 
 sbom: $(VENV)/.test  ## the bill of materials of a release (CycloneDX)
 	mkdir -p dist && $(BIN)/python tools/sbom.py > dist/cxr-node.cdx.json

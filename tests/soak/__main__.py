@@ -1,34 +1,42 @@
 """`make soak`, or `python -m tests.soak [PART [OPTIONS]]...`: the long runs behind docs/reliability.md.
 
-Without a part all of them run, one after the other. --write puts what they found into that document.
+Without a part all of them run, one after the other. With --write each takes the place of its section in that document.
 """
 
+import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
 
 import click
 
+from tests.soak.fuzzing import fuzzing
 from tests.soak.kills import kills
 from tests.soak.many import many_films
 from tests.soak.outage import outage
-from tests.soak.report import Outcome, say
+from tests.soak.report import Outcome, say, write
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "reliability.md"
 
 
-@click.group(chain=True)
+@click.group(chain=True, invoke_without_command=True)
 @click.option("--folder", type=click.Path(path_type=Path), help="Where the nodes live; kept. Else a temporary folder.")
+@click.option("--write", "write_down", is_flag=True, help="Put what was found into docs/reliability.md.")
 @click.pass_context
-def main(context: click.Context, folder: Path | None) -> None:
+def main(context: click.Context, folder: Path | None, write_down: bool) -> None:
+    """Run the parts that are named, each with its options, or all."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what stands is taken down
     context.obj = folder or Path(tempfile.mkdtemp(prefix="soak-"))
     say(f"in {context.obj}")
 
 
-@main.command()
-@click.option("--count", default=10_000, show_default=True)
-@click.option("--minutes", default=60.0, show_default=True)
+@main.command("films")
+@click.option("--count", default=10_000, show_default=True, help="Films.")
+@click.option("--minutes", default=60.0, show_default=True, help="Over which they are sent.")
 @click.pass_obj
-def films(folder: Path, count: int, minutes: float) -> Outcome:
-    """Many small films: memory, files, threads and database flat."""
+def films_(folder: Path, count: int, minutes: float) -> Outcome:
+    """Many small films: memory, open files, threads and database flat."""
     return many_films(folder / "films", count, minutes)
 
 
@@ -52,13 +60,34 @@ def outage_(folder: Path, minutes: float, pace: float) -> Outcome:
     return outage(folder / "outage", minutes, pace)
 
 
+@main.command("fuzz")
+@click.option("--minutes", default=60.0, show_default=True, help="For all targets together.")
+@click.option("--seed", default=1, show_default=True)
+@click.pass_obj
+def fuzz_(folder: Path, minutes: float, seed: int) -> Outcome:
+    """Every target of tests.fuzz, for long."""
+    return fuzzing(folder / "fuzz", minutes, seed)
+
+
+PARTS = (films_, kills_, outage_, fuzz_)
+
+
 @main.result_callback()
-def finish(outcomes: list[Outcome], folder: Path | None) -> None:
-    for outcome in outcomes:
-        print("\n".join(outcome.lines))
+@click.pass_context
+def finish(context: click.Context, outcomes: list[Outcome], folder: Path | None, write_down: bool) -> None:
+    """Say what was found; the exit status is 1 where something is wrong."""
+    command = " ".join(["python -m tests.soak", *sys.argv[1:]])
+    failed = False
+    for outcome in outcomes or (context.invoke(part) for part in PARTS):
+        print("\n".join(["", f"## {outcome.title}", "", *outcome.lines]), flush=True)
         for failure in outcome.failures:
             print(f"FAILED: {failure}", file=sys.stderr)
-    sys.exit(any(outcome.failures for outcome in outcomes))
+        failed |= bool(outcome.failures)
+        if write_down:
+            write(outcome, DOCUMENT, command)
+            if outcome.part == "films":
+                shutil.copy(context.obj / "films" / "soak.png", DOCUMENT.parent / "images")
+    sys.exit(failed)
 
 
 main()

@@ -42,7 +42,7 @@ def kills(folder: Path, count: int, seconds: float, pace: float, seed: int) -> O
         if condemned:
             say(node.command("requeue", "--failed").stdout.strip())
             node.wait_idle(_DRAIN_SECONDS)
-        outcome = Outcome()
+        outcome = Outcome("kills", "Kills")
         minutes = (time.monotonic() - began) / 60
         outcome.lines += [
             f"{sum(killed.values())} kills in {minutes:.0f} minutes: "

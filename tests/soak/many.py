@@ -44,7 +44,7 @@ def many_films(folder: Path, count: int, minutes: float) -> Outcome:
             again = sum(machine.result() for machine in machines)
         drained = time.monotonic() + _DRAIN_SECONDS
         watch.as_long_as(lambda: bool(node.rows(_LEFT)[0]["n"]) and time.monotonic() < drained)
-        outcome = Outcome(["| | found | wanted |", "| --- | ---: | ---: |"])
+        outcome = Outcome("films", "Many small films", ["| | found | wanted |", "| --- | ---: | ---: |"])
         outcome.expect("films acknowledged", node.rows("SELECT count(*) AS n FROM instance")[0]["n"], count)
         outcome.expect("studies with one SR and one heat map sent", node.rows(_REPORTED)[0]["n"], count)
         outcome.expect("films sent again", again, 0)

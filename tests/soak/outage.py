@@ -34,7 +34,7 @@ def outage(folder: Path, minutes: float, pace: float) -> Outcome:
             node.wait_idle(_BACKLOG_SECONDS)
             took = time.monotonic() - back
             found = Counter(tuple(sorted(one.items())) for one in held(pacs, studies))
-        outcome = Outcome()
+        outcome = Outcome("outage", "A PACS that is away")
         outcome.lines += [
             f"Away for {minutes:g} minutes; {waiting} documents waited, the oldest tried {tried} times; all were "
             f"stored {took:.0f} s after the PACS was back.",
