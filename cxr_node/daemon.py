@@ -24,7 +24,7 @@ from cxr_node.dimse.mpps import PerformedProcedureStep
 from cxr_node.domain.job import Job
 from cxr_node.errors import ConfigError
 from cxr_node.observe.sdnotify import Notifier
-from cxr_node.plan import Plan, announcement, open_store
+from cxr_node.plan import Plan, announcement, open_own_store
 from cxr_node.reconcile import reconcile
 from cxr_node.stages import analyse, compare
 from cxr_node.stages.procedure import Procedure
@@ -37,6 +37,7 @@ from cxr_node.supervisor import Child
 log = structlog.get_logger()
 
 _BEAT_SECONDS = 2.0
+_CLOCK_STEP_SECONDS = 5.0  # more than a clock is slewed between two beats
 _DRAIN_SECONDS = 15.0
 _TAIL = 10_000  # events that are looked at every hour
 _IN_FLIGHT_SECONDS = 600.0  # a film may stand in the spool this long before its row is committed
@@ -49,15 +50,16 @@ class Daemon:
         trust.require(config, datetime.now(UTC))
         self._plan = Plan.of(config)
         self._spool, self._judging = self._plan.spool(), self._plan.judging()
-        self._store = open_store(config)
+        self._store = open_own_store(config)
         self._pseudonyms = keys.pseudonyms(config.node.data_dir, create=True)
         self._began = time.time()
+        self._clock_ahead = self._began - time.monotonic()
         self._stopping = threading.Event()
         self._notifier = Notifier()
         self._children = [
             Child(
                 role,
-                configuration=config.model_dump_json(),
+                configuration=f"{self._plan.manifest.digest} {self._plan.pinned().model_dump_json()}",
                 store=self._store,
                 set_aside=self._set_aside,
                 wake=self._wake,
@@ -126,11 +128,21 @@ class Daemon:
 
     def _beat(self) -> None:
         """systemd hears from us only while every loop lives: the listener, the scheduler, and what has a thread."""
+        self._watch_clock()
         for child in self._children:
             child.ping()
         others = [*(child.alive() for child in self._children), *(exporter.alive() for exporter in self._exporters)]
         if self._listener.alive() and self._scheduler.running and all(others):
             self._notifier.alive()
+
+    def _watch_clock(self) -> None:
+        """The scheduler goes by the time of day: set back, it would wait until the old time has come again."""
+        ahead = time.time() - time.monotonic()
+        if ahead < self._clock_ahead - _CLOCK_STEP_SECONDS:
+            log.warning("clock.set_back", seconds=round(self._clock_ahead - ahead))
+            for job in self._scheduler.get_jobs():
+                job.modify(next_run_time=datetime.now(UTC))
+        self._clock_ahead = ahead
 
     def _stop(self) -> None:
         log.info("node.stopping")

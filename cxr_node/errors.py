@@ -34,3 +34,11 @@ class Transient(CxrNodeError):
 
 class Permanent(CxrNodeError):
     """It will not work by trying again (undecodable film, refused by the peer): held for the operator."""
+
+
+def of_the_machine(error: Exception) -> bool:
+    """Whether the machine failed (a disk that cannot be read, no memory) and not what it worked on.
+
+    Libraries raise OSError for a file of wrong content too, but then without the number of a system call's failure.
+    """
+    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno is not None)

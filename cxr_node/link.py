@@ -1,6 +1,6 @@
 """The line between the daemon and its children: one socket pair each, one word a line.
 
-    parent -> child    config {json}, then hints: wake, ping
+    parent -> child    config {model digest} {json}, then hints: wake, ping
     child -> parent    ready, failed <code> <sentence>; hints: pong, wake
 
 The end of the line is the end of the child: when the daemon is gone, however it went, the child reads end of file.

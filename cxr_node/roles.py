@@ -13,7 +13,7 @@ import structlog
 
 from cxr_node import keys
 from cxr_node.config import Config
-from cxr_node.errors import CxrNodeError
+from cxr_node.errors import CxrNodeError, Permanent
 from cxr_node.link import Link, attend
 from cxr_node.observe import log as logging
 from cxr_node.pipeline import Role, assemble
@@ -35,9 +35,9 @@ def owner_of(role: str, pid: int) -> str:
 
 def run(role: Role, config: Config | None) -> int:
     """A child's whole life; its exit status. Without `config` the daemon sends it over the link."""
-    link = Link.inherited()
+    link, model = Link.inherited(), None
     if config is None:
-        config = _configuration(link)
+        model, config = _configuration(link)
     logging.configure(config.log.level, config.log.format, role=role)
     life = _Life()
     if link:  # before the model is loaded, which takes its time: the daemon asks, and may end, meanwhile
@@ -45,7 +45,7 @@ def run(role: Role, config: Config | None) -> int:
     try:
         store = open_store(config, create=False)
         pseudonyms = keys.pseudonyms(config.node.data_dir, create=False)
-        values, lanes = ROLES[role](Plan.of(config), store)
+        values, lanes = ROLES[role](_plan(config, model), store)
     except CxrNodeError as error:
         log.error(f"{role}.unavailable", code=error.code, reason=error.message)
         if link:
@@ -98,11 +98,25 @@ def _live(worker: Worker, lanes: list[Lane], link: Link | None, role: str, devic
     os._exit(1 if worker.broken else 0)  # library threads must not keep a finished child alive
 
 
-def _configuration(link: Link | None) -> Config:
+def _configuration(link: Link | None) -> tuple[str, Config]:
+    """The digest of the daemon's model, and its configuration."""
     for word, rest in link.lines() if link else ():
         if word == "config":
-            return Config.model_validate_json(rest)
+            model, _, configuration = rest.partition(" ")
+            return model, Config.model_validate_json(configuration)
     raise SystemExit("a child needs the daemon at the other end of its link, or a configuration file")
+
+
+def _plan(config: Config, model: str | None) -> Plan:
+    """Raises Permanent("MODEL_REPLACED") where the daemon goes by another `model`: its jobs are not for this one."""
+    plan = Plan.of(config)
+    if model not in (None, plan.manifest.digest):
+        raise Permanent(
+            "MODEL_REPLACED",
+            f"the model {plan.manifest.name} {plan.manifest.version} in {plan.manifest.directory} is not the one that "
+            "the node was started with; put that one back, or restart the node to take this one into service",
+        )
+    return plan
 
 
 def _wake(link: Link | None) -> None:

@@ -25,9 +25,10 @@ class Spool:
         self.quarantine, self.outbox = root / "quarantine", root / "outbox"
 
     def prepare(self) -> None:
-        """Make the folders, readable by the service alone."""
+        """Make the folders, durably, readable by the service alone."""
         for folder in (self.incoming, self.films, self.pictures, self.quarantine, self.outbox):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _sync_folder(self.root)
 
     def free_bytes(self) -> int:
         return shutil.disk_usage(self.root).free

@@ -2,8 +2,8 @@
 
 A worker takes jobs from the table, runs their stages, and writes each outcome in one transaction with the job's
 completion and its successors. What a stage raises becomes the job's state; nothing is lost in between. What it raises
-for a whole batch without having foreseen it is the trouble of the process (a GPU that fails every call from now on):
-the process ends, and the jobs in its hands are accounted for as after a crash.
+for a whole batch without having foreseen it is the trouble of the process (a GPU that fails every call from now on),
+and so is a lack of memory: the process ends, and the jobs in its hands are accounted for as after a crash.
 """
 
 import logging
@@ -18,7 +18,7 @@ import structlog
 
 from cxr_node.domain.clock import Clock
 from cxr_node.domain.job import Job, JobState, next_delay
-from cxr_node.errors import CxrNodeError, Ineligible, Transient
+from cxr_node.errors import CxrNodeError, Ineligible, Transient, of_the_machine
 from cxr_node.pipeline import Step
 from cxr_node.stages.stage import Commit, Stage, attempt
 from cxr_node.store import events, jobs, subjects
@@ -152,6 +152,9 @@ class Worker:
             outcomes = [outcomes] * len(batch)
         elif isinstance(outcomes, Exception):
             raise outcomes
+        for outcome in outcomes:
+            if isinstance(outcome, MemoryError):
+                raise outcome
         for one, outcome in zip(batch, outcomes, strict=True):
             trouble = attempt(partial(self._conclude, step, stage, one, began), outcome)
             if isinstance(trouble, Transient):  # its neighbours are accounted for; its lease will run out
@@ -163,7 +166,9 @@ class Worker:
     def _conclude(self, step: Step, stage: Stage, claimed: _Claimed, began: float, outcome: Commit | Exception) -> None:
         """Write what became of a job, unless it was overtaken: then its holder has nothing to say any more."""
         held: bool | Exception
-        if isinstance(outcome, Exception):
+        if isinstance(outcome, OSError) and of_the_machine(outcome):  # a disk that does not read now may do so later
+            held = Transient("IO_ERROR", f"the machine failed: {outcome.strerror}")
+        elif isinstance(outcome, Exception):
             held = outcome
         else:
             held = attempt(self._insist, partial(self._complete, step, claimed.job, outcome))

@@ -64,10 +64,11 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
 
     Raises:
         Permanent: NO_PICTURE: the file is missing or no picture.
+        OSError: it cannot be read.
     """
     try:
         data = np.frombuffer(path.read_bytes(), np.uint8)
-    except OSError as error:
+    except FileNotFoundError as error:
         raise Permanent("NO_PICTURE", f"{path} cannot be read: {error.strerror}.") from error
     picture = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if data.size else None
     if picture is None:

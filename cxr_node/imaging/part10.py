@@ -19,7 +19,7 @@ from pydicom.filereader import read_file_meta_info
 from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
-from cxr_node.errors import Permanent
+from cxr_node.errors import Permanent, of_the_machine
 from cxr_node.imaging.elements import all_whole
 
 _PREAMBLE = 132
@@ -35,13 +35,16 @@ def read_complete(path: Path, charset: str | None = None) -> Dataset:
 
     `charset`, where it is given, takes the place of the Specific Character Set that the sender states.
 
-    Raises Permanent("UNPARSEABLE") when it cannot be parsed, and Permanent("TRUNCATED") when it ends within an element.
+    Raises Permanent("UNPARSEABLE") when it cannot be parsed, and Permanent("TRUNCATED") when it ends within an element;
+    OSError and MemoryError when the machine cannot read it.
     """
     try:
         dataset, whole = _parsed(path, header_only=True)
         _restate(dataset, charset)
         dataset.walk(_look)
     except Exception as error:
+        if of_the_machine(error):
+            raise
         raise Permanent("UNPARSEABLE", f"the data set cannot be parsed: {type(error).__name__}") from error
     if not whole:
         raise Permanent("TRUNCATED", "the data set ends within an element: it is incomplete")
@@ -49,7 +52,7 @@ def read_complete(path: Path, charset: str | None = None) -> Dataset:
 
 
 def read_film(path: Path) -> Dataset:
-    """The whole data set of a film in the spool. Raises Permanent("UNPARSEABLE") or ("FILE_MISSING")."""
+    """The whole data set of a film in the spool. Raises Permanent("UNPARSEABLE") or ("FILE_MISSING"), or OSError."""
     return _read(path, header_only=False)
 
 
@@ -66,6 +69,8 @@ def _read(path: Path, *, header_only: bool, charset: str | None = None) -> Datas
     except FileNotFoundError as error:
         raise Permanent("FILE_MISSING", f"the film's file {path.name} is not in the spool any more") from error
     except Exception as error:
+        if of_the_machine(error):
+            raise
         raise Permanent("UNPARSEABLE", f"the data set cannot be parsed: {type(error).__name__}") from error
 
 

@@ -11,7 +11,7 @@ from pydicom import uid
 from pydicom.encaps import get_frame
 from pydicom.pixels.decoders.base import get_decoder
 
-from cxr_node.errors import Ineligible, Permanent
+from cxr_node.errors import Ineligible, Permanent, of_the_machine
 from cxr_node.imaging import codestream
 from cxr_node.imaging.header import PixelHeader, read, read_header
 
@@ -92,9 +92,9 @@ def _with_plugin(dataset: pydicom.Dataset, data: bytes, header: PixelHeader) -> 
             if syntax.is_encapsulated:
                 _require_same_size(get_frame(data, 0, number_of_frames=1), header)
             pixels, _ = get_decoder(syntax).as_array(dataset, index=0, raw=True, decoding_plugin=DECODERS[syntax])
-    except Permanent:
-        raise
     except Exception as error:
+        if isinstance(error, Permanent) or of_the_machine(error):
+            raise
         raise Permanent("UNDECODABLE", f"The {syntax.name} pixel data do not decode: {_sentence(error)}") from error
     if pixels.shape != (header.rows, header.columns) or pixels.dtype.itemsize > 2:
         raise Permanent("PIXEL_SIZE", f"The film decodes to {pixels.shape} {pixels.dtype}, which its header denies.")

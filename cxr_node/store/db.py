@@ -94,6 +94,36 @@ class Store:
             self._connection.close()
 
 
+def examine(path: Path, seconds: float) -> bool:
+    """Look for damage in a database file that nobody has open; whether all of it was looked at in `seconds`.
+
+    Nothing is changed, not even by SQLite's own recovery. Pages and trees are looked at, not the values in them.
+    Raises Permanent("DATABASE_DAMAGED"), or Permanent("DATABASE") when it cannot be opened.
+    """
+    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, check_same_thread=False)
+    alarm = threading.Timer(seconds, connection.interrupt)
+    alarm.start()
+    try:
+        (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorname == "SQLITE_INTERRUPT":
+            return False
+        raise Permanent("DATABASE", f"cannot open the database {path}: {error}") from error
+    except sqlite3.DatabaseError as error:
+        found = str(error)
+    finally:
+        alarm.cancel()
+        alarm.join()
+        connection.close()
+    if found != "ok":
+        raise Permanent(
+            "DATABASE_DAMAGED",
+            f"the database {path} is damaged ({' '.join(found.split())}); nothing was changed. Copy it and the files "
+            f"{path.name}-wal and {path.name}-shm beside it away, then put a backup in its place",
+        )
+    return True
+
+
 def _created(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True)
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # SQLite gives its other files the same mode

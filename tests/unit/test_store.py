@@ -9,7 +9,7 @@ import pytest
 
 from cxr_node.errors import Permanent, Transient
 from cxr_node.store import db
-from cxr_node.store.db import Store, Tx
+from cxr_node.store.db import Store, Tx, examine
 
 TABLES = {
     "instance", "job", "result", "study_revision", "document", "delivery", "worklist_entry", "setting", "event",
@@ -178,3 +178,23 @@ def test_processes_that_start_together_make_one_schema(path: Path) -> None:
     for process in processes:
         process.join(30)
     assert [process.exitcode for process in processes] == [0, 0, 0, 0]
+
+
+def test_a_sound_database_is_looked_at_and_left_alone(store: Store, path: Path) -> None:
+    with store.transaction() as tx:
+        put(tx, "kept")
+    store.close()
+    before = path.read_bytes()
+    assert examine(path, 60)
+    assert path.read_bytes() == before
+
+
+def test_a_damaged_database_is_said_and_left_alone(store: Store, path: Path) -> None:
+    store.close()
+    content = bytearray(path.read_bytes())
+    content[2 * 4096 : 2 * 4096 + 64] = bytes(64)
+    path.write_bytes(content)
+    with pytest.raises(Permanent, match=r"is damaged .* put a backup in its place") as refused:
+        examine(path, 60)
+    assert refused.value.code == "DATABASE_DAMAGED"
+    assert path.read_bytes() == content

@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 from cxr_node import keys
 from cxr_node.config import Config
 from cxr_node.link import VARIABLE, Link
+from cxr_node.plan import Plan
 from cxr_node.store.db import Store
 from cxr_node.supervisor import Child
 from tests.node import wait_for
@@ -89,7 +90,7 @@ def test_a_child_that_answers_no_ping_is_killed_whatever_else_it_says(start: Cal
 
         wait_for(hanging, what="the end of the child")
     assert [entry["event"] for entry in logs][:2] == ["child.hanging", "child.died"]
-    assert woken.is_set()
+    wait_for(woken.is_set, what="word of it")
 
 
 LOADING = """
@@ -107,7 +108,8 @@ def test_a_child_answers_while_its_model_is_loaded(tmp_path: Path) -> None:
     environment = os.environ | {VARIABLE: str(theirs.fileno())}
     with theirs:
         child = subprocess.Popen([sys.executable, "-c", LOADING], env=environment, pass_fds=(theirs.fileno(),))
-    link.say("config", Config.model_validate({"node": {"data_dir": tmp_path}}).model_dump_json())
+    config = Config.model_validate({"node": {"data_dir": tmp_path}})
+    link.say("config", Plan.of(config).manifest.digest, config.model_dump_json())
     time.sleep(0.1)
     heard: list[tuple[str, str]] = []
     listening = threading.Thread(target=lambda: heard.append(next(iter(link.lines()))), daemon=True)

@@ -1,5 +1,6 @@
 """claim -> run -> commit: what becomes of a job for everything that its stage may do."""
 
+import errno
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -302,6 +303,25 @@ def test_lanes_work_until_they_are_stopped_and_show_that_they_live(node: Callabl
     assert not thread.is_alive()
     assert live.job()["state"] == "done"
     assert set(live.worker.beats) == {"test"}
+
+
+def test_a_disk_that_cannot_be_read_now_may_be_read_later(node: Callable[..., Node]) -> None:
+    failing = node(lambda _: OSError(errno.EIO, "Input/output error"))
+
+    assert failing.run()
+
+    job = failing.job()
+    assert (job["state"], job["error_code"]) == ("ready", "IO_ERROR")
+    assert job["not_before"] > NOON
+
+
+def test_a_lack_of_memory_is_the_trouble_of_the_process(node: Callable[..., Node]) -> None:
+    starved = node(lambda _: MemoryError())
+
+    starved.worker.run([LANE])
+
+    assert starved.worker.broken
+    assert starved.job()["state"] == "running"  # for the supervisor to account for
 
 
 def test_a_ring_that_came_before_the_wait_is_heard() -> None:
