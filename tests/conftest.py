@@ -1,4 +1,4 @@
-"""Fixtures for tests of a whole node."""
+"""Fixtures for tests of a whole node, and the option that makes the faults many."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +7,16 @@ import pytest
 
 from tests.node import Node
 from tests.orthanc import Orthanc
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="every fault as often as docs/reliability.md says: hours")
+
+
+@pytest.fixture(scope="session")
+def long(request: pytest.FixtureRequest) -> bool:
+    """Whether a fault is to be made as often as it takes to be sure, and not only to see that it is borne."""
+    return bool(request.config.getoption("long"))
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -29,9 +30,13 @@ from pynetdicom.association import Association
 
 from cxr_node import config as configuration
 from cxr_node import views
-from cxr_node.plan import open_store
+from cxr_node.plan import database_of, open_store
+from tests.toml import toml
 
 T = TypeVar("T")
+LEDGER: Counter[str] = Counter()
+"""Over all nodes of this process: how many objects were `acknowledged`, and how many of them `lost`."""
+
 TIMEOUT = 120.0  # generous: the machine may be busy with other things
 
 _config.STORE_SEND_CHUNKED_DATASET = True  # files are sent as the bytes that they are, sound or not
@@ -82,9 +87,10 @@ class Node:
             section, _, key = name.partition("__")
             tables.setdefault(section, {})[key] = value
         folder.mkdir(parents=True, exist_ok=True)
-        self.file.write_text(_toml(tables, destinations), "utf-8")
+        self.file.write_text(toml(tables, destinations), "utf-8")
         clean = {name: value for name, value in os.environ.items() if not name.startswith("CXR_NODE")}
         self._environment = clean | (environment or {}) | {configuration.FILE_VARIABLE: str(self.file)}
+        self.acknowledged: set[str] = set()
         self.port, self.data = int(tables["receive"]["port"]), Path(tables["node"]["data_dir"])
 
     # -- the process
@@ -143,6 +149,9 @@ class Node:
             self._process.kill()
             self._process.wait()
         self.kill("")
+        lost = self.lost()
+        LEDGER["lost"] += len(lost)
+        assert not lost, f"acknowledged and lost: {lost}"
 
     @property
     def running(self) -> bool:
@@ -194,7 +203,11 @@ class Node:
         with self.association(*contexts, calling=calling) as association:
             assert association.is_established, "no association, or no presentation context was accepted"
             with pydicom.config.disable_value_validation():
-                return [association.send_c_store(path) for path in paths]
+                answers = [association.send_c_store(path) for path in paths]
+        taken = {str(m.MediaStorageSOPInstanceUID) for m, a in zip(metas, answers, strict=True) if a.get("Status") == 0}
+        LEDGER["acknowledged"] += len(taken - self.acknowledged)
+        self.acknowledged |= taken
+        return answers
 
     def send(self, *films: Dataset | Path, expect: int = 0x0000, calling: str = "MODALITY") -> str:
         """Send films over one association, each to be answered with status `expect`; the last answer's comment."""
@@ -244,6 +257,13 @@ class Node:
         rows = self.rows("SELECT * FROM event WHERE event = ? AND ? IN ('', study_instance_uid)", name, study or "")
         return [json.loads(row["detail"]) for row in rows]
 
+    def lost(self) -> set[str]:
+        """The objects that `store` was told 0x0000 for and that the node knows nothing of."""
+        if not self.acknowledged or not database_of(self.config).is_file():
+            return set()
+        kept = {row["sop_instance_uid"] for row in self.rows("SELECT sop_instance_uid FROM instance")}
+        return self.acknowledged - kept - {event["sop_instance_uid"] for event in self.events("object.dropped")}
+
     def wait_idle(self, timeout: float = TIMEOUT) -> None:
         """Until no job is ready, running or waiting for its time."""
         busy = "SELECT kind FROM job WHERE state IN ('ready', 'running')"
@@ -271,17 +291,6 @@ class Node:
     def files(self, folder: str) -> list[Path]:
         """The files of one folder of the spool: incoming, films, quarantine or outbox."""
         return sorted(path for path in (self.data / folder).rglob("*") if path.is_file())
-
-
-def _toml(tables: dict[str, dict[str, Any]], destinations: Sequence[dict[str, Any]]) -> str:
-    parts = [(f"[{name}]", table) for name, table in tables.items()] + [("[[destination]]", d) for d in destinations]
-    return "\n".join("\n".join([head, *(f"{key} = {_value(v)}" for key, v in table.items())]) for head, table in parts)
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{key} = {_value(item)}" for key, item in value.items()) + "}"
-    return json.dumps(str(value) if isinstance(value, Path) else value, ensure_ascii=False)
 
 
 def _read(path: Path) -> bytes:

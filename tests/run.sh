@@ -3,11 +3,12 @@
 set -eu
 cd "$(dirname "$0")/.."
 bin=.venv/bin
-packages="dcmtk dicom3tools openssl orthanc pixelmed-apps"
+packages="dcmtk dicom3tools gcc libc6-dev openssl orthanc pixelmed-apps"
 missing=
 
 have_peers() {
-    for tool in /usr/bin/storescu /usr/bin/openssl /usr/bin/dciodvfy /usr/sbin/Orthanc; do [ -x "$tool" ] || return 1; done
+    for tool in cc dciodvfy openssl storescu; do [ -x "/usr/bin/$tool" ] || return 1; done
+    [ -x /usr/sbin/Orthanc ] || return 1
     [ -e /usr/share/java/pixelmed.jar ]
 }
 

@@ -17,16 +17,8 @@ from tests.node import Node
 @contextmanager
 def half_sent(node: Node, film: FileDataset) -> Iterator[tuple[Association, Callable[[], int]]]:
     """An association over which the first half of a film was sent, and what sends the rest and gives the status."""
-    path, syntax = node.written(film), film.file_meta.TransferSyntaxUID
-    request = C_STORE()
-    request.MessageID, request.Priority = 1, 2
-    request.AffectedSOPClassUID, request.AffectedSOPInstanceUID = film.SOPClassUID, film.SOPInstanceUID
-    request.DataSet = BytesIO(data_set(path))
-    message: Any = C_STORE_RQ()
-    message.primitive_to_message(request)
-    with node.association((film.SOPClassUID, syntax)) as association:
-        (context,) = association.accepted_contexts
-        pieces = list(message.encode_msg(context.context_id, association.acceptor.maximum_length))
+    with node.association((film.SOPClassUID, film.file_meta.TransferSyntaxUID)) as association:
+        pieces = in_pieces(node, film, association)
         assert len(pieces) >= 4, "the film is too small, or the node's PDUs too large"
         for piece in pieces[: len(pieces) // 2]:
             association.dul.send_pdu(piece)
@@ -40,3 +32,15 @@ def half_sent(node: Node, film: FileDataset) -> Iterator[tuple[Association, Call
             return int(response.Status)
 
         yield association, rest
+
+
+def in_pieces(node: Node, film: FileDataset, association: Association) -> list[Any]:
+    """The P-DATA primitives of a C-STORE, command first, for an association that accepted the film's class."""
+    request = C_STORE()
+    request.MessageID, request.Priority = 1, 2
+    request.AffectedSOPClassUID, request.AffectedSOPInstanceUID = film.SOPClassUID, film.SOPInstanceUID
+    request.DataSet = BytesIO(data_set(node.written(film)))
+    message: Any = C_STORE_RQ()
+    message.primitive_to_message(request)
+    (context,) = association.accepted_contexts
+    return list(message.encode_msg(context.context_id, association.acceptor.maximum_length))

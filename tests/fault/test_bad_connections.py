@@ -4,11 +4,13 @@ import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
+from pydicom.dataset import FileDataset
+from pynetdicom.pdu import A_ASSOCIATE_RQ, P_DATA_TF
 
-from tests.fault.half import half_sent
+from tests.fault.half import half_sent, in_pieces
 from tests.films import chest
 from tests.node import TIMEOUT, Node, wait_for
 
@@ -56,6 +58,54 @@ def test_an_association_that_is_aborted_within_a_data_set(impatient: Node) -> No
 
         wait_for(lambda: impatient.logged("association.broken"), what="a line in the log")
     assert not impatient.study(film.StudyInstanceUID)
+
+
+RELEASE, ABORT = (bytes((kind, 0, 0, 0, 0, 4, 0, 0, 0, 0)) for kind in (5, 7))  # PS3.8 9.3.6 and 9.3.8
+STATES = {
+    "before it is accepted": 0,
+    "once it is accepted": 1,
+    "after a command": 2,
+    "within a data set": 3,
+    "before the answer": 4,
+    "while it is released": 5,
+}
+
+
+@pytest.mark.parametrize("state", STATES.values(), ids=STATES.keys())
+def test_an_abort_in_any_state(impatient: Node, state: int) -> None:
+    """The whole conversation up to a state as raw bytes, and then A-ABORT."""
+    film = chest()
+    said = conversation(impatient, film)
+    with closing(connect(impatient)) as peer:
+        peer.sendall(said.request)
+        if state > 0:
+            assert peer.recv(1) == b"\x02"  # A-ASSOCIATE-AC
+        peer.sendall(b"".join(said.pieces[: (0, 0, 1, 3, len(said.pieces), 0)[state]]))
+        if state == 5:
+            peer.sendall(RELEASE)
+        peer.sendall(ABORT)
+
+        assert ended(peer)
+    assert len(impatient.study(film.StudyInstanceUID).get("instances", [])) <= (1 if state == 4 else 0)
+
+
+class Conversation(NamedTuple):
+    """The bytes of an A-ASSOCIATE-RQ, and of each P-DATA-TF of the C-STORE that follows."""
+
+    request: bytes
+    pieces: list[bytes]
+
+
+def conversation(node: Node, film: FileDataset) -> Conversation:
+    with node.association((film.SOPClassUID, film.file_meta.TransferSyntaxUID)) as association:
+        request = A_ASSOCIATE_RQ()
+        request.from_primitive(association.requestor.primitive)
+        pieces = []
+        for primitive in in_pieces(node, film, association):
+            pdu = P_DATA_TF()
+            pdu.from_primitive(primitive)
+            pieces.append(pdu.encode())
+        return Conversation(request.encode(), pieces)
 
 
 def test_a_connection_that_breaks_within_a_data_set(impatient: Node) -> None:

@@ -61,6 +61,27 @@ def test_a_model_that_is_not_as_released(tmp_path: Path) -> None:
         (study,) = node.wait_final(film.StudyInstanceUID)
         assert [output["kind"] for output in study["outputs"]] == ["sr", "sc"]
 
+        metadata = weights.parent / "configs" / "metadata.json"
+        released = metadata.read_bytes()
+        metadata.write_bytes(released + b"\n")  # another release under the same version, sound in itself
+        node.send(first := chest())
+        node.wait_final(first.StudyInstanceUID)  # by the model that was loaded
+        node.kill("infer")
+        wait_for(lambda: told(node, "MODEL_REPLACED"), what="a line in the log")
+        node.send(second := chest())
+        assert [entry["state"] for entry in node.worklist()].count("waiting") == 1
+        assert "restart the node" in node.status()["inference"]["reason"]
+
+        metadata.write_bytes(released)
+
+        (study,) = node.wait_final(second.StudyInstanceUID)
+        assert [output["kind"] for output in study["outputs"]] == ["sr", "sc"]
+
+
+def told(node: Node, code: str) -> bool:
+    """Whether the log says that there is no inference, for this reason."""
+    return any(line["code"] == code for line in node.logged("infer.unavailable"))
+
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
@@ -162,14 +183,3 @@ def test_a_read_only_database(small_disk: Path, tmp_path: Path) -> None:
 
     assert ended.returncode == 1
     assert ended.stderr.startswith(f"DATABASE: cannot open the database {small_disk}")
-
-
-def test_a_database_that_is_none(tmp_path: Path) -> None:
-    node = Node(tmp_path)
-    node.data.mkdir()
-    (node.data / "cxr-node.sqlite").write_bytes(b"no database " * 1000)
-
-    ended = node.command("serve")
-
-    assert ended.returncode == 1
-    assert ended.stderr.startswith("DATABASE: cannot open the database")
