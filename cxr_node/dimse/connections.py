@@ -22,6 +22,7 @@ from typing import Any, NoReturn
 
 import structlog
 from pynetdicom import AE, evt
+from pynetdicom.acse import ACSE
 from pynetdicom.association import Association
 from pynetdicom.fsm import StateMachine
 from pynetdicom.pdu import A_ABORT_RQ
@@ -133,7 +134,21 @@ class _Handler(RequestHandler):
         association = super()._create_association()
         setattr(association.dul.socket, "__class__", _Connection)  # noqa: B010 - pynetdicom names its classes itself
         setattr(association.dul.state_machine, "__class__", _States)  # noqa: B010
+        setattr(association.acse, "__class__", _Negotiation)  # noqa: B010
         return association
+
+
+class _Negotiation(ACSE):
+    """The negotiation of one association (PS3.8 7.1)."""
+
+    def negotiate_association(self) -> None:
+        """As the original, whose thread dies of a presentation context without a SOP class or a transfer syntax."""
+        try:
+            super().negotiate_association()
+        except Exception as error:  # noqa: BLE001 - TypeError, IndexError ...
+            reason = f"what it asks for makes no sense ({type(error).__name__})"
+            log.warning("association.broken", calling=self.requestor.ae_title, reason=reason)
+            self.assoc.abort()
 
 
 class _States(StateMachine):
