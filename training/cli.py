@@ -1,4 +1,4 @@
-"""`cxr-train`: train, calibrate, evaluate and export, each a step of one run folder."""
+"""`cxr-train`: look at data, train, calibrate, evaluate and export, each a step of one run folder."""
 
 import json
 import sys
@@ -6,21 +6,31 @@ from pathlib import Path
 
 import click
 
-from cxr_node.errors import CxrNodeError
+from cxr_node.errors import ConfigError, CxrNodeError
 from training import recipe as recipes
-from training.calibrate import calibrate as find_calibration
-from training.calibrate import operating_points
-from training.card import fill
-from training.data import read_manifest, trainable
-from training.export import export as write_model
-from training.fit import fit, logits_of
-from training.results import calibrated
-from training.results import evaluate as find_results
+from training.recipe import Recipe
 from training.run import Run
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-RUN = click.Path(file_okay=False, path_type=Path)
+DATA = click.Path(exists=True, path_type=Path)
+PLACE = click.Path(path_type=Path)
+
+data_option = click.option(
+    "--data", type=DATA, required=True, envvar="CXR_TRAIN_DATA", help="A manifest CSV, or a folder in a known layout."
+)
+runs_option = click.option(
+    "--runs", type=PLACE, default=Path("runs"), show_default=True, help="The folder of runs, each by its recipe's name."
+)
+weights_option = click.option(
+    "--weights", type=PLACE, default=Path("weights"), show_default=True, envvar="CXR_TRAIN_WEIGHTS",
+    help="The public weights to start from, or the folder that they are in.",
+)  # fmt: skip
+scratch_option = click.option("--from-scratch", is_flag=True, help="Start from random weights; the results say so.")
+device_option = click.option(
+    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where to compute."
+)
+limit_option = click.option("--limit", type=click.IntRange(1), help="At most so many films of each split.")
 
 
 @click.group()
@@ -28,28 +38,153 @@ def commands() -> None:
     """Make a model from labelled chest films."""
 
 
+@commands.command("list")
+@runs_option
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def list_recipes(runs: Path, as_json: bool) -> None:
+    """Show the recipes: document, system, the document's figure and ours."""
+    rows = [_row(name, recipes.load(path), Run(runs / name)) for name, path in recipes.shipped().items()]
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    for row in rows:
+        theirs, ours = (
+            "none" if row[key] is None else f"{row[key]:.4f}" for key in ("documents_accuracy", "our_accuracy")
+        )
+        click.echo(f"{row['recipe']:34} {row['document']:4} {theirs:>7} {ours:>7}  {row['system']}")
+
+
+def _row(name: str, recipe: Recipe, run: Run) -> dict[str, str | float | None]:
+    published = recipe.published
+    return {
+        "recipe": name,
+        "document": published.document if published else "ours",
+        "system": published.system if published else "",
+        "documents_accuracy": published.figure if published else None,
+        "our_accuracy": run.accuracy(),
+    }
+
+
 @commands.command()
-@click.argument("recipe", type=FILE)
-@click.option("--data", type=FOLDER, required=True, help="Folder with manifest.csv and the films it names.")
-@click.option("--weights", type=FILE, required=True, help="The public weights that the recipe starts from.")
-@click.option("--run", "directory", type=RUN, required=True, help="Folder of this run.")
+@click.argument("recipe")
+@data_option
+@weights_option
+@scratch_option
+@runs_option
+@click.option("--run", "directory", type=PLACE, help="The folder of this run; else that of RECIPE's name in --runs.")
 @click.option("--resume", is_flag=True, help="Go on with the run that the folder holds.")
-def train(recipe: Path, data: Path, weights: Path, directory: Path, resume: bool) -> None:
-    """Train RECIPE's network; killed at any point, --resume comes to the same result."""
-    run = Run(directory)
+@limit_option
+@click.option("--epochs", type=click.IntRange(0), help="At most so many epochs.")
+@device_option
+def train(
+    *,
+    recipe: str,
+    data: Path,
+    weights: Path,
+    from_scratch: bool,
+    runs: Path,
+    directory: Path | None,
+    resume: bool,
+    limit: int | None,
+    epochs: int | None,
+    device: str,
+) -> None:
+    """Train RECIPE, by name or path; killed at any point, --resume comes to the same result.
+
+    Example: cxr-train train 000-cnn --data data/chest_xray --limit 64 --epochs 1
+    """
+    from training.fit import fit, starting_file
+    from training.sources import read_films
+
+    name, wanted = recipes.find(recipe)
+    run = Run(directory or runs / name)
     if run.checkpoint.exists() and not resume:
-        raise click.UsageError(f"{directory} holds a run already; go on with --resume, or name another folder.")
-    fit(recipes.load(recipe), read_manifest(data), weights, run)
+        raise click.UsageError(f"{run.directory} holds a run already; go on with --resume, or name another folder.")
+    if wanted.search:
+        raise click.UsageError(f"{name} is a search over variants: cxr-train search {name}")
+    before = Run(runs / wanted.starts_from) if wanted.starts_from and not from_scratch else None
+    public = bool(wanted.weights_sha256) and before is None and not from_scratch
+    start = starting_file(wanted, weights) if public else None
+    fit(
+        wanted, read_films(data), run,
+        name=name, start=start, before=before, limit=limit, epochs=epochs, device=_device(device),
+    )  # fmt: skip
+
+
+@commands.command()
+@click.argument("recipe")
+@data_option
+@runs_option
+@click.option(
+    "--budget", type=click.FloatRange(min=0), default=60.0, show_default=True, help="Minutes; then no new variant."
+)
+@limit_option
+@device_option
+def search(*, recipe: str, data: Path, runs: Path, budget: float, limit: int | None, device: str) -> None:
+    """Train variants of RECIPE until the budget is spent, and rank them on validation films."""
+    from training.search import search as try_variants
+    from training.sources import read_films
+
+    name, wanted = recipes.find(recipe)
+    found = try_variants(
+        wanted, read_films(data), runs / name, minutes=budget, limit=limit, device=_device(device), echo=click.echo
+    )
+    for tried in found:
+        click.echo(f"{tried.accuracy:.4f}  {tried.changes}")
+
+
+@commands.command("data")
+@click.argument("source", type=DATA)
+@click.option("--out", type=PLACE, help="Write the films as a manifest CSV.")
+@click.option("--deal", help="Deal patients out anew over train:val:test, as 70:15:15.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Of dealing them out.")
+@click.option("--yardstick/--no-yardstick", default=True, help="What size, source and a thumbnail give away.")
+def survey(*, source: Path, out: Path | None, deal: str | None, seed: int, yardstick: bool) -> None:
+    """Report on SOURCE, a manifest or a folder: counts, sizes, duplicates, disagreements, shortcuts."""
+    from training.data import check_splits, write_manifest
+    from training.sources import read_unsplit
+    from training.splits import deal as deal_out
+    from training.survey import report
+
+    films = read_unsplit(source)
+    if deal:
+        films = deal_out(films, _parts(deal), seed)
+    check_splits(films)
+    if out:
+        write_manifest(films, out)
+    click.echo(report(films, yardstick))
+
+
+@commands.command()
+@click.argument("source", type=DATA)
+@click.option("--out", type=PLACE, required=True, help="The folder to write.")
+@click.option("--size", type=click.IntRange(16), default=224, show_default=True, help="Longest side in pixels.")
+@click.option("--megabytes", type=click.FloatRange(min=0.1, max=50), default=50, show_default=True, help="At most.")
+@click.option("--only", multiple=True, help="A source to take; all where none is named.")
+def pack(*, source: Path, out: Path, size: int, megabytes: float, only: tuple[str, ...]) -> None:
+    """Write the films of SOURCE small, to carry to another machine: JPEG files and a manifest."""
+    from training.pack import pack as write_pack
+    from training.sources import read_films
+
+    films = [film for film in read_films(source) if not only or film.source in only]
+    click.echo(write_pack(films, out, size, int(megabytes * 2**20)))
 
 
 @commands.command()
 @click.argument("run", type=FOLDER)
-@click.option("--data", type=FOLDER, required=True, help="Folder with manifest.csv and the films it names.")
+@data_option
 def calibrate(run: Path, data: Path) -> None:
     """Calibrate RUN and choose its operating points, on validation films."""
-    kept = Run(run)
-    films = trainable(read_manifest(data), kept.recipe().data.shares, "val")
-    logits = logits_of(kept.network(), films, kept.recipe().size)
+    from training.calibrate import calibrate as find_calibration
+    from training.calibrate import operating_points
+    from training.data import trainable
+    from training.fit import film_batches, logits_of
+    from training.results import calibrated
+    from training.sources import read_films
+
+    kept = _of_the_node(Run(run))
+    films = trainable(read_films(data), kept.recipe().data.shares, "val")
+    logits = logits_of(kept.network(), film_batches(films, kept.recipe()))
     calibration = find_calibration(films, logits)
     probabilities = calibrated(logits[:, 0], calibration.finding_scale, calibration.finding_bias)
     kept.keep_calibration(calibration, operating_points(films, probabilities))
@@ -58,11 +193,14 @@ def calibrate(run: Path, data: Path) -> None:
 
 @commands.command()
 @click.argument("run", type=FOLDER)
-@click.option("--data", type=FOLDER, required=True, help="Folder with manifest.csv and the films it names.")
+@data_option
 def evaluate(run: Path, data: Path) -> None:
     """Read the test films with RUN's calibrated network and keep the figures."""
-    kept = Run(run)
-    kept.keep_results(find_results(kept, read_manifest(data)))
+    from training.results import evaluate as find_results
+    from training.sources import read_films
+
+    kept = _of_the_node(Run(run))
+    kept.keep_results(find_results(kept, read_films(data)))
     click.echo(json.dumps(kept.results(), indent=2))
 
 
@@ -71,10 +209,13 @@ def evaluate(run: Path, data: Path) -> None:
 @click.option("--name", required=True, help="The model's name.")
 @click.option("--version", required=True, help="The model's version, as 1.0.0.")
 @click.option("--card", type=FILE, required=True, help="The model card, with places for the figures.")
-@click.option("--models", type=RUN, default=Path("models"), show_default=True, help="The folder of models.")
+@click.option("--models", type=PLACE, default=Path("models"), show_default=True, help="The folder of models.")
 def export(run: Path, name: str, version: str, card: Path, models: Path) -> None:
     """Write RUN as the model NAME VERSION."""
-    kept = Run(run)
+    from training.card import fill
+    from training.export import export as write_model
+
+    kept = _of_the_node(Run(run))
     calibration, points = kept.calibration()
     results = kept.results()
     documents = {
@@ -90,6 +231,31 @@ def export(run: Path, name: str, version: str, card: Path, models: Path) -> None
         documents=documents,
     )
     click.echo(f"{model.directory}: {model.digest}")
+
+
+def _of_the_node(run: Run) -> Run:
+    """The run, refused where its network does not answer the node's question."""
+    if run.recipe().classes:
+        raise ConfigError(f"{run.directory} is of a recipe with classes of its own; the node serves no such model yet.")
+    return run
+
+
+def _parts(text: str) -> dict[str, float]:
+    try:
+        train, val, test = (float(part) for part in text.split(":"))
+        total = train + val + test
+        return {"train": train / total, "val": val / total, "test": test / total}
+    except (ValueError, ZeroDivisionError) as error:
+        raise click.BadParameter(f"{text!r} is not three numbers, as 70:15:15", param_hint="--deal") from error
+
+
+def _device(name: str) -> str:
+    import torch
+
+    available = torch.cuda.is_available()
+    if name == "cuda" and not available:
+        raise ConfigError("No CUDA device is there; take --device auto or cpu.")
+    return "cuda" if available and name != "cpu" else "cpu"
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
 import csv
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,18 @@ SPLITS = ("train", "val", "test")
 UNKNOWN_PATIENT = "unknown"
 PNEUMONIA = frozenset({"bacterial_pneumonia", "viral_pneumonia", "pneumonia_unspecified"})
 BACTERIAL = {"bacterial_pneumonia": 1.0, "viral_pneumonia": 0.0}
+LABELS = PNEUMONIA | {
+    "normal", "covid19", "tuberculosis", "other", "lung_opacity", "negative", "typical", "indeterminate", "atypical",
+}  # fmt: skip
+"""Every label that a film may have; the last four are those of SIIM-FISABIO-RSNA's studies."""
+COLUMNS = (
+    "path", "source", "patient_id", "label", "view", "split", "native_width", "native_height", "second_label", "boxes",
+)  # fmt: skip
+"""What a manifest of ours has; the last four may be missing or empty."""
+
+
+Box = tuple[float, float, float, float]
+"""Left, top, width, height in pixels of the original."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +37,11 @@ class Film:
     label: str
     view: str
     split: str
+    native: tuple[int, int] | None = None
+    """Width and height of the original, where they are known and the file's may be others."""
+    second_label: str = ""
+    """What another label of the same source says of the film (SIIM: its image-level label); empty: nothing."""
+    boxes: tuple[Box, ...] = ()
 
     @property
     def pneumonia(self) -> float:
@@ -39,21 +56,27 @@ class Film:
         return BACTERIAL.get(self.label, math.nan)
 
 
-def read_manifest(directory: Path) -> list[Film]:
-    """The films of `directory`/manifest.csv (columns path, source, patient_id, label, view, split).
+def read_manifest(manifest: Path, *, splits: bool = True) -> list[Film]:
+    """The films of a manifest, or of the manifest.csv of a folder; paths in it are relative to its folder.
+
+    It needs the columns path, source, patient_id, label and split. Without `splits` a patient in two of them is let by.
 
     Raises:
-        ConfigError: the manifest is missing or malformed, or its splits leak.
+        ConfigError: the manifest is missing or malformed, has a label that is not known, or its splits leak.
     """
-    manifest = directory / "manifest.csv"
+    manifest = manifest / "manifest.csv" if manifest.is_dir() else manifest
     try:
         with manifest.open(encoding="utf-8", newline="") as stream:
-            films = [_film(directory, row) for row in csv.DictReader(stream)]
+            films = [_film(manifest.parent, row) for row in csv.DictReader(stream)]
     except OSError as error:
         raise ConfigError(f"{manifest} cannot be read: {error.strerror}.") from error
     except KeyError as error:
         raise ConfigError(f"{manifest} has no column {error}.") from error
-    check_splits(films)
+    except (ValueError, csv.Error) as error:
+        raise ConfigError(f"{manifest} is not understood: {error}.") from error
+    check_labels(films)
+    if splits:
+        check_splits(films)
     return films
 
 
@@ -65,7 +88,54 @@ def _film(directory: Path, row: dict[str, str]) -> Film:
         row["label"],
         row.get("view", "unknown"),
         row["split"],
+        _native(row),
+        row.get("second_label") or "",
+        _boxes(row.get("boxes") or ""),
     )
+
+
+def _native(row: dict[str, str]) -> tuple[int, int] | None:
+    """The original's size; that of the file, where the row does not say that it was squashed."""
+    kept = ("width", "height") if row.get("geometry") == "aspect_kept" else ()
+    for columns in (("native_width", "native_height"), kept):
+        sides = [row.get(column) or "" for column in columns]
+        if all(sides) and sides:
+            return int(sides[0]), int(sides[1])
+    return None
+
+
+def _boxes(text: str) -> tuple[Box, ...]:
+    boxes = []
+    for each in filter(None, text.split(";")):
+        left, top, width, height = map(float, each.split())
+        boxes.append((left, top, width, height))
+    return tuple(boxes)
+
+
+def write_manifest(films: Iterable[Film], manifest: Path) -> None:
+    """Write films as `read_manifest` reads them; paths that lie beside the manifest are written relative to it."""
+    with manifest.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(COLUMNS)
+        for film in films:
+            beside = film.path.is_relative_to(manifest.parent)
+            path = film.path.relative_to(manifest.parent) if beside else film.path.resolve()
+            native = film.native or ("", "")
+            boxes = ";".join(" ".join(f"{each:g}" for each in box) for box in film.boxes)
+            writer.writerow(
+                (path, film.source, film.patient, film.label, film.view, film.split, *native, film.second_label, boxes)
+            )
+
+
+def check_labels(films: Iterable[Film]) -> None:
+    """Refuse labels that nobody defined.
+
+    Raises:
+        ConfigError: with the first offender.
+    """
+    for film in films:
+        if film.label not in LABELS:
+            raise ConfigError(f"{film.path.name} has the label {film.label!r}; there are {', '.join(sorted(LABELS))}.")
 
 
 def check_splits(films: Iterable[Film]) -> None:
@@ -95,16 +165,20 @@ def trainable(films: Iterable[Film], sources: Iterable[str], split: str) -> list
     return [film for film in films if film.source in wanted and film.split == split and not math.isnan(film.pneumonia)]
 
 
-def weights(films: Sequence[Film], shares: dict[str, float]) -> list[float]:
-    """How often to draw each film, so that sources have their shares and labels are even within a source.
+def weights(films: Sequence[Film], targets: Sequence[int | None], shares: Mapping[str, float]) -> list[float]:
+    """How often to draw each film, so that sources have their shares and classes are even within a source.
 
     Raises:
-        ConfigError: a source with a share has no film of one of the two labels.
+        ConfigError: a source with a share has films of fewer than two classes.
     """
-    counts: dict[tuple[str, float], int] = defaultdict(int)
-    for film in films:
-        counts[film.source, film.pneumonia] += 1
-    for source in shares:
-        if not counts[source, 0.0] or not counts[source, 1.0]:
-            raise ConfigError(f"The source {source!r} has no normal or no pneumonia film to train with.")
-    return [shares.get(film.source, 0.0) / 2 / counts[film.source, film.pneumonia] for film in films]
+    counts: dict[tuple[str, int | None], int] = defaultdict(int)
+    for film, target in zip(films, targets, strict=True):
+        counts[film.source, target] += 1
+    classes = {source: sum(cell[0] == source for cell in counts) for source in shares}
+    for source, count in classes.items():
+        if count < 2:
+            raise ConfigError(f"The source {source!r} has {count} of the classes; it needs two or more to train with.")
+    return [
+        shares[film.source] / classes[film.source] / counts[film.source, target]
+        for film, target in zip(films, targets, strict=True)
+    ]

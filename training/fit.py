@@ -1,14 +1,12 @@
-"""One training run: warm-up of the head, then the whole network, with an average of the weights kept beside it.
+"""One training run, from films and starting weights to finished weights.
 
-A run is a folder: recipe.json, log.jsonl, checkpoint.pt (to resume), weights.safetensors (the average, when done). It
-is saved at the end of every epoch, and every epoch seeds itself, so that a run killed at any point resumes to the
-result that it would have had.
+A run is a folder: recipe.json, conditions.json, splits.csv, log.jsonl and curves.svg, checkpoint.pt (to resume),
+weights.safetensors (when done). It is saved at the end of every epoch, and every epoch seeds itself, so that a run
+killed at any point resumes to the result that it would have had.
 """
 
-import json
-import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,209 +14,172 @@ import numpy as np
 import torch
 from monai.data.dataloader import DataLoader
 from monai.data.dataset import CacheDataset
+from monai.transforms.compose import Compose
 from numpy.typing import NDArray
 from rich.console import Console
-from safetensors.torch import load_file, save_file
+from rich.progress import track
+from safetensors.torch import save
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.utils.data import WeightedRandomSampler
 
 from cxr_node.errors import ConfigError
 from cxr_node.inference.manifest import sha256
-from cxr_node.inference.network import NETWORKS, FilmNetwork, channels_last
-from training.data import Film, trainable, weights
-from training.evaluate import roc_area
+from cxr_node.inference.network import FilmNetwork
+from training import curves
+from training.data import Film, weights
+from training.networks import NETWORKS
+from training.networks.parts import PublicNetwork, Standardise
+from training.networks.weights import load_public
 from training.recipe import Recipe
-from training.run import OUTPUTS, Run
-from training.transforms import as_item, evaluation_transforms, training_transforms
+from training.run import Conditions, Run, network_of
+from training.splits import films_of
+from training.task import Task, task_of
+from training.trainer import Trainer, write_whole
+from training.transforms import evaluation_transforms, training_transforms
 
-HEAD = "classifier."
 console = Console()
 
 
-def loss_of(logits: Tensor, pneumonia: Tensor, bacterial: Tensor, smoothing: float) -> Tensor:
-    """Cross entropy of pneumonia plus, over the films where it is known, of bacterial against viral.
-
-    `logits` is (n, 2); the targets are (n,), 0 or 1, NaN where not known; `smoothing` moves them towards one half.
-    """
-    known = ~torch.isnan(bacterial)
-    kind = functional.binary_cross_entropy_with_logits(
-        logits[:, 1], _smooth(torch.nan_to_num(bacterial), smoothing), known.float(), reduction="sum"
-    )
-    finding = functional.binary_cross_entropy_with_logits(logits[:, 0], _smooth(pneumonia, smoothing))
-    return finding + 0.5 * kind / len(logits)
-
-
-def _smooth(target: Tensor, amount: float) -> Tensor:
-    return target * (1 - amount) + amount / 2
-
-
-def pretrained(recipe: Recipe, path: Path) -> FilmNetwork:
-    """The recipe's network with the public weights of `path` under a new head.
+def starting_file(recipe: Recipe, given: Path) -> Path:
+    """The public weights that the recipe starts from: `given` itself, or the file of their name in the folder `given`.
 
     Raises:
-        ConfigError: the file is not the one that the recipe names by its digest.
+        ConfigError: it is not there, or is another file; the sentence says where a site gets it.
     """
-    if not path.is_file() or sha256(path) != recipe.weights_sha256:
-        raise ConfigError(f"{path} is not the file with SHA-256 {recipe.weights_sha256} that the recipe starts from.")
-    network = NETWORKS[recipe.network](OUTPUTS)
-    state = {name: value.float() for name, value in load_file(path).items() if not name.startswith(HEAD)}
-    missing, unexpected = network.load_state_dict(state, strict=False)
-    if unexpected or any(not name.startswith(HEAD) for name in missing):
-        raise ConfigError(f"{path} does not fit the network {recipe.network}.")
+    public = NETWORKS[recipe.network].public
+    if public is None:
+        raise ConfigError(f"The network {recipe.network} has no public weights; the recipe must not ask for any.")
+    path = given / public.file if given.is_dir() or not given.exists() else given
+    if not path.is_file():
+        raise ConfigError(
+            f"The public weights {public.file} are not at hand ({path} is missing). Get them from {public.where}, and "
+            "name their folder or file with --weights; or train without them, with --from-scratch."
+        )
+    if not sha256(path).startswith(recipe.weights_sha256):
+        raise ConfigError(f"{path} is not the file whose SHA-256 begins with {recipe.weights_sha256}.")
+    return path
+
+
+def starting_network(recipe: Recipe, public: Path | None, before: Run | None) -> FilmNetwork:
+    """The network with public weights under a new head, with those of the run `before`, or with random ones.
+
+    Raises:
+        ConfigError: the weights are of another network, or the run before is not finished.
+    """
+    network = network_of(recipe)
+    if before is not None:
+        try:
+            network.load_state_dict(before.state())
+        except RuntimeError as error:
+            raise ConfigError(f"{before.directory} holds another network than the recipe's: {error}") from error
+    elif public is not None:
+        load_public(network, recipe.network, public)
     return network
 
 
-class Trainer:
-    """The state of a run and the one way forward: `run_epoch` until `finished`."""
-
-    def __init__(self, recipe: Recipe, network: FilmNetwork) -> None:
-        self.recipe = recipe
-        self.network = network
-        channels_last(network)
-        self.average = {name: value.detach().clone() for name, value in network.state_dict().items()}
-        head = [value for name, value in network.named_parameters() if name.startswith(HEAD)]
-        body = [value for name, value in network.named_parameters() if not name.startswith(HEAD)]
-        self.optimiser = torch.optim.AdamW(
-            [{"params": body}, {"params": head}], lr=recipe.fit.head_rate, weight_decay=recipe.fit.weight_decay
-        )
-        self.epoch = 0
-
-    @property
-    def finished(self) -> bool:
-        """Whether every epoch of the recipe is done."""
-        return self.epoch >= self.recipe.fit.all_epochs
-
-    @property
-    def warming_up(self) -> bool:
-        """Whether only the head learns."""
-        return self.epoch < self.recipe.fit.warm_up_epochs
-
-    def run_epoch(self, loader: DataLoader) -> float:
-        """One pass; returns the mean loss."""
-        self._freeze_body(self.warming_up)
-        losses = []
-        for step, batch in enumerate(loader):
-            self._set_rates(step / len(loader))
-            losses.append(self.step(batch))
-        self.epoch += 1
-        return float(np.mean(losses))
-
-    def step(self, batch: dict[str, Any]) -> float:
-        """One batch: `film` (n, 1, size, size), `pneumonia` and `bacterial` (n,); returns the loss."""
-        films = torch.as_tensor(batch["film"]).contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            logits = self.network(films)
-        loss = loss_of(logits.float(), batch["pneumonia"], batch["bacterial"], self.recipe.fit.label_smoothing)
-        self.optimiser.zero_grad()
-        torch.autograd.backward(loss)
-        nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
-        self.optimiser.step()
-        self._average()
-        return float(loss.detach())
-
-    def _freeze_body(self, frozen: bool) -> None:
-        self.network.train(not frozen)
-        for name, value in self.network.named_parameters():
-            value.requires_grad_(not frozen or name.startswith(HEAD))
-
-    def _set_rates(self, part: float) -> None:
-        fit = self.recipe.fit
-        if self.warming_up:
-            rates = (0.0, fit.head_rate)
-        else:
-            done = (self.epoch - fit.warm_up_epochs + part) / fit.epochs
-            rates = (fit.rate * (1 + math.cos(math.pi * done)) / 2,) * 2
-        for group, rate in zip(self.optimiser.param_groups, rates, strict=True):
-            group["lr"] = rate
-
-    def _average(self) -> None:
-        decay = 0.0 if self.warming_up else self.recipe.fit.average_decay
-        for name, value in self.network.state_dict().items():
-            kept = self.average[name]
-            if kept.is_floating_point():
-                kept.lerp_(value.detach(), 1 - decay)
-            else:
-                kept.copy_(value)
-
-    def averaged(self) -> FilmNetwork:
-        """The network with the averaged weights, in evaluation mode."""
-        network = NETWORKS[self.recipe.network](OUTPUTS)
-        network.load_state_dict(self.average)
-        channels_last(network)
-        return network.eval()
-
-    def save(self, path: Path) -> None:
-        """Write everything that `load` needs, whole or not at all."""
-        state = {
-            "epoch": self.epoch,
-            "network": self.network.state_dict(),
-            "average": self.average,
-            "optimiser": self.optimiser.state_dict(),
-        }
-        part = path.with_suffix(".part")
-        torch.save(state, part)
-        part.replace(path)
-
-    def load(self, path: Path) -> None:
-        """Go on where `save` left off."""
-        state = torch.load(path, weights_only=True)
-        self.epoch = state["epoch"]
-        self.network.load_state_dict(state["network"])
-        self.average = state["average"]
-        self.optimiser.load_state_dict(state["optimiser"])
+def film_batches(films: Sequence[Film], recipe: Recipe, batch: int = 32) -> Iterator[Tensor]:
+    """Films (n, 1, size, size) as the node prepares them, in their order."""
+    prepare = evaluation_transforms(recipe)
+    for start in range(0, len(films), batch):
+        yield torch.from_numpy(np.stack([prepare({"film": film})["film"] for film in films[start : start + batch]]))
 
 
 @torch.inference_mode()
-def logits_of(network: nn.Module, films: Sequence[Film], size: int, batch: int = 32) -> NDArray[np.float64]:
-    """The logits (n, 2) of films as the node prepares them, in their order."""
-    prepare = evaluation_transforms(size)
-    parts = []
-    for start in range(0, len(films), batch):
-        prepared = np.stack([prepare(as_item(film))["film"] for film in films[start : start + batch]])
-        tensor = torch.from_numpy(prepared).contiguous(memory_format=torch.channels_last)
-        parts.append(network(tensor).double().numpy())
-    return np.concatenate(parts)
+def logits_of(network: nn.Module, batches: Iterable[Tensor]) -> NDArray[np.float64]:
+    """The logits (n, outputs) of films in batches (n, 1, size, size)."""
+    device = next(network.parameters()).device
+    parts = [network(batch.to(device).contiguous(memory_format=torch.channels_last)) for batch in batches]
+    return np.concatenate([part.double().cpu().numpy() for part in parts])
 
 
-def validate(network: nn.Module, films: Sequence[Film], size: int) -> dict[str, float]:
-    """The area under the ROC curve of pneumonia against normal in each source, and of bacterial against viral."""
-    logits = logits_of(network, films, size)
-    finding = np.array([film.pneumonia for film in films])
-    kind = np.array([film.bacterial for film in films])
-    even = np.ones_like(finding)
-    areas = {}
-    for source in sorted({film.source for film in films}):
-        there = np.array([film.source == source for film in films])
-        areas[source] = roc_area(finding[there], logits[there, 0], even[there])
-    known = ~np.isnan(kind)
-    return areas | {"bacterial": roc_area(kind[known], logits[known, 1], even[known])}
+def validate(network: nn.Module, task: Task, films: Sequence[Film], batches: Iterable[Tensor]) -> dict[str, float]:
+    """Loss, accuracy and the task's figures of validation films; `batches` are the same films, prepared."""
+    logits = logits_of(network, batches)
+    targets = [task.targets(film) for film in films]
+    batch = {name: torch.as_tensor(np.stack([each[name] for each in targets])) for name in targets[0]}
+    shown = torch.from_numpy(logits).float()
+    return {
+        "validation loss": float(task.loss(shown, batch)),
+        "validation accuracy": float(task.correct(shown, batch).float().mean()),
+        **task.figures(logits, films),
+    }
 
 
-def fit(recipe: Recipe, films: Sequence[Film], start: Path, run: Run) -> None:
-    """Train from the public weights `start`, or on from the run's checkpoint where there is one."""
-    run.begin(recipe)
+def fit(
+    recipe: Recipe,
+    films: Sequence[Film],
+    run: Run,
+    *,
+    name: str = "",
+    start: Path | None = None,
+    before: Run | None = None,
+    limit: int | None = None,
+    epochs: int | None = None,
+    device: str = "cpu",
+) -> None:
+    """Train from the public weights `start`, from the run `before`, or from scratch; or on from the run's checkpoint.
+
+    `limit` is the most films of each split, `epochs` the most epochs; `device` is cpu or cuda.
+    """
+    used = films_of(recipe, films, limit)
+    short = recipe.shortened(epochs)
+    scratch = start is None and before is None and bool(recipe.weights_sha256 or recipe.starts_from)
+    digest = sha256(start) if start else ""
+    run.begin(short, Conditions(name, digest, scratch, limit, short.fit.all_epochs, recipe.fit.all_epochs), used)
     torch.manual_seed(recipe.seed)
-    trainer = Trainer(recipe, pretrained(recipe, start))
+    train = [film for film in used if film.split == "train"]
+    task = task_of(short, train)
+    network = starting_network(short, start, before)
+    _standardise(network, train, short)
+    trainer = Trainer(short, network, task, torch.device(device))
     if run.checkpoint.exists():
         trainer.load(run.checkpoint)
-    train = trainable(films, recipe.data.shares, "train")
-    validation = trainable(films, recipe.data.shares, "val")
-    transforms = training_transforms(recipe.size, recipe.augment)
-    dataset = CacheDataset([as_item(film) for film in train], transforms, num_workers=2, progress=False)
+    _run_epochs(trainer, train, [film for film in used if film.split == "val"], run)
+    state = {name: value.contiguous().cpu() for name, value in trainer.average.items()}
+    write_whole(run.weights, lambda stream: stream.write(save(state)))
+
+
+def _run_epochs(trainer: Trainer, train: Sequence[Film], validation: Sequence[Film], run: Run) -> None:
+    if trainer.finished:
+        return
+    recipe, task = trainer.recipe, trainer.task
+    transforms = training_transforms(recipe)
+    items = [{"film": film, **task.targets(film)} for film in train]
+    dataset = CacheDataset(items, transforms, num_workers=2, progress=console.is_terminal)
+    prepared = list(film_batches(validation, recipe))
     while not trainer.finished:
-        seed, began = recipe.seed + trainer.epoch, time.monotonic()
-        torch.manual_seed(seed)
-        transforms.set_random_state(seed)
-        sampler = WeightedRandomSampler(weights(train, recipe.data.shares), recipe.data.films_per_epoch)
-        loss = trainer.run_epoch(DataLoader(dataset, 0, batch_size=recipe.fit.batch, sampler=sampler, drop_last=True))
+        began = time.monotonic()
+        loader = _loader(trainer, dataset, train, transforms)
+        shown = track(loader, f"epoch {trainer.epoch + 1}", console=console, disable=not console.is_terminal)
+        figures = trainer.run_epoch(shown, len(loader))
+        figures |= validate(trainer.averaged(), task, validation, prepared)
+        trainer.note({"epoch": trainer.epoch, **figures, "seconds": round(time.monotonic() - began, 1)})
         trainer.save(run.checkpoint)
-        areas = validate(trainer.averaged(), validation, recipe.size)
-        _log(run, {"epoch": trainer.epoch, "loss": loss, "seconds": time.monotonic() - began, **areas})
-    save_file({name: value.contiguous() for name, value in trainer.average.items()}, run.weights)
+        run.keep_log(trainer.history)
+        (run.directory / "curves.svg").write_text(curves.draw(trainer.history), encoding="utf-8")
+        console.print("  ".join(f"{name} {value:.4g}" for name, value in trainer.history[-1].items()))
 
 
-def _log(run: Run, entry: dict[str, float]) -> None:
-    with run.log.open("a", encoding="utf-8") as stream:
-        stream.write(json.dumps(entry) + "\n")
-    console.print("  ".join(f"{name} {value:.4g}" for name, value in entry.items()))
+def _loader(trainer: Trainer, dataset: Any, train: Sequence[Film], transforms: Compose) -> DataLoader:
+    """The batches of the epoch to come, which its number and the recipe's seed decide."""
+    recipe, seed = trainer.recipe, trainer.recipe.seed + trainer.epoch
+    torch.manual_seed(seed)
+    transforms.set_random_state(seed)
+    batch = min(recipe.fit.batch, len(train))
+    if not recipe.data.films_per_epoch:
+        return DataLoader(dataset, 0, batch_size=batch, shuffle=True, drop_last=True)
+    drawn = weights(train, [trainer.task.target(film) for film in train], recipe.data.shares)
+    sampler = WeightedRandomSampler(drawn, recipe.data.films_per_epoch)
+    return DataLoader(dataset, 0, batch_size=batch, sampler=sampler, drop_last=True)
+
+
+def _standardise(network: FilmNetwork, films: Sequence[Film], recipe: Recipe) -> None:
+    """Give a front that standardises the mean and deviation of the training films' pixels."""
+    front = network.front if isinstance(network, PublicNetwork) else None
+    if not isinstance(front, Standardise):
+        return
+    moments = np.array(
+        [(batch.double().mean(), batch.double().square().mean(), len(batch)) for batch in film_batches(films, recipe)]
+    )
+    mean, square = np.average(moments[:, :2], axis=0, weights=moments[:, 2])
+    front.load_state_dict({"mean": torch.tensor(mean), "deviation": torch.tensor(np.sqrt(square - mean**2))})

@@ -1,39 +1,126 @@
 """What a run is made of: a frozen, validated recipe, read from TOML."""
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from cxr_node.errors import ConfigError
+from training.data import PNEUMONIA
+from training.networks import NETWORKS
+from training.networks.parts import FRONTS, HEADS
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Range = tuple[Positive, Positive]
 
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class DataRecipe(_Frozen):
-    """Which films an epoch shows: each source's share (they sum to one), labels balanced within a source."""
+class Published(_Frozen):
+    """The system of a document that a recipe reproduces, and the figure that the document gives."""
 
-    shares: dict[str, Share]
-    films_per_epoch: Annotated[int, Field(gt=0)]
+    document: str
+    system: str
+    figure: float | None = None
+    """Accuracy, 0..1; None where the document gives none."""
+    on: str
+    """What the document's figure was measured on."""
+    differs: str
+    """How the run differs from the document's, and what the document leaves open."""
+
+
+class DataRecipe(_Frozen):
+    """Which films there are, how they are split anew, and which of them an epoch shows."""
+
+    shares: dict[str, Share] = {}
+    """Each source's share of an epoch (they sum to one), labels balanced within a source."""
+    films_per_epoch: Annotated[int, Field(gt=0)] | None = None
+    """With shares: how many films are drawn; without, an epoch shows every film once."""
+    sources: tuple[str, ...] = ()
+    """Without shares: the sources to take films from, or `source:label` for one label; all where none is named."""
+    per_class: Annotated[int, Field(gt=0)] | None = None
+    """At most so many training films of each class."""
+    merge: tuple[Literal["train", "val", "test"], ...] = ()
+    """These splits are put together and patients are dealt out anew, by `parts`."""
+    parts: dict[Literal["train", "val", "test"], Share] = {}
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        for name, shares in (("shares", self.shares), ("parts", self.parts)):
+            if shares and abs(sum(shares.values()) - 1) > 1e-6:
+                raise ValueError(f"{name} sum to {sum(shares.values()):g}, not 1")
+        if bool(self.shares) != (self.films_per_epoch is not None):
+            raise ValueError("shares and films_per_epoch go together")
+        if bool(self.merge) != bool(self.parts):
+            raise ValueError("merge and parts go together")
+        return self
+
+    def takes(self, source: str, label: str) -> bool:
+        """Whether films of this source with this label are used."""
+        named = self.shares or self.sources
+        return not named or source in named or f"{source}:{label}" in named
+
+
+class Crop(_Frozen):
+    """A central crop that grows with the film (document 002): what is cut is `share * side / longest`."""
+
+    width: Share
+    height: Share
+    widest: Positive
+    """Pixels of the widest film, from which `width` of the width is cut."""
+    highest: Positive
+    usual: tuple[Positive, Positive] | None = None
+    """Width and height taken for films whose original size is not known; else the file's."""
+
+
+class PrepareRecipe(_Frozen):
+    """What is done to every film before the network sees it, in training and in use."""
+
+    crop: Crop | None = None
+    equalise: bool = False
+    """Histogram equalisation (document 004)."""
+
+
+class Optimiser(_Frozen):
+    """How the weights are moved; the rates stand beside the epochs."""
+
+    name: Literal["adamw", "adam", "nadam", "sgd", "rmsprop"] = "adamw"
+    momentum: Share = 0.0
+    nesterov: bool = False
+    decay: NotNegative = 0.0
+    """The rate is divided by 1 + decay * steps, as Keras did."""
 
 
 class FitRecipe(_Frozen):
-    """The optimisation: AdamW with a cosine schedule after a warm-up of the head alone."""
+    """The optimisation: a warm-up of the head alone, then the whole network; either may have no epochs."""
 
     warm_up_epochs: Annotated[int, Field(ge=0)]
-    epochs: Annotated[int, Field(ge=1)]
+    epochs: Annotated[int, Field(ge=0)]
     batch: Annotated[int, Field(ge=2)]
     head_rate: Positive
     rate: Positive
-    weight_decay: Annotated[float, Field(ge=0)]
-    label_smoothing: Share
-    average_decay: Share
+    weight_decay: NotNegative = 0.0
+    label_smoothing: Share = 0.0
+    average_decay: Share = 0.0
+    """Of the exponential moving average of the weights, which is what is kept; 0: the last weights themselves."""
+    optimiser: Optimiser = Optimiser()
+    warm_up_optimiser: Optimiser | None = None
+    """Where the warm-up has one of its own; else one optimiser goes through both."""
+    schedule: Literal["cosine", "constant"] = "cosine"
+    class_weights: Literal["even", "balanced"] | tuple[Positive, ...] = "even"
+    """Of the loss: all one; (1 / n_c) * N / classes, which for two is document 001's formula; or one for each class."""
+    learns: tuple[str, ...] = ()
+    """What learns in the warm-up, by the beginnings of parameter names; the head where none is named."""
+    patience: Annotated[int, Field(ge=1)] | None = None
+    """Ends the run after so many epochs of the whole network without a smaller validation loss."""
+    clip: NotNegative = 5.0
+    """The largest norm of a step's gradient; 0: any."""
 
     @property
     def all_epochs(self) -> int:
@@ -45,27 +132,121 @@ class AugmentRecipe(_Frozen):
     """How far each random change goes; the comments of the shipped recipes give units."""
 
     flip: Share
-    rotation: Annotated[float, Field(ge=0)]
+    rotation: NotNegative
     scale: Share
     aspect: Share
     shift: Share
-    gamma: Annotated[float, Field(ge=0)]
+    gamma: NotNegative
     contrast: Share
-    blur: Annotated[float, Field(ge=0)]
+    blur: NotNegative
     jpeg: Annotated[int, Field(ge=1, le=100)]
     marker: Share
+
+
+class JitterRecipe(_Frozen):
+    """The documents' own random changes, each from a range: factors, and degrees for the shear."""
+
+    flip: Share = 0.0
+    zoom: Range = (1.0, 1.0)
+    """Above 1 the film is enlarged about its middle."""
+    shear: NotNegative = 0.0
+    brightness: Range = (1.0, 1.0)
+    contrast: Range = (1.0, 1.0)
+
+
+class SearchRecipe(_Frozen):
+    """Variants to try: for each key of the recipe (`options.widths`, `fit.rate`) the values that it may take."""
+
+    variants: Annotated[int, Field(ge=1)]
+    choices: dict[str, tuple[Any, ...]]
+
+
+class Cascade(_Frozen):
+    """The films that the network of another recipe calls `called` come to this one (document 002)."""
+
+    first: str
+    called: str
 
 
 class Recipe(_Frozen):
     """One training run; everything that decides its result but the films and the starting weights themselves."""
 
     network: str
-    weights_sha256: str
+    weights_sha256: str = ""
+    """The whole digest of the public weights, or as many of its first digits as their file's name has; empty: none."""
     size: Annotated[int, Field(ge=32)]
     seed: int
     data: DataRecipe
     fit: FitRecipe
-    augment: AugmentRecipe
+    augment: AugmentRecipe | None = None
+    published: Published | None = None
+    classes: dict[str, tuple[str, ...]] = {}
+    """The labels of each class, in the order of the outputs; none: two logits, pneumonia, bacterial against viral."""
+    head: str = "linear"
+    front: str = ""
+    options: dict[str, Any] = {}
+    prepare: PrepareRecipe = PrepareRecipe()
+    jitter: JitterRecipe | None = None
+    starts_from: str = ""
+    """Another recipe, whose finished run this one goes on from (document 004)."""
+    cascade: Cascade | None = None
+    search: SearchRecipe | None = None
+    points: tuple[Share, ...] = ()
+    """Sensitivities at which an operating point is wanted."""
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        for field, value, known in (
+            ("network", self.network, NETWORKS),
+            ("head", self.head, HEADS),
+            ("front", self.front, {"": None, **FRONTS}),
+        ):
+            if value not in known:
+                raise ValueError(f"{field} {value!r} is not known; there are {', '.join(filter(None, known))}")
+        labels = [label for each in self.classes.values() for label in each]
+        if self.classes and (len(self.classes) < 2 or len(labels) != len(set(labels))):
+            raise ValueError("classes are two or more, and a label belongs to one of them")
+        weights = self.fit.class_weights
+        if isinstance(weights, tuple) and len(weights) != len(self.classes):
+            raise ValueError(f"there are {len(weights)} class_weights for {len(self.classes)} classes")
+        return self
+
+    @property
+    def outputs(self) -> int:
+        """How many logits the network gives."""
+        return len(self.classes) or 2
+
+    @property
+    def labels(self) -> frozenset[str]:
+        """The labels of the films that it uses."""
+        if not self.classes:
+            return PNEUMONIA | {"normal"}
+        return frozenset(label for each in self.classes.values() for label in each)
+
+    def shortened(self, epochs: int | None) -> "Recipe":
+        """The same recipe with at most so many epochs in all; warm-up first."""
+        if epochs is None:
+            return self
+        warm_up = min(self.fit.warm_up_epochs, epochs)
+        rest = min(self.fit.epochs, epochs - warm_up)
+        return self.model_copy(
+            update={"fit": self.fit.model_copy(update={"warm_up_epochs": warm_up, "epochs": rest})}
+        )  # fmt: skip
+
+    def changed(self, changes: Mapping[str, Any]) -> "Recipe":
+        """The same recipe with other values at dotted keys, without its search.
+
+        Raises:
+            ConfigError: a key or a value is not understood.
+        """
+        content = self.model_dump() | {"search": None}
+        for key, value in changes.items():
+            *path, last = key.split(".")
+            place = content
+            for step in path:
+                place = place.setdefault(step, {})
+            place[last] = value
+        return _validated(content, f"the variant {dict(changes)}")
 
 
 def load(path: Path) -> Recipe:
@@ -75,11 +256,36 @@ def load(path: Path) -> Recipe:
         ConfigError: the file is missing, is no TOML, or says something that is not understood; all mistakes at once.
     """
     try:
-        return Recipe.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        return _validated(tomllib.loads(path.read_text(encoding="utf-8")), str(path))
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not valid TOML: {error}.") from error
+
+
+def _validated(content: Mapping[str, Any], where: str) -> Recipe:
+    try:
+        return Recipe.model_validate(content)
     except ValidationError as error:
         mistakes = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-        raise ConfigError(f"{path}: {mistakes}.") from error
+        raise ConfigError(f"{where}: {mistakes}.") from error
+
+
+def shipped() -> dict[str, Path]:
+    """The recipes that come with the package, by name."""
+    installed = Path(__file__).parent / "_recipes"
+    folder = installed if installed.is_dir() else Path(__file__).parents[1] / "config" / "recipes"
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def find(name: str) -> tuple[str, Recipe]:
+    """A recipe and its name, from the name of a shipped one or the path of a file.
+
+    Raises:
+        ConfigError: there is none, or it is not understood.
+    """
+    known = shipped()
+    path = known.get(name, Path(name))
+    if name not in known and path.suffix != ".toml":
+        raise ConfigError(f"There is no recipe {name!r}; `cxr-train list` shows them, and a path ends with .toml.")
+    return path.stem, load(path)

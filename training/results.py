@@ -12,7 +12,7 @@ from cxr_node.domain.finding import Cutoffs
 from cxr_node.inference.calibration import Calibration, shift, sigmoid
 from training.data import Film, trainable
 from training.evaluate import calibration_error, patients_of, positive_share, score
-from training.fit import logits_of
+from training.fit import film_batches, logits_of
 from training.run import Run
 from training.shortcut import thumbnail_auc, view_auc
 
@@ -33,7 +33,7 @@ def evaluate(run: Run, films: Sequence[Film]) -> dict[str, Any]:
     recipe, network = run.recipe(), run.network()
     calibration, points = run.calibration()
     test = trainable(films, recipe.data.shares, "test")
-    logits = logits_of(network, test, recipe.size)
+    logits = logits_of(network, film_batches(test, recipe))
     unseen = [film for film in films if film.source not in recipe.data.shares and film.view != LATERAL]
     return {
         "test": {
@@ -42,7 +42,9 @@ def evaluate(run: Run, films: Sequence[Film]) -> dict[str, Any]:
             if {film.pneumonia for film in members} == {0.0, 1.0}
         },
         "kind": _kind(test, logits, calibration),
-        "unseen": _unseen(unseen, logits_of(network, unseen, recipe.size), calibration, points) if unseen else {},
+        "unseen": _unseen(unseen, logits_of(network, film_batches(unseen, recipe)), calibration, points)
+        if unseen
+        else {},
         "shortcuts": _shortcuts(films, recipe.data.shares),
     }
 

@@ -1,6 +1,7 @@
 """The folder of one training run, from the recipe to the results."""
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,40 @@ from safetensors.torch import load_file
 from cxr_node.domain.finding import Cutoffs
 from cxr_node.errors import ConfigError
 from cxr_node.inference.calibration import Calibration
-from cxr_node.inference.network import NETWORKS, FilmNetwork, channels_last
+from cxr_node.inference.network import FilmNetwork, channels_last
+from training.data import Film, write_manifest
+from training.networks import build
 from training.recipe import Recipe
 
-OUTPUTS = 2
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """How a run differs from its recipe; what is shown of its results says so."""
+
+    name: str
+    """The recipe's."""
+    weights: str
+    """SHA-256 of the file that it started from, empty for random weights."""
+    from_scratch: bool
+    """Random weights although the recipe starts from public ones."""
+    limit: int | None
+    """Films of each split at most."""
+    epochs: int
+    """As many as the recipe as it was run has."""
+    recipe_epochs: int
+    """As many as the recipe has."""
+
+
+def network_of(recipe: Recipe) -> FilmNetwork:
+    """The recipe's network with random weights.
+
+    Raises:
+        ConfigError: it cannot be built as the recipe says.
+    """
+    try:
+        return build(recipe.network, recipe.outputs, head=recipe.head, front=recipe.front, options=recipe.options)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"The network {recipe.network} cannot be built as the recipe says: {error}.") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +56,13 @@ class Run:
 
     @property
     def log(self) -> Path:
-        """One JSON line an epoch."""
+        """One JSON line an epoch: losses, accuracies and further figures of training and validation."""
         return self.directory / "log.jsonl"
+
+    @property
+    def splits(self) -> Path:
+        """The manifest of the films that the run uses, with the splits that it gave them."""
+        return self.directory / "splits.csv"
 
     @property
     def checkpoint(self) -> Path:
@@ -38,21 +74,39 @@ class Run:
         """The averaged weights of the finished run (safetensors)."""
         return self.directory / "weights.safetensors"
 
-    def begin(self, recipe: Recipe) -> None:
-        """Make the folder and keep the recipe in it.
+    def begin(self, recipe: Recipe, conditions: Conditions, films: Sequence[Film]) -> None:
+        """Make the folder and keep in it what decides the run's result.
 
         Raises:
-            ConfigError: the folder holds a run of another recipe.
+            ConfigError: the folder holds a run of another recipe, or under other conditions.
         """
         self.directory.mkdir(parents=True, exist_ok=True)
         path = self.directory / "recipe.json"
-        if path.exists() and self.recipe() != recipe:
-            raise ConfigError(f"{self.directory} holds a run of another recipe; name another folder.")
+        if path.exists() and (self.recipe() != recipe or self.conditions() != conditions):
+            raise ConfigError(
+                f"{self.directory} holds a run of another recipe, or of this one under other conditions (limit, "
+                "epochs, weights); name another folder."
+            )
         path.write_text(recipe.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        self._write("conditions.json", asdict(conditions))
+        write_manifest(films, self.splits)
 
     def recipe(self) -> Recipe:
         """The recipe that the run was begun with."""
         return Recipe.model_validate(self._read("recipe.json"))
+
+    def conditions(self) -> Conditions:
+        """How the run differs from its recipe."""
+        return Conditions(**self._read("conditions.json"))
+
+    @property
+    def finished(self) -> bool:
+        """Whether the weights are there."""
+        return self.weights.is_file()
+
+    def keep_log(self, entries: Sequence[Mapping[str, float]]) -> None:
+        """Write one line for each epoch so far."""
+        self.log.write_text("".join(json.dumps(entry) + "\n" for entry in entries), encoding="utf-8")
 
     def state(self) -> dict[str, torch.Tensor]:
         """The finished run's weights by name.
@@ -60,13 +114,13 @@ class Run:
         Raises:
             ConfigError: the run is not finished.
         """
-        if not self.weights.is_file():
+        if not self.finished:
             raise ConfigError(f"{self.directory} holds no finished run; continue it with --resume.")
         return load_file(self.weights)
 
     def network(self) -> FilmNetwork:
         """The finished network in evaluation mode."""
-        network = NETWORKS[self.recipe().network](OUTPUTS)
+        network = network_of(self.recipe())
         network.load_state_dict(self.state())
         channels_last(network)
         return network.eval()
@@ -87,6 +141,19 @@ class Run:
     def results(self) -> dict[str, Any]:
         """What `evaluate` found."""
         return self._read("results.json")
+
+    def accuracy(self) -> float | None:
+        """The accuracy on test films that `results` holds; None where there is none, or the run was cut short.
+
+        A run of less than a tenth of its epochs, or of a part of the films, has no figure.
+        """
+        if not (self.directory / "results.json").is_file():
+            return None
+        conditions = self.conditions()
+        if conditions.limit or 10 * conditions.epochs < conditions.recipe_epochs:
+            return None
+        accuracy: float | None = self.results().get("accuracy")
+        return accuracy
 
     def _write(self, name: str, content: dict[str, Any]) -> None:
         (self.directory / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -13,7 +13,8 @@ from sklearn.linear_model import LogisticRegression
 
 from training.data import Film
 from training.evaluate import roc_area
-from training.transforms import prepare_file
+from training.pictures import prepared_film
+from training.recipe import PrepareRecipe
 
 SIDE = 32
 REGULARISATION = 1e-3
@@ -40,6 +41,6 @@ def _area(films: Sequence[Film], scores: NDArray[np.float64]) -> float:
 
 
 def _thumbnails(films: Sequence[Film]) -> NDArray[np.float32]:
-    prepared = [prepare_file(film.path, SIDE) for film in films]
+    prepared = [prepared_film(film, SIDE, PrepareRecipe()) for film in films]
     equalised = [cv2.equalizeHist(np.rint(film * 255).astype(np.uint8)) for film in prepared]
     return np.stack(equalised).reshape(len(films), -1).astype(np.float32) / np.float32(255)

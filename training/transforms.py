@@ -1,7 +1,6 @@
 """MONAI dictionary transforms: films as the node prepares them, then changed at random as other hospitals would."""
 
 from collections.abc import Hashable, Mapping
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -10,39 +9,26 @@ from monai.transforms.compose import Compose
 from monai.transforms.transform import MapTransform, RandomizableTransform
 from numpy.typing import NDArray
 
-from cxr_node.imaging import PICTURES, Prepared, decode, prepare, prepare_grey, read_picture
-from cxr_node.imaging.part10 import read_film
-from training.data import Film
-from training.recipe import AugmentRecipe
+from cxr_node.imaging import Prepared
+from training.pictures import prepared_film
+from training.recipe import AugmentRecipe, JitterRecipe, PrepareRecipe, Recipe
 
 MARKER_SIDE = 0.22
 NOISE = 0.02
 
 
-def as_item(film: Film) -> dict[Hashable, Any]:
-    """What the transforms start from."""
-    return {"film": film.path, "pneumonia": np.float32(film.pneumonia), "bacterial": np.float32(film.bacterial)}
-
-
-def prepare_file(path: Path, size: int) -> Prepared:
-    """A film in a file as the network sees it: an 8-bit picture, or a DICOM film that a node exported."""
-    if path.suffix.lower() in PICTURES:
-        return prepare_grey(read_picture(path), size)
-    film = read_film(path)
-    return prepare(decode(film), film, size)
-
-
 class PrepareFilmd(MapTransform):
-    """A path becomes the film as the network sees it: (1, size, size), float32, 0..1."""
+    """A `Film` becomes its picture as the network sees it: (1, size, size), float32, 0..1."""
 
-    def __init__(self, keys: str, size: int) -> None:
+    def __init__(self, keys: str, size: int, recipe: PrepareRecipe) -> None:
         super().__init__(keys)
         self.size = size
+        self.recipe = recipe
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         out = dict(data)
         for key in self.key_iterator(out):
-            out[key] = prepare_file(out[key], self.size)[None]
+            out[key] = prepared_film(out[key], self.size, self.recipe)[None]
         return out
 
 
@@ -119,11 +105,46 @@ def _compressed(film: Prepared, quality: int) -> Prepared:
     return (np.asarray(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)) / np.float32(255)).astype(np.float32)
 
 
-def training_transforms(size: int, augment: AugmentRecipe) -> Compose:
+class RandJitterd(RandomizableTransform, MapTransform):
+    """The documents' augmentation: flip, zoom about the middle, shear, brightness, contrast, each at random."""
+
+    def __init__(self, keys: str, recipe: JitterRecipe) -> None:
+        MapTransform.__init__(self, keys)
+        RandomizableTransform.__init__(self, prob=1.0)
+        self.recipe = recipe
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        out = dict(data)
+        for key in self.key_iterator(out):
+            out[key] = self._exposure(self._geometry(out[key][0]))[None]
+        return out
+
+    def _geometry(self, film: Prepared) -> Prepared:
+        middle = np.full(2, (film.shape[0] - 1) / 2)
+        mirror = -1 if self.R.random() < self.recipe.flip else 1
+        shear = np.tan(np.deg2rad(self.R.uniform(-self.recipe.shear, self.recipe.shear)))
+        linear = self.R.uniform(*self.recipe.zoom) * np.array([[mirror, shear], [0, 1]])
+        matrix = np.column_stack([linear, middle - linear @ middle])
+        moved = cv2.warpAffine(film, matrix, film.shape[::-1], borderMode=cv2.BORDER_REPLICATE)
+        return np.asarray(moved, dtype=np.float32)
+
+    def _exposure(self, film: Prepared) -> Prepared:
+        brightness, contrast = self.R.uniform(*self.recipe.brightness), self.R.uniform(*self.recipe.contrast)
+        middle = film.mean()
+        exposed = ((film - middle) * contrast + middle) * brightness
+        return np.asarray(np.clip(exposed, 0, 1), dtype=np.float32)
+
+
+def training_transforms(recipe: Recipe) -> Compose:
     """Prepared (and cached) once, changed anew every time."""
-    return Compose([PrepareFilmd("film", size), RandFilmd("film", augment)])
+    steps: list[MapTransform] = [PrepareFilmd("film", recipe.size, recipe.prepare)]
+    if recipe.augment:
+        steps.append(RandFilmd("film", recipe.augment))
+    if recipe.jitter:
+        steps.append(RandJitterd("film", recipe.jitter))
+    return Compose(steps)
 
 
-def evaluation_transforms(size: int) -> Compose:
+def evaluation_transforms(recipe: Recipe) -> Compose:
     """Prepared, nothing more."""
-    return Compose([PrepareFilmd("film", size)])
+    return Compose([PrepareFilmd("film", recipe.size, recipe.prepare)])

@@ -1,11 +1,12 @@
-"""EfficientNet-Lite0 as a plain module, under the key names of the public weights.
+"""EfficientNet-Lite0 and Lite2 as plain modules, under the key names of the public weights.
 
 Tan and Le, "EfficientNet", ICML 2019 (arXiv 1905.11946), in Google's Lite variant: no squeeze-and-excitation, ReLU6,
-a stem and a head of fixed width. Key names, padding and epsilon are those of timm's `tf_efficientnet_lite0`, so that
-public state dicts load with `strict=True`.
+a stem and a head of fixed width. Key names, padding and epsilon are those of timm's `tf_efficientnet_lite0` and
+`tf_efficientnet_lite2`, so that public state dicts load with `strict=True`.
 """
 
 from collections.abc import Callable
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,9 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 EPSILON = 1e-3
 WIDTH_STEM = 32
 WIDTH_HEAD = 1280
-STAGES = (  # kernel, stride of the first block, expansion, channels, blocks
+Stages = tuple[tuple[int, int, int, int, int], ...]
+"""For each stage: kernel, stride of its first block, expansion, channels, blocks."""
+LITE0: Stages = (
     (3, 1, 1, 16, 1),
     (3, 2, 6, 24, 2),
     (5, 2, 6, 40, 2),
@@ -23,6 +26,15 @@ STAGES = (  # kernel, stride of the first block, expansion, channels, blocks
     (5, 1, 6, 112, 3),
     (5, 2, 6, 192, 4),
     (3, 1, 6, 320, 1),
+)
+LITE2: Stages = (  # 1.1 times as wide in multiples of 8, 1.2 times as deep but for the first and the last stage
+    (3, 1, 1, 16, 1),
+    (3, 2, 6, 24, 3),
+    (5, 2, 6, 48, 3),
+    (3, 2, 6, 88, 4),
+    (5, 1, 6, 120, 4),
+    (5, 2, 6, 208, 5),
+    (3, 1, 6, 352, 1),
 )
 
 
@@ -87,9 +99,9 @@ class InvertedResidual(nn.Module):
         return torch.add(x, y) if self.residual else y
 
 
-def _stages() -> nn.Sequential:
+def _stages(layout: Stages) -> nn.Sequential:
     stages, inputs = [], WIDTH_STEM
-    for kernel, first_stride, expansion, outputs, repeats in STAGES:
+    for kernel, first_stride, expansion, outputs, repeats in layout:
         blocks: list[nn.Module] = []
         for index in range(repeats):
             stride = first_stride if index == 0 else 1
@@ -121,20 +133,21 @@ class FilmNetwork(nn.Module):
         return self.classify(self.features(films))
 
 
-class EfficientNetLite0(FilmNetwork):
-    """Films to `outputs` logits; 3,371,008 parameters before the head.
+class EfficientNetLite(FilmNetwork):
+    """Films to `outputs` logits.
 
     The grey film fills all three input channels, scaled to -1..1 as the public weights expect.
     """
 
+    LAYOUT: ClassVar[Stages]
     NORMED = (("conv_stem", "bn1"), ("conv_head", "bn2"))
 
     def __init__(self, outputs: int) -> None:
         super().__init__()
         self.conv_stem = SameConv2d(3, WIDTH_STEM, 3, stride=2)
         self.bn1 = _norm(WIDTH_STEM)
-        self.blocks = _stages()
-        self.conv_head = SameConv2d(STAGES[-1][3], WIDTH_HEAD, 1)
+        self.blocks = _stages(self.LAYOUT)
+        self.conv_head = SameConv2d(self.LAYOUT[-1][3], WIDTH_HEAD, 1)
         self.bn2 = _norm(WIDTH_HEAD)
         self.drop = nn.Dropout(0.2)
         self.classifier = nn.Linear(WIDTH_HEAD, outputs)
@@ -151,12 +164,27 @@ class EfficientNetLite0(FilmNetwork):
         logits: Tensor = self.classifier(self.drop(features.mean(dim=(2, 3))))
         return logits
 
-    def pooled_head(self) -> nn.Linear:
-        """The one linear layer."""
-        return self.classifier
+    def pooled_head(self) -> nn.Linear | None:
+        """The linear layer, where it was not replaced by a deeper head."""
+        return self.classifier if isinstance(self.classifier, nn.Linear) else None
 
 
-NETWORKS: dict[str, Callable[[int], FilmNetwork]] = {"efficientnet_lite0": EfficientNetLite0}
+class EfficientNetLite0(EfficientNetLite):
+    """3,371,008 parameters before the head; native size 224."""
+
+    LAYOUT = LITE0
+
+
+class EfficientNetLite2(EfficientNetLite):
+    """4,811,072 parameters before the head; native size 260."""
+
+    LAYOUT = LITE2
+
+
+NETWORKS: dict[str, Callable[[int], FilmNetwork]] = {
+    "efficientnet_lite0": EfficientNetLite0,
+    "efficientnet_lite2": EfficientNetLite2,
+}
 """Every network that a manifest or a recipe may name, built with its number of outputs."""
 
 

@@ -356,7 +356,8 @@ def test_what_leaves_stands_in_the_audit_trail(bench: Bench, tmp_path: Path) -> 
 
 def test_the_training_reads_what_was_exported(bench: Bench, tmp_path: Path) -> None:
     data = pytest.importorskip("training.data")
-    transforms = pytest.importorskip("training.transforms")
+    pictures = pytest.importorskip("training.pictures")
+    plain = pytest.importorskip("training.recipe").PrepareRecipe()
     films = [chest(), chest()]
     receive(bench, *films)
     export(bench, tmp_path / "out")
@@ -367,7 +368,7 @@ def test_the_training_reads_what_was_exported(bench: Bench, tmp_path: Path) -> N
     original = {row["instance"]: row["original_instance"] for row in mapping}
     for each in read:
         (film,) = [film for film in films if str(film.SOPInstanceUID) == original[each.path.stem]]
-        assert np.array_equal(transforms.prepare_file(each.path, 224), prepare(decode(film), film, 224))
+        assert np.array_equal(pictures.prepared_film(each, 224, plain), prepare(decode(film), film, 224))
 
 
 def test_only_what_was_asked_for(bench: Bench, tmp_path: Path) -> None:

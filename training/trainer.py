@@ -1,0 +1,212 @@
+"""The state of a run in memory: the network, the average of its weights, the optimiser, and how far they have come."""
+
+import math
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from cxr_node.errors import Transient
+from cxr_node.inference.network import FilmNetwork, channels_last
+from training.networks import NETWORKS
+from training.recipe import FitRecipe, Optimiser, Recipe
+from training.run import network_of
+from training.task import Batch, Task
+
+Figures = dict[str, float]
+
+
+class Trainer:
+    """One way forward: `run_epoch` until `finished`."""
+
+    def __init__(self, recipe: Recipe, network: FilmNetwork, task: Task, device: torch.device) -> None:
+        self.recipe = recipe
+        self.network = network.to(device)
+        self.task = task
+        self.device = device
+        channels_last(network)
+        self.average = self._copied()
+        self.optimiser = self._new_optimiser(recipe.fit.warm_up_optimiser or recipe.fit.optimiser)
+        self.epoch = 0
+        self.best = math.inf
+        self.stalled = 0
+        self.history: list[Figures] = []
+
+    @property
+    def finished(self) -> bool:
+        """Whether every epoch of the recipe is done, or the validation loss fell no more for its patience."""
+        patience = self.recipe.fit.patience
+        return self.epoch >= self.recipe.fit.all_epochs or (patience is not None and self.stalled >= patience)
+
+    @property
+    def warming_up(self) -> bool:
+        """Whether only the head learns, or what the recipe names."""
+        return self.epoch < self.recipe.fit.warm_up_epochs
+
+    def run_epoch(self, batches: Iterable[Batch], count: int) -> Figures:
+        """One pass over `count` batches; returns the mean loss and the accuracy on the way."""
+        if self.epoch == self.recipe.fit.warm_up_epochs and self.recipe.fit.warm_up_optimiser:
+            self.optimiser = self._new_optimiser(self.recipe.fit.optimiser)
+        self._freeze(self.warming_up)
+        losses, right, films = [], 0, 0
+        for step, batch in enumerate(batches):
+            self._set_rates(step, count)
+            loss, correct = self.step(batch)
+            losses.append(loss)
+            right, films = right + int(correct.sum()), films + len(correct)
+        self.epoch += 1
+        return {"loss": float(np.mean(losses)), "accuracy": right / films}
+
+    def step(self, batch: Batch) -> tuple[float, Tensor]:
+        """One batch: `film` (n, 1, size, size) and the task's targets; returns the loss and which (n,) were right."""
+        films = torch.as_tensor(batch["film"]).to(self.device).contiguous(memory_format=torch.channels_last)
+        targets = {name: torch.as_tensor(value).to(self.device) for name, value in batch.items() if name != "film"}
+        with torch.autocast(self.device.type, dtype=torch.bfloat16):
+            logits = self.network(films)
+        loss = self.task.loss(logits.float(), targets)
+        self.optimiser.zero_grad()
+        torch.autograd.backward(loss)
+        if self.recipe.fit.clip:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.fit.clip)
+        self.optimiser.step()
+        self._average()
+        return float(loss.detach()), self.task.correct(logits.detach().float(), targets)
+
+    def note(self, figures: Figures) -> None:
+        """Keep an epoch's figures; `validation loss` decides on patience."""
+        self.history.append(figures)
+        if self.epoch <= self.recipe.fit.warm_up_epochs:
+            return
+        improved = figures["validation loss"] < self.best
+        self.best = min(self.best, figures["validation loss"])
+        self.stalled = 0 if improved else self.stalled + 1
+
+    def averaged(self) -> FilmNetwork:
+        """The network with the averaged weights, in evaluation mode."""
+        network = network_of(self.recipe).to(self.device)
+        network.load_state_dict(self.average)
+        channels_last(network)
+        return network.eval()
+
+    def save(self, path: Path) -> None:
+        """Write everything that `load` needs, whole or not at all.
+
+        Raises:
+            Transient: CHECKPOINT: it could not be written (the disk is full); the one before is still there.
+        """
+        state = {
+            "epoch": self.epoch,
+            "network": self.network.state_dict(),
+            "average": self.average,
+            "optimiser": self.optimiser.state_dict(),
+            "best": self.best,
+            "stalled": self.stalled,
+            "history": self.history,
+        }
+        write_whole(path, lambda stream: torch.save(state, stream))
+
+    def load(self, path: Path) -> None:
+        """Go on where `save` left off."""
+        state = torch.load(path, map_location=self.device, weights_only=True)
+        self.epoch, self.best, self.stalled = state["epoch"], state["best"], state["stalled"]
+        self.history = state["history"]
+        self.network.load_state_dict(state["network"])
+        self.average = state["average"]
+        if self.epoch > self.recipe.fit.warm_up_epochs:
+            self.optimiser = self._new_optimiser(self.recipe.fit.optimiser)
+        self.optimiser.load_state_dict(state["optimiser"])
+
+    def _learns(self, name: str) -> bool:
+        """Whether a parameter learns in the warm-up."""
+        head = NETWORKS[self.recipe.network].head
+        return name.startswith(self.recipe.fit.learns or (f"{head}.", "front."))
+
+    def _freeze(self, frozen: bool) -> None:
+        """Let all learn, or in the warm-up only what may; what is frozen keeps its statistics and drops nothing."""
+        self.network.train(not frozen)
+        for name, value in self.network.named_parameters():
+            value.requires_grad_(not frozen or self._learns(name))
+        if frozen:
+            for name, module in self.network.named_modules():
+                if name and self._learns(f"{name}."):
+                    module.train()
+
+    def _set_rates(self, step: int, count: int) -> None:
+        fit = self.recipe.fit
+        spec = (self.warming_up and fit.warm_up_optimiser) or fit.optimiser
+        slower = 1 + spec.decay * (self.epoch * count + step)
+        if self.warming_up:
+            rates = (0.0, fit.head_rate / slower)
+        else:
+            done = (self.epoch - fit.warm_up_epochs + step / count) / fit.epochs
+            falling = (1 + math.cos(math.pi * done)) / 2 if fit.schedule == "cosine" else 1.0
+            rates = (fit.rate * falling / slower,) * 2
+        for group, rate in zip(self.optimiser.param_groups, rates, strict=True):
+            group["lr"] = rate
+
+    def _copied(self) -> dict[str, Tensor]:
+        return {name: value.detach().clone() for name, value in self.network.state_dict().items()}
+
+    def _average(self) -> None:
+        decay = 0.0 if self.warming_up else self.recipe.fit.average_decay
+        for name, value in self.network.state_dict().items():
+            kept = self.average[name]
+            if kept.is_floating_point():
+                kept.lerp_(value.detach(), 1 - decay)
+            else:
+                kept.copy_(value)
+
+    def _new_optimiser(self, spec: Optimiser) -> torch.optim.Optimizer:
+        learns = [value for name, value in self.network.named_parameters() if self._learns(name)]
+        others = [value for name, value in self.network.named_parameters() if not self._learns(name)]
+        groups = [{"params": others}, {"params": learns}]
+        return _OPTIMISERS[spec.name](groups, spec, self.recipe.fit)
+
+
+def _sgd(groups: list[dict[str, Any]], spec: Optimiser, fit: FitRecipe) -> torch.optim.Optimizer:
+    return torch.optim.SGD(
+        groups, fit.head_rate, momentum=spec.momentum, nesterov=spec.nesterov, weight_decay=fit.weight_decay
+    )
+
+
+def _rmsprop(groups: list[dict[str, Any]], spec: Optimiser, fit: FitRecipe) -> torch.optim.Optimizer:
+    """Keras's constants: rho 0.9, epsilon 1e-7."""
+    return torch.optim.RMSprop(
+        groups, fit.head_rate, alpha=0.9, eps=1e-7, momentum=spec.momentum, weight_decay=fit.weight_decay
+    )
+
+
+_OPTIMISERS: dict[str, Callable[[list[dict[str, Any]], Optimiser, FitRecipe], torch.optim.Optimizer]] = {
+    "adamw": lambda groups, _, fit: torch.optim.AdamW(groups, fit.head_rate, weight_decay=fit.weight_decay),
+    "adam": lambda groups, _, fit: torch.optim.Adam(groups, fit.head_rate, weight_decay=fit.weight_decay),
+    "nadam": lambda groups, _, fit: torch.optim.NAdam(groups, fit.head_rate, weight_decay=fit.weight_decay),
+    "sgd": _sgd,
+    "rmsprop": _rmsprop,
+}
+
+
+def write_whole(path: Path, write: Callable[[Any], object]) -> None:
+    """Let `write` fill a file that takes the place of `path` only once it is whole.
+
+    Raises:
+        Transient: CHECKPOINT: it could not be written; what was there before is still there.
+    """
+    part = path.with_suffix(".part")
+    try:
+        with part.open("wb") as stream:
+            write(stream)
+        part.replace(path)
+    except (OSError, RuntimeError) as error:  # torch turns what its writer meets into a RuntimeError
+        part.unlink(missing_ok=True)
+        kept = "; the one before is still there" if path.exists() else ""
+        raise Transient(
+            "CHECKPOINT", f"{path} could not be written ({_reason(error)}){kept}. Free space and go on with --resume."
+        ) from error
+
+
+def _reason(error: BaseException) -> str:
+    cause = error.__cause__ or error.__context__ or error
+    return (cause.strerror if isinstance(cause, OSError) else str(cause).splitlines()[0]) or type(cause).__name__
