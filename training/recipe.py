@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from cxr_node.errors import ConfigError
-from training.data import PNEUMONIA
+from training.data import PNEUMONIA, SPLITS
 from training.networks import NETWORKS
 from training.networks.parts import FRONTS, HEADS
 
@@ -48,7 +48,7 @@ class DataRecipe(_Frozen):
     """At most so many training films of each class."""
     merge: tuple[Literal["train", "val", "test"], ...] = ()
     """These splits are put together and patients are dealt out anew, by `parts`."""
-    parts: dict[Literal["train", "val", "test"], Share] = {}
+    parts: dict[str, Share] = {}
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -57,6 +57,8 @@ class DataRecipe(_Frozen):
                 raise ValueError(f"{name} sum to {sum(shares.values()):g}, not 1")
         if bool(self.shares) != (self.films_per_epoch is not None):
             raise ValueError("shares and films_per_epoch go together")
+        if unknown := self.parts.keys() - set(SPLITS):
+            raise ValueError(f"parts are of {', '.join(SPLITS)}, not {min(unknown)!r}")
         if bool(self.merge) != bool(self.parts):
             raise ValueError("merge and parts go together")
         return self

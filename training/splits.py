@@ -21,7 +21,7 @@ def films_of(recipe: Recipe, films: Sequence[Film], limit: int | None = None) ->
         merged = [film for film in chosen if film.split in recipe.data.merge]
         kept = [film for film in chosen if film.split not in recipe.data.merge]
         _refuse_overlap(merged, kept)
-        chosen = deal(merged, dict(recipe.data.parts), recipe.seed) + kept
+        chosen = deal(merged, recipe.data.parts, recipe.seed) + kept
     if recipe.data.per_class:
         chosen = _capped(chosen, recipe, recipe.data.per_class)
     if limit:
