@@ -14,9 +14,10 @@ UNKNOWN_PATIENT = "unknown"
 PNEUMONIA = frozenset({"bacterial_pneumonia", "viral_pneumonia", "pneumonia_unspecified"})
 BACTERIAL = {"bacterial_pneumonia": 1.0, "viral_pneumonia": 0.0}
 LABELS = PNEUMONIA | {
-    "normal", "covid19", "tuberculosis", "other", "lung_opacity", "negative", "typical", "indeterminate", "atypical",
+    "unknown", "normal", "covid19", "tuberculosis", "other", "lung_opacity", "negative", "typical", "indeterminate",
+    "atypical",
 }  # fmt: skip
-"""Every label that a film may have; the last four are those of SIIM-FISABIO-RSNA's studies."""
+"""Every label that a film may have: `unknown` until somebody has labelled it; the last four are SIIM's of a study."""
 COLUMNS = (
     "path", "source", "patient_id", "label", "view", "split", "native_width", "native_height", "second_label", "boxes",
 )  # fmt: skip

@@ -33,13 +33,15 @@ Change = Callable[..., Recipe]
 
 @pytest.fixture(scope="module")
 def films(tmp_path_factory: pytest.TempPathFactory) -> list[Film]:
-    """Generated films of three labels, which differ in how many opacities they show."""
+    """Generated films of three labels, with an opacity high, in the middle or low."""
     folder = tmp_path_factory.mktemp("films")
     found = []
     for number in range(36):
         label = number % 3
         path = folder / f"{number}.png"
-        cv2.imwrite(str(path), golden.phantom(number if label else 0, 64) // (1 + label))
+        picture = golden.phantom(0, 64) // 2
+        picture[4 + 20 * label : 20 + 20 * label, 16:48] = 255
+        cv2.imwrite(str(path), picture)
         split = ("train", "train", "val", "test")[number // 3 % 4]
         found.append(Film(path, "kermany", f"p{number}", LABELS[label], "AP", split))
     write_manifest(found, folder / "manifest.csv")
@@ -52,7 +54,11 @@ def small() -> Change:
 
     def change(**fit_changes: Any) -> Recipe:
         content = recipes.load(recipes.shipped()["000-cnn"]).model_dump()
-        content |= {"size": 64, "options": {"size": 64, "widths": [4, 8, 8], "dense": [16]}, "data": {}}
+        content |= {
+            "size": 64,
+            "options": {"size": 64, "widths": [8, 8, 16], "dense": [16], "dropout": 0.1},
+            "data": {},
+        }
         content |= {"jitter": {"flip": 0.5, "zoom": [0.9, 1.1], "shear": 3, "brightness": [0.9, 1.1]}}
         content["fit"] |= {"warm_up_epochs": 1, "epochs": 2, "batch": 6, "optimiser": {"name": "rmsprop"}}
         content["fit"] |= {"warm_up_optimiser": {"name": "sgd", "momentum": 0.9, "nesterov": True, "decay": 0.01}}
