@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from tests.soak.faults import faults
 from tests.soak.fuzzing import fuzzing
 from tests.soak.kills import kills
 from tests.soak.many import many_films
@@ -69,7 +70,13 @@ def fuzz_(folder: Path, minutes: float, seed: int) -> Outcome:
     return fuzzing(folder / "fuzz", minutes, seed)
 
 
-PARTS = (films_, kills_, outage_, fuzz_)
+@main.command("faults")
+def faults_() -> Outcome:
+    """Every fault of tests/fault, as often as it takes to be sure."""
+    return faults()
+
+
+PARTS = (films_, kills_, outage_, fuzz_, faults_)
 
 
 @main.result_callback()
