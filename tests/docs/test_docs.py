@@ -95,6 +95,15 @@ def test_the_sed_line_of_the_installation_finds_its_key() -> None:
     assert "DATA_DIR=/var/lib/cxr-node" in (ROOT / "systemd" / "cxr-node.service").read_text("utf-8")
 
 
+def test_every_fault_of_the_reliability_table_is_made_by_a_test() -> None:
+    page = (ROOT / "docs" / "reliability.md").read_text("utf-8")
+    rows = re.findall(r"^\|.*\| (\d+) \| (\d+) \| (\d+) \| `(\w+)::(\w+)` \|$", page, re.MULTILINE)
+    assert rows
+    for times, _, lost, module, test in rows:
+        assert f"def {test}(" in (ROOT / "tests" / "fault" / f"{module}.py").read_text("utf-8")
+        assert (int(times) > 0, int(lost)) == (True, 0), f"{module}::{test} was not made, or lost something"
+
+
 def test_the_changelog_knows_this_version() -> None:
     assert f"## {cxr_node.__version__}" in (ROOT / "CHANGELOG.md").read_text("utf-8")
 
