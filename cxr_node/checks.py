@@ -17,7 +17,7 @@ from cxr_node.audit import syslog
 from cxr_node.config import Config
 from cxr_node.errors import CxrNodeError
 from cxr_node.inference.manifest import is_release, verify
-from cxr_node.plan import Plan, announcement, database_of, open_store, peers_of
+from cxr_node.plan import Plan, announcement, database_of, modalities_of, open_store, peers_of
 from cxr_node.store import trail
 
 _ASK_TORCH = "import torch; print(torch.cuda.get_device_name() if torch.cuda.is_available() else '')"
@@ -58,6 +58,10 @@ def examine(config: Config, *, offline: bool) -> Iterator[Finding]:
         else:
             reason = views.reaches(peer, config.node.ae_title)
             yield Finding("failed" if reason else "ok", f"destination {name}", reason or "answers C-ECHO")
+    for name, machine in modalities_of(config).items():  # they are switched off at night
+        reason = None if offline else views.reaches(machine, config.node.ae_title)
+        text = "not called (--offline)" if offline else reason or "answers C-ECHO"
+        yield Finding("note" if offline or reason else "ok", f"modality {name}", text)
 
 
 def _guarded(subject: str, look: Callable[[], Finding | None]) -> Iterator[Finding]:

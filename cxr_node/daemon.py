@@ -82,7 +82,10 @@ class Daemon:
             self._store, self._judging, self._plan.waiting(), time.time, self._wake, self._pseudonyms.study
         )
         self._listener = Listener(
-            self._plan.endpoint(), self._intake, self._spool.incoming, [PerformedProcedureStep(procedure)]
+            self._plan.endpoint(),
+            self._intake,
+            self._spool.incoming,
+            [PerformedProcedureStep(procedure), *self._plan.commitment(self._store)],
         )
         self._exporters = auditing.exporters(config)
         self._scheduler = self._schedule()

@@ -1,11 +1,13 @@
 """The flow of the node as one table. Read this first.
 
     C-STORE -> receive -> analyse -> settle -> report -> heatmap
-                   \\-> compare           \\-> deliver  \\-> deliver
+                   \\-> compare           \\-> deliver  \\-> deliver -> commit
+    N-ACTION -> confirm -> notify
 
 `receive` runs in the listener and is not a job: the peer waits for its answer. It stores the film, opens or moves its
 worklist entry, and enqueues the first jobs, all in one transaction. Each job's result, its completion and its
-successors are one transaction too; the end of an analysis moves the worklist inside its own.
+successors are one transaction too; the end of an analysis moves the worklist inside its own. `commit` asks whether what
+was delivered is kept; the answer may come over the listener. `confirm` and `notify` answer the X-ray machines that ask.
 
 Stages are named here and resolved only in the process that runs them, so that no other process imports what they need.
 """
@@ -48,7 +50,18 @@ PIPELINE = (
     Step("settle", "study", "settle:Settle", "work", then=("settle", "report", "heatmap")),
     Step("report", "study, revision/mode", "report:Report", "work", then=("deliver", "heatmap")),
     Step("heatmap", "study, revision/mode", "heatmap:Heatmap", "work", then=("deliver",)),
-    Step("deliver", "document, destination", "deliver:Deliver", "work", then=(), blameless=True),
+    Step("deliver", "document, destination", "deliver:Deliver", "work", then=("commit",), blameless=True),
+    Step(
+        "commit",
+        "document, destination",
+        "commit:Commitment",
+        "work",
+        then=("commit", "deliver"),
+        batched=True,
+        blameless=True,
+    ),
+    Step("confirm", "transaction, requester", "confirm:Confirm", "work", then=("confirm", "notify"), blameless=True),
+    Step("notify", "transaction, requester", "notify:Notify", "work", then=(), blameless=True),
 )
 
 

@@ -3,7 +3,8 @@
 With the daemon and the roles this is the composition root, the only place that sees the whole `Config`.
 """
 
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,8 +13,10 @@ import structlog
 
 from cxr_node import trust
 from cxr_node.config import Config, Mode
+from cxr_node.dimse.commitment import Commitment
 from cxr_node.dimse.endpoint import Endpoint
 from cxr_node.dimse.sender import Peer
+from cxr_node.domain.commitment import Terms
 from cxr_node.domain.eligibility import Rules
 from cxr_node.domain.priority import Policy
 from cxr_node.domain.study import Judging, Waiting
@@ -21,6 +24,7 @@ from cxr_node.errors import ConfigError, Permanent
 from cxr_node.inference import manifest as models
 from cxr_node.inference.manifest import Manifest
 from cxr_node.spool import Spool
+from cxr_node.stages.ledger import CommitmentLedger
 from cxr_node.store.db import Store, examine
 
 log = structlog.get_logger()
@@ -110,6 +114,24 @@ class Plan:
     def peers(self) -> Mapping[str, Peer]:
         return peers_of(self.config)
 
+    def terms(self) -> Mapping[str, Terms]:
+        """By destination: whether it is to commit to what it was sent."""
+        return {d.name: Terms(d.storage_commitment, d.commitment_seconds) for d in self.config.destination}
+
+    def archive(self) -> Peer | None:
+        """Who is asked when an X-ray machine asks for storage commitment; None where that is off."""
+        return self.peers().get(self.config.receive.storage_commitment or "")
+
+    def commitment(self, store: Store) -> Sequence[Commitment]:
+        """The listener's side of storage commitment, where there is use for it."""
+        serving = self.archive() is not None
+        if not serving and all(terms.wanted == "off" for terms in self.terms().values()):
+            return []
+        return [Commitment(self.ledger(store), serving=serving)]
+
+    def ledger(self, store: Store) -> CommitmentLedger:
+        return CommitmentLedger(store, self.waiting(), frozenset(modalities_of(self.config)), time.time)
+
 
 def spool_of(config: Config) -> Spool:
     return Spool(config.node.data_dir, int(config.retention.watermark_gigabytes * _GIGABYTE))
@@ -162,6 +184,11 @@ def peers_of(config: Config) -> Mapping[str, Peer]:
         )
         for one in config.destination
     }  # fmt: skip
+
+
+def modalities_of(config: Config) -> Mapping[str, Peer]:
+    """By AE title: the X-ray machines that may ask for storage commitment."""
+    return {m.ae_title: Peer(m.ae_title, m.ae_title, m.host, m.port) for m in config.modality}
 
 
 def policy_of(config: Config, *, frozen: bool) -> Policy:

@@ -4,6 +4,7 @@ import os
 import socket
 import threading
 import time
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,11 +14,12 @@ import structlog
 
 from cxr_node import keys
 from cxr_node.config import Config
+from cxr_node.domain.uid import UUID_ROOT
 from cxr_node.errors import CxrNodeError, Permanent
 from cxr_node.link import Link, attend
 from cxr_node.observe import log as logging
 from cxr_node.pipeline import Role, assemble
-from cxr_node.plan import Plan, open_store
+from cxr_node.plan import Plan, modalities_of, open_store
 from cxr_node.store import jobs
 from cxr_node.store.db import Store
 from cxr_node.worker import Bell, Lane, Worker
@@ -26,6 +28,16 @@ log = structlog.get_logger()
 
 _HANGING_SECONDS = 180.0
 _ORPHAN_GRACE_SECONDS = 20.0
+_ASKED_TOGETHER = 50  # documents in one request for commitment
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a role is made of: the values of its stages, its lanes, and how many jobs of a batched step it takes."""
+
+    values: Mapping[str, Any]
+    lanes: list[Lane]
+    batch_size: int
 
 
 def owner_of(role: str, pid: int) -> str:
@@ -45,7 +57,7 @@ def run(role: Role, config: Config | None) -> int:
     try:
         store = open_store(config, create=False)
         pseudonyms = keys.pseudonyms(config.node.data_dir, create=False)
-        values, lanes = ROLES[role](_plan(config, model), store)
+        part = ROLES[role](_plan(config, model), store)
     except CxrNodeError as error:
         log.error(f"{role}.unavailable", code=error.code, reason=error.message)
         if link:
@@ -53,16 +65,16 @@ def run(role: Role, config: Config | None) -> int:
         return 1
     worker = Worker(
         store,
-        assemble(role, values),
+        assemble(role, part.values),
         owner_of(role, os.getpid()),
         wake=partial(_wake, link),
-        batch_size=config.inference.batch_size,
+        batch_size=part.batch_size,
         bell=life.bell,
         stopping=life.stopping,
         beats=life.beats,
         pseudonym=pseudonyms.study,
     )
-    _live(worker, lanes, link, role, device=str(getattr(values.get("predictor"), "device", "cpu")))
+    _live(worker, part.lanes, link, role, device=str(getattr(part.values.get("predictor"), "device", "cpu")))
     return 0
 
 
@@ -124,21 +136,21 @@ def _wake(link: Link | None) -> None:
         link.hint("wake")
 
 
-def _inferring(plan: Plan, store: Store) -> tuple[Mapping[str, Any], list[Lane]]:
+def _inferring(plan: Plan, store: Store) -> Part:
     from cxr_node.inference.predictor import Predictor, analyse  # noqa: PLC0415 - torch is loaded here and only here
 
     predictor = Predictor(plan.manifest, plan.config.inference.device, plan.config.report.explain)
     judge = partial(analyse, plan.manifest, prevalence=plan.config.model.prevalence)
     values = _common(plan, store) | {"predictor": predictor, "judge": judge}
-    return values, [Lane("infer", ("compare", "analyse"))]
+    return Part(values, [Lane("infer", ("compare", "analyse"))], plan.config.inference.batch_size)
 
 
-def _working(plan: Plan, store: Store) -> tuple[Mapping[str, Any], list[Lane]]:
-    from cxr_node.dimse import sender  # noqa: PLC0415 - what only this role needs is loaded in it
+def _working(plan: Plan, store: Store) -> Part:
+    from cxr_node.dimse import commitment, inquiry, sender  # noqa: PLC0415 - what only this role needs is loaded in it
     from cxr_node.profiles import profile_of  # noqa: PLC0415
     from cxr_node.stages.assembly import Desk  # noqa: PLC0415
 
-    config, common = plan.config, _common(plan, store)
+    config, common, calling = plan.config, _common(plan, store), plan.config.node.ae_title
     profiles = {str(mode): profile_of(plan, mode) for mode in plan.routes()}
     destinations = {str(mode): names for mode, names in plan.routes().items()}
     values = common | {
@@ -146,12 +158,29 @@ def _working(plan: Plan, store: Store) -> tuple[Mapping[str, Any], list[Lane]]:
         "first_document": plan.first_documents(),
         "heatmap_modes": plan.heatmap_modes(),
         "peers": plan.peers(),
-        "send": lambda peer, path: sender.send(peer, config.node.ae_title, path),
+        "send": lambda peer, path: sender.send(peer, calling, path),
+        "terms": plan.terms(),
+        "inquire": lambda peer, references, asking: inquiry.inquire(peer, calling, references, asking),
+        "reported": plan.ledger(store).reported,
+        "new_uid": lambda: f"{UUID_ROOT}.{uuid.uuid4().int}",
+        "archive": plan.archive(),
+        "patience": config.receive.commitment_wait_seconds,
+        "modalities": modalities_of(config),
+        "notify": lambda peer, uid, outcomes: commitment.notify(peer, calling, uid, outcomes),
     }
-    with store.reading() as tx:
-        gone = jobs.targets(tx, "deliver") - set(plan.peers())  # their jobs fail, and say so
-    sending = [Lane(f"deliver {name}", ("deliver",), target=name) for name in (*plan.peers(), *sorted(gone))]
-    return values, [Lane("documents", ("settle", "report", "heatmap")), *sending]
+    return Part(values, _work_lanes(plan, store), _ASKED_TOGETHER)
+
+
+def _work_lanes(plan: Plan, store: Store) -> list[Lane]:
+    """Documents, and for each destination sending and asking, so that none waits for another."""
+    with store.reading() as tx:  # jobs of a destination that is gone fail, and say so
+        names = {
+            kind: [*plan.peers(), *sorted(jobs.targets(tx, kind) - set(plan.peers()))] for kind in ("deliver", "commit")
+        }
+        answering = plan.archive() or jobs.targets(tx, "confirm") or jobs.targets(tx, "notify")
+    lanes = [Lane("documents", ("settle", "report", "heatmap"))]
+    lanes += [Lane(f"{kind} {name}", (kind,), target=name) for kind in names for name in names[kind]]
+    return [*lanes, Lane("modalities", ("confirm", "notify"))] if answering else lanes
 
 
 def _common(plan: Plan, store: Store) -> dict[str, Any]:
@@ -164,7 +193,7 @@ def _common(plan: Plan, store: Store) -> dict[str, Any]:
     }
 
 
-ROLES: Mapping[Role, Callable[[Plan, Store], tuple[Mapping[str, Any], list[Lane]]]] = {
+ROLES: Mapping[Role, Callable[[Plan, Store], Part]] = {
     "infer": _inferring,
     "work": _working,
 }

@@ -61,8 +61,15 @@ def status(found: dict[str, Any]) -> str:
         ]
         lines += ["", aligned(rows)]
     if found["destinations"]:
-        rows = [("destination", "reachable", "pending")]
-        rows += [(d["name"], "yes" if d["reachable"] else "no", str(d["pending"])) for d in found["destinations"]]
+        rows = [("destination", "reachable", "pending", "uncommitted", "overdue")]
+        rows += [
+            (
+                d["name"],
+                "yes" if d["reachable"] else "no",
+                *(str(d[key]) for key in ("pending", "uncommitted", "overdue")),
+            )
+            for d in found["destinations"]
+        ]
         lines += ["", aligned(rows)]
     if found["last_studies"]:
         rows = [("last studies", "state", "tier", "received")]
@@ -89,8 +96,8 @@ def study(found: dict[str, Any]) -> str:
     for one in found["outputs"]:
         lines.append(f"output {one['kind']} revision {one['revision']} ({one['mode']})  {one['path']}")
     for one in found["deliveries"]:
-        error = f" ({one['error']})" if one["error"] else ""
-        lines.append(f"sent   {one['kind']} to {one['destination']}: {one['state']}, {one['attempts']} attempts{error}")
+        said = "".join(f" ({one[key]})" for key in ("warning", "error") if one[key])
+        lines.append(f"sent   {one['kind']} to {one['destination']}: {one['state']}, {one['attempts']} attempts{said}")
     lines.append("")
     lines += [_event(event) for event in found["events"]]
     return "\n".join(lines)

@@ -10,7 +10,7 @@ from cxr_node.domain.clock import iso
 from cxr_node.domain.pseudonym import is_study_pseudonym
 from cxr_node.errors import Permanent, Transient
 from cxr_node.plan import Plan, peers_of, policy_of, spool_of
-from cxr_node.store import events, jobs, overview, results, steps, studies, trail, worklist
+from cxr_node.store import commitments, events, jobs, overview, results, steps, studies, trail, worklist
 from cxr_node.store.db import Store, Tx
 
 _STUDIES_SHOWN = 5
@@ -24,7 +24,7 @@ def status(config: Config, store: Store, now: float) -> dict[str, Any]:
         oldest = jobs.oldest_ready(tx, now)
         inference = _inference(tx)
         missing = events.latest(tx, "spool.files_missing")
-        pending = results.pending_by_destination(tx)
+        pending, kept = results.pending_by_destination(tx), commitments.open_by_destination(tx)
         frozen = worklist.is_frozen(tx)
         newest, failed = overview.newest_studies(tx, _STUDIES_SHOWN), overview.failed_jobs(tx, _FAILED_SHOWN)
         aside = overview.kept_aside(tx)
@@ -53,7 +53,12 @@ def status(config: Config, store: Store, now: float) -> dict[str, Any]:
         "missing_files": missing["count"] if missing else 0,
         "disk_free_bytes": spool_of(config).free_bytes() if config.node.data_dir.is_dir() else None,
         "destinations": [
-            {"name": name, "reachable": reaches(peer, config.node.ae_title) is None, "pending": pending.get(name, 0)}
+            {
+                "name": name,
+                "reachable": reaches(peer, config.node.ae_title) is None,
+                "pending": pending.get(name, 0),
+                **kept.get(name, {"uncommitted": 0, "overdue": 0}),
+            }
             for name, peer in peers_of(config).items()
         ],
     }

@@ -58,9 +58,10 @@ def free_port() -> int:
 
 
 class Node:
-    """A node with a folder of its own. `overrides` are section__key=value; `destinations` are [[destination]] tables.
+    """A node with a folder of its own. `overrides` are section__key=value; `destinations` and `modalities`
+    are [[destination]] and [[modality]] tables, `environment` is added to that of the process.
 
-    `environment` is added to that of the process. The views work after the node has ended, too.
+    The views work after the node has ended, too.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Node:
         folder: Path,
         *,
         destinations: Sequence[dict[str, Any]] = (),
+        modalities: Sequence[dict[str, Any]] = (),
         environment: dict[str, str] | None = None,
         **overrides: Any,
     ) -> None:
@@ -87,7 +89,7 @@ class Node:
             section, _, key = name.partition("__")
             tables.setdefault(section, {})[key] = value
         folder.mkdir(parents=True, exist_ok=True)
-        self.file.write_text(toml(tables, destinations), "utf-8")
+        self.file.write_text(toml(tables, {"destination": destinations, "modality": modalities}), "utf-8")
         clean = {name: value for name, value in os.environ.items() if not name.startswith("CXR_NODE")}
         self._environment = clean | (environment or {}) | {configuration.FILE_VARIABLE: str(self.file)}
         self.acknowledged: set[str] = set()

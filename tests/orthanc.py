@@ -41,8 +41,9 @@ class Orthanc:
             self._process.wait()
 
     def destination(self, **more: Any) -> dict[str, Any]:
-        """As a [[destination]] of a node."""
-        return {"name": "pacs", "ae_title": self.ae_title, "host": "127.0.0.1", "port": self.port} | more
+        """As a [[destination]] of a node; it would commit to what it was sent only if it `knows` the node."""
+        known = {"name": "pacs", "ae_title": self.ae_title, "host": "127.0.0.1", "port": self.port}
+        return known | {"storage_commitment": "off"} | more
 
     def instances(self, study: str) -> list[dict[str, Any]]:
         """The attributes of each instance of a study."""
@@ -53,10 +54,23 @@ class Orthanc:
         """The modality of each instance of a study, sorted."""
         return sorted(one["Modality"] for one in self.instances(study))
 
+    def knows(self, name: str, ae_title: str, port: int) -> None:
+        """From now on there is a DICOM peer of this name, which Orthanc may ask, and which may ask for commitment."""
+        peer = {"AET": ae_title, "Host": "127.0.0.1", "Port": port}
+        self._call(f"/modalities/{name}", peer, method="PUT")
+
+    def store(self, film: Path) -> None:
+        """Put a film into it, as if it had come from elsewhere."""
+        self._call("/instances", film.read_bytes())
+
     def get(self, path: str, query: dict[str, Any] | None = None) -> Any:
-        body = None if query is None else json.dumps(query).encode()
-        with urllib.request.urlopen(f"http://127.0.0.1:{self._http}{path}", body, timeout=TIMEOUT) as answer:
-            return json.load(answer)
+        return json.loads(self._call(path, query))
+
+    def _call(self, path: str, query: dict[str, Any] | bytes | None = None, method: str | None = None) -> bytes:
+        body = json.dumps(query).encode() if isinstance(query, dict) else query
+        request = urllib.request.Request(f"http://127.0.0.1:{self._http}{path}", body, method=method)
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:  # noqa: S310 - our own Orthanc
+            return bytes(answer.read())
 
     def _answers(self) -> bool:
         with suppress(OSError):

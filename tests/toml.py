@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 
-def toml(tables: dict[str, dict[str, Any]], destinations: Sequence[dict[str, Any]]) -> str:
-    """Sections by name, and the [[destination]] tables."""
-    parts = [(f"[{name}]", table) for name, table in tables.items()] + [("[[destination]]", d) for d in destinations]
+def toml(tables: dict[str, dict[str, Any]], repeated: dict[str, Sequence[dict[str, Any]]]) -> str:
+    """Sections by name, and the tables that may be repeated, such as [[destination]], by theirs."""
+    parts = [(f"[{name}]", table) for name, table in tables.items()]
+    parts += [(f"[[{name}]]", table) for name in repeated for table in repeated[name]]
     return "\n".join("\n".join([head, *(f"{key} = {_value(v)}" for key, v in table.items())]) for head, table in parts)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from cxr_node.config.sections import Config, Destination, Section
+from cxr_node.config.sections import REPEATED, Config, Section
 from cxr_node.errors import ConfigError
 
 DEFAULT_FILE = Path("config/cxr-node.toml")
@@ -80,7 +80,7 @@ def _nearest(location: tuple[int | str, ...]) -> str:
     names = [part for part in location if isinstance(part, str)]
     fields: Mapping[str, Any] = Config.model_fields
     if len(names) > 1 and names[0] in fields:
-        section = Destination if names[0] == "destination" else type(fields[names[0]].default)
+        section = REPEATED.get(names[0]) or type(fields[names[0]].default)
         fields = section.model_fields
     near = difflib.get_close_matches(names[-1], fields, n=1)
     return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(sorted(fields))}"

@@ -1,6 +1,7 @@
 """The tables of the configuration: every key with its default and its limits."""
 
 import ipaddress
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -74,6 +75,8 @@ class Receive(Section):
     require_called_ae_title: bool = False
     allowed_ae_titles: tuple[AETitle, ...] = ()
     allowed_networks: tuple[Annotated[str, AfterValidator(_network)], ...] = ()
+    storage_commitment: str | None = None
+    commitment_wait_seconds: Seconds = 3600.0
     charset_override: dict[AETitle, Annotated[str, Field(pattern=r"^(ISO_IR [0-9]+|GB18030|GBK)$")]] = {}
 
 
@@ -177,6 +180,20 @@ class Destination(Section):
     tls: bool = False
     tls_ca: PemName | None = None
     tls_name: Annotated[str, Field(min_length=1)] | None = None
+    storage_commitment: Literal["auto", "on", "off"] = "auto"
+    commitment_seconds: Annotated[float, Field(gt=0, le=86400)] = 600.0
+
+
+class Modality(Section):
+    """An X-ray machine that may ask for storage commitment, and where it takes the report."""
+
+    ae_title: AETitle
+    host: str
+    port: Port = 104
+
+
+REPEATED: Mapping[str, type[Section]] = {"destination": Destination, "modality": Modality}
+"""The tables that may be repeated."""
 
 
 class Worklist(Section):
@@ -230,6 +247,7 @@ class Config(Section):
     inference: Inference = Inference()
     report: Report = Report()
     destination: tuple[Destination, ...] = ()
+    modality: tuple[Modality, ...] = ()
     worklist: Worklist = Worklist()
     retention: Retention = Retention()
     audit: Audit = Audit()
@@ -242,3 +260,10 @@ class Config(Section):
         if repeated := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"names must differ; repeated: {', '.join(repeated)}")
         return destinations
+
+    @model_validator(mode="after")
+    def _commitment_is_asked_somewhere(self) -> Self:
+        archive = self.receive.storage_commitment
+        if archive is not None and archive not in {destination.name for destination in self.destination}:
+            raise ValueError(f"receive.storage_commitment: no [[destination]] is named {archive!r}")
+        return self

@@ -1,17 +1,22 @@
 """deliver: one document to one destination, as the bytes that stand in the outbox."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from cxr_node.dimse.sender import Peer
 from cxr_node.domain.clock import Clock
+from cxr_node.domain.commitment import Terms
 from cxr_node.domain.job import Job, NewJob
 from cxr_node.errors import Permanent
 from cxr_node.spool import Spool
 from cxr_node.stages.stage import Commit, SingleStage
 from cxr_node.store import events, results, worklist
 from cxr_node.store.db import Store, Tx
+
+_DUPLICATE = 0x0111  # the peer says that it has the instance already
+_GATHERING_SECONDS = 0.5  # and up to the full second: what is sent at about the same time is asked for together
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +26,7 @@ class Deliver(SingleStage):
     store: Store
     spool: Spool
     peers: Mapping[str, Peer]
+    terms: Mapping[str, Terms]
     send: Callable[[Peer, Path], int]
     clock: Clock
 
@@ -46,6 +52,7 @@ class Deliver(SingleStage):
                 ae_title=peer.ae_title, host=peer.host, sop_class_uid=document.sop_class_uid,
                 **worklist.identity(tx, document.study_instance_uid),
             )  # fmt: skip
-            return ()
+            if self.terms[job.target].wanted != "off" or status == _DUPLICATE:
+                yield NewJob("commit", job.subject, job.target, not_before=math.ceil(now + _GATHERING_SECONDS))
 
         return commit

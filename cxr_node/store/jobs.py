@@ -128,6 +128,17 @@ def finish(
     return changed == 1
 
 
+def end(tx: Tx, kind: str, subject: str, target: str, now: float) -> None:
+    """What a job is for has come true without it, whatever its state; who runs it has lost it."""
+    tx.execute(
+        """
+        UPDATE job SET state = 'done', error_code = NULL, error = NULL, owner = NULL, lease_token = NULL,
+            lease_until = NULL, changed_at = ? WHERE kind = ? AND subject = ? AND target = ?
+        """,
+        (now, kind, subject, target),
+    )
+
+
 def retry(tx: Tx, job: Job, not_before: float, now: float, *, error_code: str, error: str) -> bool:
     """Hand a job back, to be tried again from `not_before`; False when the lease was lost."""
     held = finish(tx, job, JobState.READY, now, error_code=error_code, error=error)

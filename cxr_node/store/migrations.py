@@ -96,6 +96,13 @@ def m001_spine(db: Database) -> None:
             destination TEXT NOT NULL,
             sent_at REAL,
             status INTEGER,
+            resent INTEGER NOT NULL DEFAULT 0,
+            transaction_uid TEXT,
+            asked_at REAL,
+            unanswered INTEGER NOT NULL DEFAULT 0,
+            failure INTEGER,
+            confirmed_by TEXT,
+            confirmed_at REAL,
             PRIMARY KEY (sop_instance_uid, destination)
         );
         CREATE INDEX delivery_pending ON delivery (destination) WHERE sent_at IS NULL;
@@ -122,6 +129,31 @@ def m001_spine(db: Database) -> None:
             PRIMARY KEY (step, sop_instance_uid)
         );
         CREATE INDEX performed_step_instance_uid ON performed_step_instance (sop_instance_uid);
+
+        CREATE TABLE commitment_transaction (
+            transaction_uid TEXT PRIMARY KEY,
+            destination TEXT NOT NULL,
+            asked_at REAL NOT NULL
+        );
+        CREATE INDEX commitment_transaction_age ON commitment_transaction (asked_at);
+
+        CREATE TABLE commitment_request (
+            id INTEGER PRIMARY KEY,
+            requester TEXT NOT NULL,
+            transaction_uid TEXT NOT NULL,
+            received_at REAL NOT NULL,
+            answered_at REAL,
+            UNIQUE (requester, transaction_uid)
+        );
+        CREATE TABLE commitment_reference (
+            request INTEGER NOT NULL REFERENCES commitment_request (id) ON DELETE CASCADE,
+            sop_instance_uid TEXT NOT NULL,
+            sop_class_uid TEXT NOT NULL,
+            retrieve_ae_title TEXT,
+            failure INTEGER,
+            PRIMARY KEY (request, sop_instance_uid)
+        );
+        CREATE INDEX commitment_reference_sop ON commitment_reference (sop_instance_uid);
 
         CREATE TABLE worklist_entry (
             study_instance_uid TEXT PRIMARY KEY,

@@ -4,7 +4,7 @@ from cxr_node.domain.instance import InstanceState
 from cxr_node.domain.job import NewJob
 from cxr_node.domain.study import Judging
 from cxr_node.errors import Permanent
-from cxr_node.store import events, jobs, studies, worklist
+from cxr_node.store import commitments, events, jobs, studies, worklist
 from cxr_node.store.db import Tx
 
 _AGAIN = """
@@ -15,6 +15,7 @@ _AGAIN = """
 
 def requeue_failed(tx: Tx, now: float) -> int:
     """Make every failed job ready again, its history of crashes forgotten; how many there were."""
+    commitments.forget_failures(tx, None)
     count = tx.execute(_AGAIN + "WHERE state = 'failed'", (now, now))
     events.append(tx, now, "jobs.requeued", None, count=count)
     return count
@@ -37,6 +38,7 @@ def requeue_study(tx: Tx, study: str, judging: Judging, now: float) -> int:
         "SELECT digest FROM instance WHERE study_instance_uid = ? AND state = ? AND refusal_code IS NULL",
         (study, InstanceState.CURRENT),
     )
+    commitments.forget_failures(tx, study)
     failed = tx.execute(_AGAIN + of_study, (now, now, study, study, study))
     jobs.enqueue(tx, [NewJob("analyse", row["digest"], judging.model_digest) for row in films], now)
     worklist.refresh(tx, study, judging, now)

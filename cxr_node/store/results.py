@@ -7,6 +7,13 @@ from typing import Any
 from cxr_node.domain.finding import Analysis, ModelIdentity
 from cxr_node.store.db import Row, Tx
 
+_WARNINGS = {
+    0x0111: "the peer had it already",
+    0xB000: "stored with coercion of data elements",
+    0xB006: "stored with elements discarded",
+    0xB007: "stored, although the data set does not match its SOP class",
+}
+
 
 def save(tx: Tx, digest: str, analysis: Analysis, analysed_at: float) -> None:
     """Store a judgement; judging the same film with the same model again replaces it."""
@@ -117,20 +124,23 @@ def add_delivery(tx: Tx, sop_instance_uid: str, destination: str) -> None:
 
 
 def delivered(tx: Tx, sop_instance_uid: str, destination: str, sent_at: float, status: int) -> None:
-    """The peer acknowledged the document with `status` (success or a warning, PS3.4 B.2.3)."""
+    """The peer acknowledged the document with `status` (success or a warning, PS3.4 B.2.3); it may keep it or not."""
     tx.execute(
-        "UPDATE delivery SET sent_at = ?, status = ? WHERE sop_instance_uid = ? AND destination = ?",
+        "UPDATE delivery SET sent_at = ?, status = ?, transaction_uid = NULL, asked_at = NULL, unanswered = 0, "
+        "failure = NULL WHERE sop_instance_uid = ? AND destination = ?",
         (sent_at, status, sop_instance_uid, destination),
     )
 
 
 def deliveries(tx: Tx, study: str) -> list[dict[str, Any]]:
-    """Deliveries as `study --json` shows them; whether one is pending or failed stands in its job."""
+    """Deliveries as `study --json` shows them; whether one is pending or failed stands in its jobs."""
     rows = tx.rows(
         """
-        SELECT d.*, w.kind, w.revision, j.state, j.attempt, j.error FROM delivery d
+        SELECT d.*, w.kind, w.revision, j.state, j.attempt, coalesce(c.error, j.error) AS error,
+            c.state AS commitment FROM delivery d
         JOIN document w ON w.sop_instance_uid = d.sop_instance_uid
         LEFT JOIN job j ON j.kind = 'deliver' AND j.subject = d.sop_instance_uid AND j.target = d.destination
+        LEFT JOIN job c ON c.kind = 'commit' AND c.subject = d.sop_instance_uid AND c.target = d.destination
         WHERE w.study_instance_uid = ? ORDER BY w.revision, w.written_at, d.destination
         """,
         (study,),
@@ -141,25 +151,49 @@ def deliveries(tx: Tx, study: str) -> list[dict[str, Any]]:
             "sop_instance_uid": row["sop_instance_uid"],
             "kind": row["kind"],
             "revision": row["revision"],
-            "state": "sent" if row["sent_at"] else "failed" if row["state"] in ("failed", "skipped") else "pending",
+            "state": _state(row),
             "status": row["status"],
+            "warning": _warning(row["status"]),
             "attempts": row["attempt"] or 0,
             "error": row["error"],
             "sent_at": row["sent_at"],
+            "confirmed_by": row["confirmed_by"],
+            "confirmed_at": row["confirmed_at"],
         }
         for row in rows
     ]
 
 
+def _state(row: Row) -> str:
+    """`row` is a delivery with the state of its `deliver` job, and of its `commit` job as `commitment`."""
+    if row["confirmed_by"] == "commitment":
+        return "committed"
+    if row["commitment"] == "failed":
+        return "failed"
+    if row["sent_at"]:
+        return "sent"
+    return "failed" if row["state"] in ("failed", "skipped") else "pending"
+
+
+def _warning(status: int | None) -> str | None:
+    """What a status that is no plain success means (PS3.4 table B.2-1, PS3.7 C.5.7)."""
+    return f"{_WARNINGS.get(status, 'stored with a warning')} (0x{status:04X})" if status else None
+
+
 def call_off(tx: Tx, study: str, code: str, reason: str, now: float) -> int:
-    """A study's documents that have not left are not written and not sent any more; how many jobs there were."""
-    return tx.execute(
-        """
+    """A study's documents that have not left are not written and not sent any more; how many jobs there were.
+
+    Those that have left are not sent again, either, whatever the destination says of them.
+    """
+    skip = """
         UPDATE job SET state = 'skipped', error_code = ?, error = ?,
             owner = NULL, lease_token = NULL, lease_until = NULL, changed_at = ?
-        WHERE state IN ('ready', 'running', 'failed') AND (kind IN ('report', 'heatmap') AND subject = ?
-            OR kind = 'deliver' AND subject IN (SELECT sop_instance_uid FROM document WHERE study_instance_uid = ?))
-        """,
+        WHERE state IN ('ready', 'running', 'failed') AND
+    """
+    of_study = "subject IN (SELECT sop_instance_uid FROM document WHERE study_instance_uid = ?)"
+    tx.execute(f"{skip} kind = 'commit' AND {of_study}", (code, reason, now, study))
+    return tx.execute(
+        f"{skip} (kind IN ('report', 'heatmap') AND subject = ? OR kind = 'deliver' AND {of_study})",
         (code, reason, now, study, study),
     )
 

@@ -6,12 +6,17 @@ from cxr_node.store.db import Tx
 
 
 def study_of(tx: Tx, job: Job) -> str | None:
-    """The study of a job's subject: an instance's digest, a document's UID, or the study itself."""
+    """The study of a job's subject: an instance's digest, a document's UID, or the study itself.
+
+    A request for commitment may be about several.
+    """
     if film := film_of(job):
         return studies.study_of(tx, film)
-    if job.kind == "deliver":
+    if job.kind in ("deliver", "commit"):
         document = results.document(tx, job.subject)
         return document.study_instance_uid if document else None
+    if job.kind in ("confirm", "notify"):
+        return None
     return job.subject
 
 

@@ -7,7 +7,7 @@ from cxr_node.domain.eligibility import FOR_PROCESSING, PROJECTION_CLASSES, SECO
 from cxr_node.domain.instance import InstanceState
 from cxr_node.domain.study import Waiting
 from cxr_node.domain.window import Announced, Window
-from cxr_node.store import steps
+from cxr_node.store import commitments, steps
 from cxr_node.store.db import Tx
 
 _AWAITED = frozenset({*PROJECTION_CLASSES, SECONDARY_CAPTURE, ""}) - {FOR_PROCESSING}
@@ -54,7 +54,8 @@ def _open(tx: Tx, study: str) -> Window | None:
 
 def _announced(tx: Tx, study: str) -> Announced:
     """What X-ray machines have said of the study, and what of that has not come."""
-    listed = {one.sop_instance_uid for one in steps.listed(tx, study) if one.sop_class_uid in _AWAITED}
+    lists = (*steps.listed(tx, study), *commitments.listed(tx, study))
+    listed = {one.sop_instance_uid for one in lists if one.sop_class_uid in _AWAITED}
     rows = tx.rows(
         "SELECT sop_instance_uid FROM instance WHERE sop_instance_uid IN (SELECT value FROM json_each(?))",
         (json.dumps(list(listed)),),

@@ -9,12 +9,12 @@ import pytest
 from pydantic_core import PydanticUndefined
 
 from cxr_node import config
-from cxr_node.config import Config, Destination, Section
+from cxr_node.config import REPEATED, Config, Section
 
 FILE = Path(__file__).parents[2] / "config" / "cxr-node.toml"
 TEXT = FILE.read_text("utf-8")
 SECTIONS: dict[str, type[Section]] = {
-    name: Destination if name == "destination" else type(field.default) for name, field in Config.model_fields.items()
+    name: REPEATED.get(name) or type(field.default) for name, field in Config.model_fields.items()
 }
 KEYS = [(name, key) for name, section in SECTIONS.items() for key in section.model_fields]
 

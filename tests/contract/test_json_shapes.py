@@ -120,7 +120,7 @@ def test_status(bench: Bench) -> None:
     assert found["ready"] is False
     assert found["queues"]["deliver"] == {"ready": 1, "running": 0, "failed": 0}
     assert found["dead_letters"] == 1
-    assert found["destinations"] == [{"name": "pacs", "reachable": False, "pending": 1}]
+    assert found["destinations"] == [{"name": "pacs", "reachable": False, "pending": 1, "uncommitted": 0, "overdue": 0}]
     assert found["oldest_ready_seconds"] > 0
     assert found["disk_free_bytes"] > 0
     (failed,) = found["failed"]

@@ -15,7 +15,8 @@ CATCH_ALL = {
     "dimse/connections.py": "what pynetdicom makes of what makes no sense is not known beforehand",
     "dimse/listener.py": "a peer is answered whatever goes wrong in the intake",
     "dimse/mpps.py": "and in the procedure; what pydicom makes of its data set is not known beforehand",
-    "imaging/part10.py": "nor what it makes of a broken file",
+    "dimse/commitment.py": "nor what it makes of a request for commitment",
+    "imaging/part10.py": "nor of a broken file",
     "imaging/pixels.py": "nor what a decoder makes of broken pixel data",
     "stages/stage.py": "one job's failure must not become its neighbour's",
 }

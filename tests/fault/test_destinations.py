@@ -54,15 +54,16 @@ def test_a_destination_that_is_away_and_comes_back(pair: tuple[Node, Destination
     node.send(film)
     wait_for(lambda: reasons(node, film.StudyInstanceUID).count("UNREACHABLE") == 2, what="two attempts")
     assert states(node, film.StudyInstanceUID) == ["pending", "pending"]
-    status = node.status()["destinations"]
-    assert status == [{"name": "peer", "reachable": False, "pending": 2}]
+    (status,) = node.status()["destinations"]
+    assert (status["name"], status["reachable"], status["pending"]) == ("peer", False, 2)
 
     peer.start()
 
     node.wait_idle()
     assert states(node, film.StudyInstanceUID) == ["sent", "sent"]
     assert sorted(peer.taken.values()) == [1, 1]
-    assert node.status()["destinations"] == [{"name": "peer", "reachable": True, "pending": 0}]
+    (status,) = node.status()["destinations"]
+    assert status == {"name": "peer", "reachable": True, "pending": 0, "uncommitted": 0, "overdue": 0}
 
 
 def test_a_destination_that_is_full_for_a_while(pair: tuple[Node, Destination]) -> None:

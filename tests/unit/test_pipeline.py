@@ -20,7 +20,10 @@ PEERS = [{"name": name, "ae_title": "PACS", "host": "pacs.example.org"} for name
 
 
 def config(folder: Path) -> Config:
-    return Config.model_validate({"node": {"data_dir": folder, "mode": "full"}, "destination": PEERS})
+    receive = {"storage_commitment": "archive"}
+    return Config.model_validate(
+        {"node": {"data_dir": folder, "mode": "full"}, "receive": receive, "destination": PEERS}
+    )
 
 
 def resolved(step: Step) -> type[Stage]:
@@ -40,7 +43,7 @@ def test_every_stage_is_there_and_every_successor_is_known(step: Step) -> None:
 
 
 def test_every_kind_is_reached_from_what_receiving_begins() -> None:
-    reached = {"analyse", "compare", "settle"}
+    reached = {"analyse", "compare", "settle", "confirm"}
     while more := {then for step in PIPELINE if step.kind in reached for then in step.then} - reached:
         reached |= more
     assert reached == set(KINDS)
@@ -58,23 +61,22 @@ def test_what_may_work_later_is_tried_for_days() -> None:
 def test_a_role_gives_every_field_of_its_stages_and_a_lane_for_every_kind(tmp_path: Path, role: str) -> None:
     found = config(tmp_path)
     store = open_store(found)
-    values, lanes = ROLES[role](Plan.of(found), store)  # type: ignore[index]
-    stages = assemble(role, values)  # type: ignore[arg-type]
+    part = ROLES[role](Plan.of(found), store)  # type: ignore[index]
+    stages = assemble(role, part.values)  # type: ignore[arg-type]
     assert set(stages) == {step.kind for step in PIPELINE if step.role == role}
-    assert {kind for lane in lanes for kind in lane.kinds} == set(stages)
+    assert {kind for lane in part.lanes for kind in lane.kinds} == set(stages)
     for step, stage in stages.values():
         assert type(stage) is resolved(step)
-        assert all(getattr(stage, field.name) is values[field.name] for field in fields(stage))  # type: ignore[arg-type]
+        assert all(getattr(stage, field.name) is part.values[field.name] for field in fields(stage))  # type: ignore[arg-type]
     store.close()
 
 
 def test_every_destination_has_a_lane_of_its_own(tmp_path: Path) -> None:
     found = config(tmp_path)
     store = open_store(found)
-    _, lanes = ROLES["work"](Plan.of(found), store)
-    assert lanes[1:] == [
-        Lane("deliver pacs", ("deliver",), target="pacs"),
-        Lane("deliver archive", ("deliver",), target="archive"),
+    lanes = ROLES["work"](Plan.of(found), store).lanes
+    assert lanes[1:-1] == [
+        Lane(f"{kind} {name}", (kind,), target=name) for kind in ("deliver", "commit") for name in ("pacs", "archive")
     ]
     store.close()
 
@@ -83,8 +85,13 @@ def test_what_waits_for_a_destination_that_is_gone_has_a_lane_too(tmp_path: Path
     found = config(tmp_path)
     store = open_store(found)
     with store.transaction() as tx:
-        jobs.enqueue(tx, [NewJob("deliver", "1.2", name) for name in ("pacs", "gone")], 0.0)
-    _, lanes = ROLES["work"](Plan.of(found), store)
-    assert lanes[-1] == Lane("deliver gone", ("deliver",), target="gone")
-    assert len(lanes) == 4
+        jobs.enqueue(
+            tx, [NewJob(kind, "1.2", name) for kind in ("deliver", "commit") for name in ("pacs", "gone")], 0.0
+        )
+    lanes = ROLES["work"](Plan.of(found), store).lanes
+    assert [lane for lane in lanes if lane.target == "gone"] == [
+        Lane("deliver gone", ("deliver",), target="gone"),
+        Lane("commit gone", ("commit",), target="gone"),
+    ]
+    assert len(lanes) == 8
     store.close()

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from cxr_node.dimse.sender import Peer
+from cxr_node.domain.commitment import Terms
 from cxr_node.domain.job import NewJob
 from cxr_node.errors import Permanent, Transient
 from cxr_node.pipeline import PIPELINE
@@ -15,6 +17,7 @@ from cxr_node.store.results import Written
 from cxr_node.worker import Lane, Worker
 from tests.bench import NOON, Bench, study_uid
 
+Wanted = Literal["auto", "on", "off"]
 STEPS = {step.kind: step for step in PIPELINE}
 PACS = Peer("pacs", "PACS", "127.0.0.1", 104)
 LANE = Lane("deliver pacs", ("deliver",))
@@ -23,14 +26,17 @@ LANE = Lane("deliver pacs", ("deliver",))
 class Node(Bench):
     """A bench with one document in the outbox, to be delivered; `sent` is what left."""
 
-    def begin(self, send: Callable[[], int] = lambda: 0x0000, peers: tuple[Peer, ...] = (PACS,)) -> "Node":
+    def begin(
+        self, send: Callable[[], int] = lambda: 0x0000, peers: tuple[Peer, ...] = (PACS,), wanted: Wanted = "off"
+    ) -> "Node":
         self.sent: list[tuple[str, bytes]] = []
 
         def sending(peer: Peer, path: Path) -> int:
             self.sent.append((peer.name, path.read_bytes()))
             return send()
 
-        stage = Deliver(self.store, self.spool, {peer.name: peer for peer in peers}, sending, self.clock)
+        terms = {"pacs": Terms(wanted, 600.0)}
+        stage = Deliver(self.store, self.spool, {peer.name: peer for peer in peers}, terms, sending, self.clock)
         table = {"deliver": (STEPS["deliver"], stage)}
         self.worker = Worker(self.store, table, "me", lambda: None, self.clock, random=lambda: 0.0, pseudonym=str)
         path = self.spool.write(self.spool.outbox / "1.2.9.dcm", b"document")
@@ -60,6 +66,36 @@ def test_a_document_that_the_peer_has_is_on_record_with_its_status(node: Node, s
     (row,) = node.rows("SELECT * FROM delivery")
     assert (row["status"], row["sent_at"]) == (status, NOON)
     assert node.events() == ["document.sent"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "status", "asked"),
+    [("auto", 0x0000, True), ("on", 0xB000, True), ("off", 0x0000, False), ("off", 0x0111, True)],
+)
+def test_whether_the_peer_keeps_it_is_asked_soon_where_that_is_wanted_or_in_doubt(
+    node: Node, wanted: Wanted, status: int, asked: bool
+) -> None:
+    node.begin(lambda: status, wanted=wanted).worker.run_once(LANE)
+    rows = node.rows("SELECT subject, target, not_before FROM job WHERE kind = 'commit'")
+    assert rows == ([{"subject": "1.2.9", "target": "pacs", "not_before": NOON + 1}] if asked else [])
+
+
+@pytest.mark.parametrize(
+    ("status", "warning"),
+    [
+        (0x0000, None),
+        (0x0111, "the peer had it already (0x0111)"),
+        (0xB000, "stored with coercion of data elements (0xB000)"),
+        (0xB006, "stored with elements discarded (0xB006)"),
+        (0xB007, "stored, although the data set does not match its SOP class (0xB007)"),
+        (0xB123, "stored with a warning (0xB123)"),
+    ],
+)
+def test_a_warning_of_the_peer_is_shown(node: Node, status: int, warning: str | None) -> None:
+    node.begin(lambda: status).worker.run_once(LANE)
+    with node.store.reading() as tx:
+        (found,) = results.deliveries(tx, study_uid(1))
+    assert (found["state"], found["warning"]) == ("sent", warning)
 
 
 def test_a_peer_that_is_away_is_called_again_with_the_same_bytes(node: Node) -> None:
