@@ -30,10 +30,11 @@ class OneProcess(Daemon):
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         self._children = [child for child in self._children if child.role == "infer"]
-        values, self._lanes = roles.ROLES["work"](self._plan, self._store)
+        part = roles.ROLES["work"](self._plan, self._store)
+        self._lanes = part.lanes
         self._worker = Worker(
             self._store,
-            assemble("work", values),
+            assemble("work", part.values),
             roles.owner_of("work", os.getpid()),
             wake=self._wake,
             pseudonym=self._pseudonyms.study,
