@@ -20,14 +20,23 @@ _VICTIMS = ("serve", "infer", "work", "work")  # a model takes seconds to load: 
 _DRAIN_SECONDS = 7200.0
 _SAY_EVERY = 50
 _SENT = "SELECT count(*) AS n FROM delivery WHERE sent_at"
+_COMMITTED = "SELECT count(*) AS n FROM delivery WHERE confirmed_by = 'commitment'"
 
 
 def kills(folder: Path, count: int, seconds: float, pace: float, seed: int) -> Outcome:
     """Send `count` films, one every `pace` seconds, while a process of the node is killed every `seconds` on average.
 
-    Which one and when is drawn with `seed`. The PACS is Orthanc.
+    Which one and when is drawn with `seed`. The PACS is Orthanc, which is asked to commit to every document.
     """
-    with Orthanc(folder) as pacs, Node(folder, destinations=[pacs.destination()], study__settle_seconds=1) as node:
+    with (
+        Orthanc(folder) as pacs,
+        Node(
+            folder,
+            destinations=[pacs.destination(storage_commitment="on", commitment_seconds=10)],
+            study__settle_seconds=1,
+        ) as node,
+    ):
+        pacs.knows("node", "CXR_NODE", node.port)
         began = time.monotonic()
         with _killing(node, Random(seed), seconds) as killed, ThreadPoolExecutor(_MACHINES) as pool:
             machines = [
@@ -55,6 +64,7 @@ def kills(folder: Path, count: int, seconds: float, pace: float, seed: int) -> O
         outcome.expect("films acknowledged", len(studies), count)
         outcome.expect("of them in the database", node.rows("SELECT count(*) AS n FROM instance")[0]["n"], count)
         outcome.expect("jobs failed", node.rows("SELECT count(*) AS n FROM job WHERE state = 'failed'")[0]["n"], 0)
+        outcome.expect("documents that Orthanc committed to", node.rows(_COMMITTED)[0]["n"], 2 * count)
         found = Counter(tuple(sorted(one.items())) for one in held(pacs, studies))
         outcome.expect("studies with one SR and one heat map in Orthanc", found.pop((("OT", 1), ("SR", 1)), 0), count)
         outcome.expect("studies with anything else", dict(found) or "none", "none")
