@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from pydicom.uid import UID, ExplicitVRBigEndian
-from pynetdicom import AE, _config, dimse_messages
+from pynetdicom import AE
 from pynetdicom.association import Association
 from structlog.testing import capture_logs
 
@@ -85,10 +85,8 @@ def listeners() -> Iterator[list[Listener]]:
 
 
 @pytest.fixture
-def listen(intake: Recorder, incoming: Path, listeners: list[Listener], monkeypatch: pytest.MonkeyPatch) -> Listen:
+def listen(intake: Recorder, incoming: Path, listeners: list[Listener]) -> Listen:
     """Start a listener with other settings than LOCAL's, if any; how to call it."""
-    monkeypatch.setattr(_config, "STORE_RECV_CHUNKED_DATASET", False)
-    monkeypatch.setattr(dimse_messages, "NamedTemporaryFile", dimse_messages.NamedTemporaryFile)
 
     def start(**settings: Any) -> sender.Peer:
         listener = Listener(replace(LOCAL, **settings), intake, incoming)

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
-from pynetdicom import _config, dimse_messages
 from pynetdicom.dimse_primitives import N_CREATE, N_SET
 from structlog.testing import capture_logs
 
@@ -33,10 +32,8 @@ def bench(tmp_path: Path) -> Bench:
 
 
 @pytest.fixture
-def modality(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Iterator[Modality]:
+def modality(bench: Bench) -> Iterator[Modality]:
     """In association with a listener whose steps go to the bench's store."""
-    monkeypatch.setattr(_config, "STORE_RECV_CHUNKED_DATASET", False)
-    monkeypatch.setattr(dimse_messages, "NamedTemporaryFile", dimse_messages.NamedTemporaryFile)
     procedure = Procedure(bench.store, JUDGING, bench.waiting, bench.clock, lambda: None, Pseudonyms(b"k" * 32).study)
     endpoint = Endpoint("CXR_NODE", "127.0.0.1", 0, max_associations=8, max_pdu=131072, timeout=20.0)
     listener = Listener(endpoint, bench.intake, bench.spool.incoming, [PerformedProcedureStep(procedure)])

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pydicom import dcmread
 from pydicom.uid import ExplicitVRLittleEndian
-from pynetdicom import _config, dimse_messages, transport
+from pynetdicom import dimse_messages, transport
 from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import encode
@@ -27,10 +27,8 @@ CONTEXT = 1
 
 
 @pytest.fixture(autouse=True)
-def incoming(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def incoming(tmp_path: Path) -> Iterator[Path]:
     """Data sets are received into this folder while the test runs."""
-    monkeypatch.setattr(_config, "STORE_RECV_CHUNKED_DATASET", False)
-    monkeypatch.setattr(dimse_messages, "NamedTemporaryFile", dimse_messages.NamedTemporaryFile)
     receive_into(tmp_path)
     yield tmp_path
 
