@@ -42,19 +42,24 @@ def inquire(peer: Peer, calling: str, references: Sequence[Reference], asking: A
 
     Raises Transient when it may work later.
     """
-    heard = threading.Event()
+    heard, answered = threading.Event(), threading.Event()
 
     def reported(report: Report) -> Status:
         status = asking.reported(report) if asking else Status.INVALID_ARGUMENT
         heard.set()
         return status
 
+    def sent(_: evt.Event) -> None:
+        if heard.is_set():  # we send nothing else before the release, so this is our answer to the report
+            answered.set()
+
     ae = application_entity(peer, calling)
     for model in (PUSH_MODEL, STUDY_ROOT_FIND) if asking else (STUDY_ROOT_FIND,):
         ae.add_requested_context(model, list(UNCOMPRESSED[:2]))
     refusal: Permanent | Transient | None = None
     try:
-        association = associate(ae, peer, handlers=[(evt.EVT_N_EVENT_REPORT, on_report(reported))])
+        handlers: list[Any] = [(evt.EVT_N_EVENT_REPORT, on_report(reported)), (evt.EVT_PDU_SENT, sent)]
+        association = associate(ae, peer, handlers=handlers)
     except NoContext:
         return Reply(refusal=_not_offered(peer) if asking else None)
     try:
@@ -62,7 +67,7 @@ def inquire(peer: Peer, calling: str, references: Sequence[Reference], asking: A
         if asking:
             refusal = _ask(association, peer, references, asking) if PUSH_MODEL in accepted else _not_offered(peer)
             if refusal is None:
-                _linger(association, heard, asking.linger)
+                _linger(association, answered, asking.linger)
                 return Reply(asked=True)
         held = _look(association, peer, references) if STUDY_ROOT_FIND in accepted else None
     except RuntimeError as error:
@@ -93,10 +98,10 @@ def _ask(
     return Permanent("COMMITMENT_REFUSED", f"{sentence}; is this node known there, with its host and port?")
 
 
-def _linger(association: Association, heard: threading.Event, seconds: float) -> None:
-    """Some peers report at once, on the association on which they were asked."""
+def _linger(association: Association, answered: threading.Event, seconds: float) -> None:
+    """Some peers report at once, on the association on which they were asked; it stays until they have our answer."""
     until = time.monotonic() + seconds
-    while association.is_established and time.monotonic() < until and not heard.wait(0.05):
+    while association.is_established and time.monotonic() < until and not answered.wait(0.05):
         pass
 
 

@@ -58,7 +58,7 @@ def test_the_report_may_come_before_the_answer_after_it_or_on_the_same_associati
     node.send(film)
     wait_for(lambda: committed(node, film.StudyInstanceUID), what="committed documents")
     node.wait_idle()
-    assert set(keeper.answers) == {0x0000}
+    wait_for(lambda: set(keeper.answers) == {0x0000}, what="answers to the reports")
     assert sorted(keeper.stored.values()) == [1, 1]
 
 

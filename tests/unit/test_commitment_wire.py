@@ -17,6 +17,7 @@ from cxr_node.domain.commitment import Held, Outcome, Reason, Reference, Reply, 
 from cxr_node.errors import Permanent, Transient
 from tests.bench import Bench
 from tests.keeper import PUSH_MODEL, STUDY_ROOT_FIND, SYNTAXES, WELL_KNOWN, Keeper
+from tests.node import wait_for
 
 SR = "1.2.840.10008.5.1.4.1.1.88.34"
 DOCUMENT = Reference(SR, "1.2.9.1", "1.2.4", "1.2.8")
@@ -68,7 +69,7 @@ def test_a_report_on_the_same_association_is_taken_before_the_release() -> None:
         keeper.fails = lambda uid: 0x0112 if uid == "1.2.9.2" else None
         assert asked(keeper, DOCUMENT, STRAY, ledger=ledger, linger=30).asked
     assert ledger.reports == [Report("1.2.7", ("1.2.9.1",), {"1.2.9.2": 0x0112})]
-    assert keeper.answers == [Status.SUCCESS]
+    wait_for(lambda: keeper.answers == [Status.SUCCESS], what="our answer, which goes before the release")
 
 
 def test_the_transaction_is_on_record_before_the_request_leaves_and_only_then() -> None:
