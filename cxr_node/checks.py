@@ -132,7 +132,10 @@ def _model(config: Config) -> Finding:
     cutoffs = plan.judging().cutoffs
     whose = "every file as released" if is_release(plan.manifest) else "whole, and not a released model"
     said = f"{plan.manifest.name} {plan.manifest.version}, digest {plan.manifest.digest[:12]}, {whose}; "
-    return Finding("ok", "model", said + f"positive from {cutoffs.threshold:.3f}, tier high from {cutoffs.high:.3f}")
+    said += f"positive from {cutoffs.threshold:.3f}, tier high from {cutoffs.high:.3f}"
+    if plan.manifest.restriction:
+        return Finding("warning", "model", f"{said}. RESTRICTED: {plan.manifest.restriction}")
+    return Finding("ok", "model", said)
 
 
 def _device(config: Config) -> Finding:

@@ -13,6 +13,7 @@ import cxr_node
 from cxr_node import config as configuration
 from cxr_node.commands.audit import audit
 from cxr_node.commands.export import export
+from cxr_node.commands.models import models
 from cxr_node.commands.options import as_json, with_config
 from cxr_node.config import Config
 from cxr_node.errors import ConfigError, CxrNodeError
@@ -42,6 +43,7 @@ def main() -> None:
 
 main.add_command(audit)
 main.add_command(export)
+main.add_command(models)
 
 
 @main.command(epilog="Example: cxr-node serve -c /etc/cxr-node/cxr-node.toml")
@@ -185,49 +187,3 @@ def demo(films: Path | None, out: Path, show: bool) -> None:
 
     configure("info", "auto")
     sys.exit(play(films, out, show=show))
-
-
-@main.group()
-def models() -> None:
-    """The models that are installed."""
-
-
-@models.command("list", epilog="Example: cxr-node models list")
-@with_config
-def list_(config: Config) -> None:
-    """Name, version, digest and intended use of every model."""
-    from cxr_node.inference import manifest
-
-    for model in manifest.list_models(config.model.directory):
-        click.echo(f"{model.name} {model.version}  {model.digest[:12]}  {model.intended_use}")
-
-
-@models.command(epilog="Example: cxr-node models show cxr-pneumonia")
-@click.argument("name")
-@with_config
-def show(config: Config, name: str) -> None:
-    """The model card."""
-    from cxr_node.inference import manifest
-
-    click.echo(manifest.find(config.model.directory, name).card.read_text("utf-8"))
-
-
-@models.command(epilog="Example: cxr-node models verify")
-@click.argument("name", required=False)
-@with_config
-def verify(config: Config, name: str | None) -> None:
-    """Recompute the digests and the golden outputs of one model, or of all, and say which are releases."""
-    from cxr_node.inference import golden, manifest
-    from cxr_node.inference.predictor import Predictor
-
-    known = manifest.list_models(config.model.directory)
-    chosen = [model for model in known if name in (None, model.name)]
-    if not chosen:
-        raise ConfigError(f"no model is named {name!r}; there are {', '.join(sorted({m.name for m in known}))}")
-    for model in chosen:
-        released = manifest.is_release(model)
-        golden.check(Predictor(model, config.inference.device))
-        whose = "as released" if released else "as its own metadata say; not a released model"
-        click.echo(
-            f"{model.name} {model.version}: every file and every golden output is {whose}; digest {model.digest}"
-        )

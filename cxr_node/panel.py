@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from cxr_node.documents import Profile
 from cxr_node.documents.codes import FINDINGS
-from cxr_node.documents.language import named, sentence
+from cxr_node.documents.language import sentence
 from cxr_node.documents.picture import AMBER, BACKGROUND, SOFT, WHITE, Colour, Picture, overlay
 from cxr_node.documents.request import Language
 from cxr_node.documents.wording import finding_code, percent
@@ -121,13 +121,15 @@ def _words(panel: Picture, place: Place, analysis: Analysis, title: str, profile
 
     said, cutoffs, model = profile.language, profile.cutoffs, analysis.model
     key = "picture.certainty" if profile.prevalence is None else "picture.probability"
-    finding = _name(analysis.finding, said)
+    finding = _name(analysis, analysis.finding, said)
     sure = sentence(key, said, finding=finding, percent=tenths(analysis.probability))
     threshold = sentence("picture.threshold", said, threshold=percent(cutoffs.threshold))
     headline, details = sure, threshold
     if not cutoffs.positive(analysis.probability):
         headline = sentence("picture.negative", said, finding=finding)
-        details = f"{sure} - {threshold} - {sentence('picture.nothing_else', said)}"
+        details = f"{sure} - {threshold}"
+        if not analysis.terms.others:
+            details += f" - {sentence('picture.nothing_else', said)}"
     top = write(panel, title, place, 18, FAINT)
     top = write(panel, headline, below(top + 14), 30, WHITE, bold=True)
     top = write_lines(panel, details, below(top + 4), 18, SOFT)
@@ -136,7 +138,7 @@ def _words(panel: Picture, place: Place, analysis: Analysis, title: str, profile
     )
     top += 34
     for name, probability in analysis.probabilities.items():
-        top = _labelled_bar(panel, below(top), _name(name, said), probability)
+        top = _labelled_bar(panel, below(top), _name(analysis, name, said), probability)
     bottom = _MARGIN + _HEIGHT
     identity = sentence("picture.model", said, model=model.name, version=model.version, digest=model.digest[:8])
     write(panel, identity, below(bottom - 62), 17, SOFT)
@@ -162,8 +164,8 @@ def _bar(panel: Picture, place: Place, share: float, colour: Colour, *, mark: fl
     return bottom
 
 
-def _name(output: str, said: Language) -> str:
+def _name(analysis: Analysis, output: str, said: Language) -> str:
     """An output of the model in words: in the documents' where they have them."""
-    if output in FINDINGS:
-        return named(finding_code(output), said).meaning
+    if output in FINDINGS or output in analysis.terms.codes:
+        return finding_code(analysis, output, said).meaning
     return output.replace("_", " ").capitalize()

@@ -12,7 +12,7 @@ import pydicom
 from pydicom import Dataset
 
 from cxr_node.documents import Document, Profile, Source, StudyReport
-from cxr_node.domain.finding import Analysis, Cutoffs, ModelIdentity, Tier
+from cxr_node.domain.finding import Analysis, Cutoffs, ModelIdentity, Terms, Tier
 from tests.films import chest
 
 MODEL = ModelIdentity("cxr-pneumonia", "1.2.0", "5e" * 32)
@@ -62,7 +62,8 @@ def activation() -> tuple[tuple[float, ...], ...]:
 
 def analysis(probability: float, **changes: Any) -> Analysis:
     kinds = {"bacterial_pneumonia": 0.7 * probability, "viral_pneumonia": 0.3 * probability}
-    given = Analysis(MODEL, "pneumonia", probability, {"normal": 1 - probability, **kinds}, activation(), "cam")
+    classes, terms = {"normal": 1 - probability, **kinds}, Terms(kinds=tuple(kinds))
+    given = Analysis(MODEL, "pneumonia", probability, classes, activation(), "cam", terms)
     return replace(given, **changes)
 
 

@@ -176,19 +176,27 @@ def pack(*, source: Path, out: Path, size: int, megabytes: float, only: tuple[st
 def calibrate(run: Path, data: Path) -> None:
     """Calibrate RUN and choose its operating points, on validation films."""
     from training.calibrate import calibrate as find_calibration
-    from training.calibrate import operating_points
+    from training.calibrate import calibrate_classes, operating_points
     from training.data import trainable
     from training.fit import film_batches, logits_of
     from training.results import calibrated
     from training.sources import read_films
+    from training.splits import films_of
 
-    kept = _of_the_node(Run(run))
-    films = trainable(read_films(data), kept.recipe().data.shares, "val")
-    logits = logits_of(kept.network(), film_batches(films, kept.recipe()))
-    calibration = find_calibration(films, logits)
-    probabilities = calibrated(logits[:, 0], calibration.finding_scale, calibration.finding_bias)
-    kept.keep_calibration(calibration, operating_points(films, probabilities))
-    click.echo(f"{calibration}\n{kept.calibration()[1]}")
+    kept = Run(run)
+    recipe, films = kept.recipe(), read_films(data)
+    if recipe.classes:
+        films = [film for film in films_of(recipe, films) if film.split == "val"]
+        found = calibrate_classes(recipe, films, logits_of(kept.network(), film_batches(films, recipe)))
+        kept.keep_calibration(*found)
+    else:
+        films = trainable(films, recipe.data.shares, "val")
+        logits = logits_of(kept.network(), film_batches(films, recipe))
+        calibration = find_calibration(films, logits)
+        probabilities = calibrated(logits[:, 0], calibration.finding_scale, calibration.finding_bias)
+        kept.keep_calibration(calibration, operating_points(films, probabilities))
+    for each in kept.calibrated():
+        click.echo(each)
 
 
 @commands.command()
@@ -211,17 +219,18 @@ def evaluate(run: Path, data: Path) -> None:
 @click.option("--card", type=FILE, required=True, help="The model card, with places for the figures.")
 @click.option("--models", type=PLACE, default=Path("models"), show_default=True, help="The folder of models.")
 def export(run: Path, name: str, version: str, card: Path, models: Path) -> None:
-    """Write RUN as the model NAME VERSION."""
+    """Write RUN as the model NAME VERSION. The card of a recipe with classes of its own is taken as it is."""
     from training.card import fill
     from training.export import export as write_model
 
-    kept = _of_the_node(Run(run))
-    calibration, points = kept.calibration()
-    results = kept.results()
-    documents = {
-        "docs/README.md": fill(card.read_text(encoding="utf-8"), results, calibration, points),
-        "docs/results.json": json.dumps(results, indent=2) + "\n",
-    }
+    kept = Run(run)
+    calibration, points = kept.calibrated()
+    text = card.read_text(encoding="utf-8")
+    if not kept.recipe().classes:
+        text = fill(text, kept.results(), *kept.calibration())
+    documents = {"docs/README.md": text}
+    if kept.evaluated:
+        documents["docs/results.json"] = json.dumps(kept.results(), indent=2) + "\n"
     model = write_model(
         models / name / version,
         kept.recipe(),

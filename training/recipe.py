@@ -170,6 +170,33 @@ class Cascade(_Frozen):
     called: str
 
 
+class Coded(_Frozen):
+    """The coded concept that documents name an output by (PS3.3 8.8)."""
+
+    value: Annotated[str, Field(min_length=1, max_length=16)]
+    scheme: Annotated[str, Field(min_length=1, max_length=16)]
+    meanings: dict[Literal["en", "es"], Annotated[str, Field(min_length=1, max_length=64)]]
+
+
+class Served(_Frozen):
+    """What the node is told of the model that the run becomes."""
+
+    finding: str
+    """The one that sets the severity of a film."""
+    finding_classes: tuple[str, ...] = ()
+    """Those of the recipe's classes that have it; where it has two logits, none."""
+    codes: dict[str, Coded] = {}
+    """By output: the finding, its kinds, and further classes that are findings; those that the node has need none."""
+    task: str
+    description: str
+    data_source: str
+    population: str
+    intended_use: str
+    licence: str
+    restriction: str = ""
+    """What the training films do not allow; such a model is no default."""
+
+
 class Recipe(_Frozen):
     """One training run; everything that decides its result but the films and the starting weights themselves."""
 
@@ -195,6 +222,8 @@ class Recipe(_Frozen):
     search: SearchRecipe | None = None
     points: tuple[Share, ...] = ()
     """Sensitivities at which an operating point is wanted."""
+    served: Served | None = None
+    """Of a recipe with classes of its own that is to be exported; the node's own question needs none."""
 
     @model_validator(mode="after")
     def _known(self) -> Self:
@@ -211,6 +240,10 @@ class Recipe(_Frozen):
         weights = self.fit.class_weights
         if isinstance(weights, tuple) and len(weights) != len(self.classes):
             raise ValueError(f"there are {len(weights)} class_weights for {len(self.classes)} classes")
+        if self.served and self.classes and not 0 < len(set(self.served.finding_classes)) < len(self.classes):
+            raise ValueError("served.finding_classes are some of the classes, and not all of them")
+        if self.served and (unknown := set(self.served.finding_classes) - self.classes.keys()):
+            raise ValueError(f"served.finding_classes are of the classes, not {min(unknown)!r}")
         return self
 
     @property

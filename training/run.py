@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from cxr_node.domain.finding import Cutoffs
 from cxr_node.errors import ConfigError
-from cxr_node.inference.calibration import Calibration
+from cxr_node.inference.calibration import Calibration, ClassCalibration
 from cxr_node.inference.network import FilmNetwork, channels_last
 from training.data import Film, write_manifest
 from training.networks import build
@@ -104,6 +104,11 @@ class Run:
         """Whether the weights are there."""
         return self.weights.is_file()
 
+    @property
+    def evaluated(self) -> bool:
+        """Whether `evaluate` has kept its results."""
+        return (self.directory / "results.json").is_file()
+
     def keep_log(self, entries: Sequence[Mapping[str, float]]) -> None:
         """Write one line for each epoch so far."""
         self.log.write_text("".join(json.dumps(entry) + "\n" for entry in entries), encoding="utf-8")
@@ -125,14 +130,28 @@ class Run:
         channels_last(network)
         return network.eval()
 
-    def keep_calibration(self, calibration: Calibration, points: Cutoffs) -> None:
+    def keep_calibration(self, calibration: Calibration | ClassCalibration, points: Cutoffs) -> None:
         """Keep what `calibrate` found."""
         self._write("calibration.json", {"calibration": asdict(calibration), "operating_points": asdict(points)})
 
     def calibration(self) -> tuple[Calibration, Cutoffs]:
-        """The calibration and the model's own operating points."""
+        """The calibration and the model's own operating points, of a recipe for the node's own question.
+
+        Raises:
+            ConfigError: the recipe has classes of its own.
+        """
+        calibration, points = self.calibrated()
+        if isinstance(calibration, ClassCalibration):
+            raise ConfigError(f"{self.directory} is of a recipe with classes of its own.")
+        return calibration, points
+
+    def calibrated(self) -> tuple[Calibration | ClassCalibration, Cutoffs]:
+        """The calibration and the model's own operating points, of any recipe."""
         kept = self._read("calibration.json")
-        return Calibration(**kept["calibration"]), Cutoffs(**kept["operating_points"])
+        points, found = Cutoffs(**kept["operating_points"]), kept["calibration"]
+        if "scales" in found:
+            return ClassCalibration(tuple(found["scales"]), tuple(found["biases"]), found["prevalence"]), points
+        return Calibration(**found), points
 
     def keep_results(self, results: dict[str, Any]) -> None:
         """Keep what `evaluate` found."""
@@ -147,7 +166,7 @@ class Run:
 
         A run of less than a tenth of its epochs, or of a part of the films, has no figure.
         """
-        if not (self.directory / "results.json").is_file():
+        if not self.evaluated:
             return None
         conditions = self.conditions()
         if conditions.limit or 10 * conditions.epochs < conditions.recipe_epochs:

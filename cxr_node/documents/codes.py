@@ -36,7 +36,7 @@ PERCENT = Code("%", "UCUM", "Percent")
 PIXELS = Code("{pixels}", "UCUM", "Pixels")
 MILLIMETRE = Code("mm", "UCUM", "mm")
 
-# Findings, the kinds that one divides into, and how sure the model is
+# Findings that a model may name without bringing a code of its own, and how sure it is
 LUNG = Code("39607008", "SCT", "Lung structure")
 FINDINGS = {
     "pneumonia": Code("233604007", "SCT", "Pneumonia"),
@@ -45,7 +45,6 @@ FINDINGS = {
     "covid19": Code("840544004", "SCT", "Suspected COVID-19"),
     "opacity": Code("112001", "DCM", "Opacity"),
 }
-KINDS = {"pneumonia": ("bacterial_pneumonia", "viral_pneumonia")}
 CERTAINTY = Code("111012", "DCM", "Certainty of Finding")
 IMPRESSION = Code("111023", "DCM", "Differential Diagnosis/Impression")
 CERTAINTY_OF_IMPRESSION = Code("111013", "DCM", "Certainty of Impression")

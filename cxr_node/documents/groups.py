@@ -56,7 +56,7 @@ def measurement_groups(report: StudyReport, images: Sequence[Image]) -> list[Gro
 
 def _finding_group(profile: Profile, image: Image, analysis: Analysis) -> Group:
     """The finding in one image: in full mode with the outline of where the model looked (TID 1410), else TID 1501."""
-    finding = finding_code(analysis.finding)
+    finding = finding_code(analysis, analysis.finding, profile.language)
     group = _group(
         image,
         region=_region(image, analysis) if profile.mode == "full" else None,
@@ -68,7 +68,7 @@ def _finding_group(profile: Profile, image: Image, analysis: Analysis) -> Group:
         measurements=[_certainty(profile, analysis.probability)],
     )
     if kind := likelier_kind(analysis):
-        group[0].ContentSequence.append(_impression(profile, kind, analysis.probabilities[kind]))
+        group[0].ContentSequence.append(_impression(profile, analysis, kind))
     return group
 
 
@@ -126,9 +126,10 @@ def _comments(report: StudyReport, images: Sequence[Image], grouped: set[int]) -
     return [TextContentItem(codes.COMMENT, text, RelationshipTypeValues.CONTAINS) for text in texts]
 
 
-def _impression(profile: Profile, kind: str, probability: float) -> CodeContentItem:
+def _impression(profile: Profile, analysis: Analysis, kind: str) -> CodeContentItem:
     """The likelier kind of the finding, with its own certainty as a property of it."""
-    impression = CodeContentItem(codes.IMPRESSION, finding_code(kind), RelationshipTypeValues.CONTAINS)
+    code, probability = finding_code(analysis, kind, profile.language), analysis.probabilities[kind]
+    impression = CodeContentItem(codes.IMPRESSION, code, RelationshipTypeValues.CONTAINS)
     name = codes.CERTAINTY_OF_IMPRESSION if profile.prevalence is None else codes.PROBABILITY
     number = NumContentItem(
         name, cut(probability, 2), codes.PERCENT, relationship_type=RelationshipTypeValues.HAS_PROPERTIES
@@ -149,7 +150,7 @@ def _quality(image: Image) -> list[QualitativeEvaluation]:
 
 
 def _tracking(profile: Profile, image: Image, analysis: Analysis, sentence: str) -> TrackingIdentifier:
-    name = language.named(finding_code(analysis.finding), profile.language).meaning
+    name = finding_code(analysis, analysis.finding, profile.language).meaning
     uid = identity.tracking_uid(profile.uid_root, analysis.model, image.facts.sop_instance_uid, analysis.finding)
     return TrackingIdentifier(uid, language.sentence(sentence, profile.language, finding=name, number=image.number))
 

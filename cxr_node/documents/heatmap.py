@@ -12,7 +12,7 @@ from cxr_node.documents.picture import Grey, Legend, Picture, draw
 from cxr_node.documents.received import Received
 from cxr_node.documents.region import Activation
 from cxr_node.documents.request import Document, Language, Source, StudyReport
-from cxr_node.documents.wording import finding_code, likelier_kind, percent, positive
+from cxr_node.documents.wording import finding_code, likelier_kind, likeliest_other, percent, positive
 from cxr_node.domain.finding import Analysis, tenths
 
 SECONDARY_CAPTURE: Final = "1.2.840.10008.5.1.4.1.1.7"
@@ -101,7 +101,7 @@ def _legend(report: StudyReport, analysis: Analysis) -> Legend:
         return language.sentence(key, profile.language, **values)
 
     def name(finding: str) -> str:
-        return language.named(finding_code(finding), profile.language).meaning
+        return finding_code(analysis, finding, profile.language).meaning
 
     def sure(finding: str, probability: float) -> str:
         key = "picture.certainty" if profile.prevalence is None else "picture.probability"
@@ -114,7 +114,9 @@ def _legend(report: StudyReport, analysis: Analysis) -> Legend:
     details = [threshold]
     kind = likelier_kind(analysis)
     if not positive(analysis, profile.cutoffs):
-        details = [f"{headline} - {say('picture.nothing_else')}", threshold]
+        other = likeliest_other(analysis)
+        rest = sure(other, analysis.probabilities[other]) if other else say("picture.nothing_else")
+        details = [f"{headline} - {rest}", threshold]
         headline = say("picture.negative", finding=name(analysis.finding))
     elif kind:
         details = [sure(kind, analysis.probabilities[kind]), threshold]

@@ -55,13 +55,35 @@ class ModelIdentity:
 
 
 @dataclass(frozen=True, slots=True)
+class Term:
+    """A coded concept (PS3.3 8.8) for an output of a model; `meanings` by language, as "en"."""
+
+    value: str
+    scheme: str
+    meanings: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a model's outputs are in documents.
+
+    `kinds` are the classes that its finding divides into; none where it does not. `others` are further findings, which
+    do not set the severity. `codes` are those that the model brings along, by output.
+    """
+
+    kinds: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+    codes: dict[str, Term] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Analysis:
     """One model's judgement of one image.
 
     `finding` is the finding that sets the severity, `probability` the calibrated output for it (0..1), whatever its
     value. `probabilities` has every class and sums to one. `activation` is the class activation map of `finding`: rows
     of numbers over the whole film as the network saw it (0..1, 1 where the evidence is strongest; all zero where the
-    film has none). `explanation` says how it was made: `cam`, `gradcam` or `occlusion`.
+    film has none). `explanation` says how it was made: `cam`, `gradcam` or `occlusion`. `terms` are the model's own.
     """
 
     model: ModelIdentity
@@ -70,6 +92,7 @@ class Analysis:
     probabilities: dict[str, float]
     activation: tuple[tuple[float, ...], ...] = field(repr=False)
     explanation: str = "cam"
+    terms: Terms = Terms()
 
 
 def cut(fraction: float, digits: int) -> float:

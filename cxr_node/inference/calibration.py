@@ -1,7 +1,7 @@
 """From logits to probabilities that mean what they say, at the training films' prevalence or at the site's.
 
-Temperature and bias per logit (Platt scaling; Guo et al., ICML 2017, arXiv 1706.04599), then a shift of the log-odds
-for another prevalence (Saerens et al., Neural Computation 14:21, 2002). Free of torch.
+Temperature and bias per logit (Platt scaling; vector scaling under a softmax; Guo et al., ICML 2017, arXiv 1706.04599),
+then a shift of the log-odds for another prevalence (Saerens et al., Neural Computation 14:21, 2002). Free of torch.
 """
 
 import math
@@ -24,6 +24,35 @@ class Calibration:
     kind_scale: float
     kind_bias: float
     prevalence: float
+
+
+@dataclass(frozen=True, slots=True)
+class ClassCalibration:
+    """The calibrated logit of each class is `scale * logit + bias`, before the softmax; equal scales are a temperature.
+
+    `prevalence` (0..1) is the share of films with the finding at which the probabilities are right as they stand.
+    """
+
+    scales: tuple[float, ...]
+    biases: tuple[float, ...]
+    prevalence: float
+
+    def __post_init__(self) -> None:
+        if len(self.scales) != len(self.biases):
+            raise ValueError(f"{len(self.scales)} scales and {len(self.biases)} biases")
+        if not all(scale > 0 for scale in self.scales) or not 0 < self.prevalence < 1:
+            raise ValueError("scales are above 0, and a prevalence lies between 0 and 1")
+
+    def logits(self, logits: Sequence[float]) -> list[float]:
+        """The calibrated logits (classes,)."""
+        return [scale * each + bias for scale, each, bias in zip(self.scales, logits, self.biases, strict=True)]
+
+
+def softmax(logits: Sequence[float]) -> list[float]:
+    """Probabilities that sum to one, without overflow."""
+    largest = max(logits)
+    powers = [math.exp(each - largest) for each in logits]
+    return [power / sum(powers) for power in powers]
 
 
 def sigmoid(log_odds: float) -> float:

@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import cxr_node
-from cxr_node.domain.finding import Cutoffs, ModelIdentity
+from cxr_node.domain.finding import Cutoffs, ModelIdentity, Term, Terms
 from cxr_node.errors import ConfigError, Permanent
-from cxr_node.inference.calibration import Calibration, shift
+from cxr_node.inference.calibration import Calibration, ClassCalibration, shift
+from cxr_node.inference.outputs import Classes, FindingAndKind, Outputs
 
 METADATA = Path("configs", "metadata.json")
 RELEASES = "RELEASES"
+TASK = "finding"
 WEIGHTS = "weights.safetensors"
 LATEST = "latest"
 
@@ -27,9 +29,11 @@ LATEST = "latest"
 class Manifest:
     """One model build: what it finds, how its outputs are read, what it may be used for, and where its files are.
 
-    `classes` are, in this order: without the finding, its first kind, its second kind. `points` are the model's own
-    operating points at the training films' prevalence. `size` is the side of the square film that the network sees, in
-    pixels. `files` maps each other file's path in the folder to its SHA-256; `digest` is that of the metadata.
+    `finding` is the one that sets the severity of a film. `points` are the model's own operating points at the training
+    films' prevalence. `size` is the side of the square film that the network sees, in pixels. `restriction` is a
+    sentence on what its training films do not allow, empty where they allow everything: a restricted model serves only
+    where a site names it. `files` maps each other file's path in the folder to its SHA-256; `digest` is that of the
+    metadata.
     """
 
     name: str
@@ -39,18 +43,30 @@ class Manifest:
     network: str
     size: int
     finding: str
-    classes: tuple[str, ...]
-    calibration: Calibration
+    outputs: Outputs
+    terms: Terms
     points: Cutoffs
     family: str
     intended_use: str
+    population: str
     licence: str
+    restriction: str
     files: Mapping[str, str] = field(repr=False)
 
     @property
     def identity(self) -> ModelIdentity:
         """Name, version and digest, as results carry them."""
         return ModelIdentity(self.name, self.version, self.digest)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Every class that a film may be of."""
+        return self.outputs.classes
+
+    @property
+    def calibration(self) -> Calibration | ClassCalibration:
+        """What makes probabilities of the logits."""
+        return self.outputs.calibration
 
     @property
     def weights(self) -> Path:
@@ -75,7 +91,7 @@ class Manifest:
         probabilities do, so that stating one changes no decision; and a positive film is at least medium.
         """
         own = [
-            shift(point, self.calibration.prevalence, prevalence)
+            shift(point, self.outputs.prevalence, prevalence)
             for point in (self.points.threshold, self.points.medium, self.points.high)
         ]
         positive = own[0] if threshold is None else threshold
@@ -90,22 +106,39 @@ def load(directory: Path) -> Manifest:
     """The manifest of a model folder; the other files are not touched (see `verify`).
 
     Raises:
-        ConfigError: the metadata are missing, unreadable or incomplete.
+        ConfigError: the metadata are missing, unreadable, incomplete, or of a model for another task.
     """
     path = directory / METADATA
+    digest, metadata = _read(path)
     try:
-        data = path.read_bytes()
-        return _manifest(directory, hashlib.sha256(data).hexdigest(), json.loads(data))
-    except OSError as error:
-        raise ConfigError(f"The model {directory} has no readable {METADATA}: {error.strerror}.") from error
+        if (task := _task(metadata)) != TASK:
+            raise ConfigError(f"The model {directory} is for the task {task!r}, and finds nothing.")
+        return _manifest(directory, digest, metadata)
     except ValueError as error:
-        raise ConfigError(f"{path} is not valid JSON: {error}.") from error
+        raise ConfigError(f"{path} misstates the model: {error}.") from error
     except (KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"{path} lacks or misstates {error}.") from error
 
 
+def _read(path: Path) -> tuple[str, Any]:
+    """The digest and the content of metadata."""
+    try:
+        data = path.read_bytes()
+        return hashlib.sha256(data).hexdigest(), json.loads(data)
+    except OSError as error:
+        raise ConfigError(f"The model {path.parents[1]} has no readable {METADATA}: {error.strerror}.") from error
+    except ValueError as error:
+        raise ConfigError(f"{path} is not valid JSON: {error}.") from error
+
+
+def _task(metadata: Any) -> str:
+    """What a model is for: to find something, unless it says otherwise."""
+    return str(metadata["cxr_node"].get("task", TASK))
+
+
 def _manifest(directory: Path, digest: str, metadata: Any) -> Manifest:
     ours = metadata["cxr_node"]
+    outputs = _outputs(ours)
     return Manifest(
         name=str(metadata["name"]),
         version=str(metadata["version"]),
@@ -114,14 +147,38 @@ def _manifest(directory: Path, digest: str, metadata: Any) -> Manifest:
         network=str(ours["network"]),
         size=int(ours["size"]),
         finding=str(ours["finding"]),
-        classes=tuple(ours["classes"]),
-        calibration=Calibration(**ours["calibration"]),
+        outputs=outputs,
+        terms=_terms(ours, outputs),
         points=Cutoffs(**ours["operating_points"]),
         family=str(ours["family"]),
         intended_use=str(metadata["intended_use"]),
+        population=str(ours["population"]),
         licence=str(metadata["copyright"]),
+        restriction=str(ours.get("restriction", "")),
         files=dict(metadata["files"]),
     )
+
+
+def _outputs(ours: Any) -> Outputs:
+    """As `form` says; the first models had one form only, and do not say it."""
+    form, classes, calibration = ours.get("form", "finding_and_kind"), tuple(ours["classes"]), ours["calibration"]
+    if form == "finding_and_kind":
+        return FindingAndKind(classes, Calibration(**calibration))
+    if form == "classes":
+        scales, biases = tuple(calibration["scales"]), tuple(calibration["biases"])
+        calibrated = ClassCalibration(scales, biases, calibration["prevalence"])
+        return Classes(classes, tuple(ours["finding_classes"]), calibrated)
+    raise ValueError(f"the form {form!r} is not known; there are finding_and_kind and classes")
+
+
+def _terms(ours: Any, outputs: Outputs) -> Terms:
+    """The outputs in documents; of the classes that are not of the finding, those with a code are findings too."""
+    codes = {
+        name: Term(str(code["value"]), str(code["scheme"]), dict(code["meanings"]))
+        for name, code in ours.get("codes", {}).items()
+    }
+    others = tuple(name for name in outputs.classes if name in codes and name not in (*outputs.kinds, ours["finding"]))
+    return Terms(outputs.kinds, others, codes)
 
 
 def builtin_directory() -> Path:
@@ -132,18 +189,24 @@ def builtin_directory() -> Path:
 
 
 def list_models(directory: Path | None = None) -> list[Manifest]:
-    """Every model of a models folder (None: the shipped ones), by name, then newest version first.
+    """Every model of a models folder (None: the shipped ones) that finds something, by name, newest version first.
 
     Raises:
         ConfigError: the folder is missing, or one of its models has no usable metadata.
     """
+    return _found(directory, "*")
+
+
+def _found(directory: Path | None, name: str) -> list[Manifest]:
+    """The models whose folder's name fits the pattern `name`."""
     models = builtin_directory() if directory is None else directory
     try:
         if not models.is_dir():
             raise ConfigError(f"The models folder {models} does not exist.")
     except OSError as error:  # no permission, or no name that a folder could have
         raise ConfigError(f"The models folder {models} cannot be looked into: {error.strerror}.") from error
-    found = [load(path.parent.parent) for path in models.glob(f"*/*/{METADATA}")]
+    folders = [path.parent.parent for path in models.glob(f"{name}/*/{METADATA}")]
+    found = [load(folder) for folder in folders if _finds(folder)]
     newest_first = sorted(found, key=lambda each: _version_key(each.version), reverse=True)
     return sorted(newest_first, key=lambda each: each.name)
 
@@ -151,15 +214,24 @@ def list_models(directory: Path | None = None) -> list[Manifest]:
 def find(directory: Path | None, name: str, version: str = LATEST) -> Manifest:
     """A model by name and version, or its latest version, in a models folder (None: the shipped ones).
 
+    A restricted version is the latest only where every version of that name is restricted. Other models of the folder
+    need not be usable.
+
     Raises:
         ConfigError: there is none; the sentence says which there are.
     """
-    models = list_models(directory)
-    for model in models:
+    models = _found(directory, name)
+    for model in sorted(models, key=lambda each: bool(each.restriction)):
         if model.name == name and version in (LATEST, model.version):
             return model
-    known = ", ".join(f"{model.name} {model.version}" for model in models) or "none at all"
+    known = ", ".join(f"{model.name} {model.version}" for model in list_models(directory)) or "none at all"
     raise ConfigError(f"There is no model {name} {version}; there are: {known}.")
+
+
+def named(directory: Path | None, name: str) -> Manifest:
+    """A model by what people call it: NAME, which is its latest version, or NAME:VERSION. Raises as `find`."""
+    plain, _, version = name.partition(":")
+    return find(directory, plain, version or LATEST)
 
 
 def is_release(manifest: Manifest) -> bool:
@@ -178,6 +250,14 @@ def is_release(manifest: Manifest) -> bool:
             f"{manifest.digest}, expected {released}. Reinstall the model.",
         )
     return (manifest.name, manifest.version) in digests
+
+
+def _finds(folder: Path) -> bool:
+    """Whether the model in a folder is one to find something; `load` says what is wrong with one that does not tell."""
+    try:
+        return _task(_read(folder / METADATA)[1]) == TASK
+    except (KeyError, TypeError, AttributeError):
+        return True
 
 
 def _version_key(version: str) -> tuple[tuple[int, str], ...]:

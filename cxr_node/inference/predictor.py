@@ -9,22 +9,20 @@ from safetensors.torch import load_file
 
 from cxr_node.domain.finding import Analysis
 from cxr_node.errors import ConfigError
-from cxr_node.inference.calibration import class_probabilities, probabilities
 from cxr_node.inference.explain import Explanation, explain
 from cxr_node.inference.manifest import Manifest, verify
 from cxr_node.inference.network import NETWORKS, FilmNetwork, channels_last, fold_norms
 
-OUTPUTS = 2
 DEVICES = ("auto", "cpu", "cuda")
 Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What the network says of one film: a logit per output (2,), and where its evidence lies (2, h, w), signed.
+    """What the network says of one film: a logit for each output (n,), and its evidence for each (n, h, w), signed.
 
-    Output 0 is the finding, output 1 its first kind against its second. `explanation` is `cam` (then the mean of each
-    map is its logit) or `gradcam`.
+    What the outputs mean stands in the manifest. `explanation` is `cam` (then the mean of each map is its logit) or
+    `gradcam`.
     """
 
     logits: Floats
@@ -67,21 +65,22 @@ def analyse(manifest: Manifest, prediction: Prediction, prevalence: float | None
     The activation is the evidence for the finding: what is positive of the calibrated map, as a share of its largest
     value; all zero where no part of the film speaks for the finding.
     """
-    finding, kind = probabilities([float(each) for each in prediction.logits], manifest.calibration, prevalence)
+    logits = [float(each) for each in prediction.logits]
+    probability, classes = manifest.outputs.read(logits, prevalence)
     return Analysis(
         model=manifest.identity,
         finding=manifest.finding,
-        probability=finding,
-        probabilities=class_probabilities(manifest.classes, finding, kind),
-        activation=_evidence(prediction, manifest),
+        probability=probability,
+        probabilities=classes,
+        activation=_evidence(prediction, logits, manifest),
         explanation=prediction.explanation,
+        terms=manifest.terms,
     )
 
 
-def _evidence(prediction: Prediction, manifest: Manifest) -> tuple[tuple[float, ...], ...]:
-    evidence = prediction.activations[0] * manifest.calibration.finding_scale
-    if prediction.explanation == "cam":
-        evidence = evidence + manifest.calibration.finding_bias
+def _evidence(prediction: Prediction, logits: list[float], manifest: Manifest) -> tuple[tuple[float, ...], ...]:
+    closed_form = prediction.explanation == "cam"
+    evidence = manifest.outputs.evidence(prediction.activations, logits, closed_form=closed_form)
     positive = np.maximum(evidence, 0)
     largest = float(positive.max())
     share = positive / largest if largest > 0 else positive
@@ -92,7 +91,7 @@ def _network(manifest: Manifest) -> FilmNetwork:
     build = NETWORKS.get(manifest.network)
     if build is None:
         raise ConfigError(f"The model {manifest.name} asks for the network {manifest.network!r}, which is not known.")
-    network = build(OUTPUTS)
+    network = build(manifest.outputs.count)
     network.load_state_dict({name: value.float() for name, value in load_file(manifest.weights).items()})
     network.eval()
     fold_norms(network)

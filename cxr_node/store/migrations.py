@@ -190,3 +190,10 @@ def m001_spine(db: Database) -> None:
         CREATE TABLE audit_cursor (target TEXT PRIMARY KEY, sequence INTEGER NOT NULL, hash TEXT NOT NULL);
         """
     )
+
+
+@migrations()
+def m002_terms(db: Database) -> None:
+    """A result says what its outputs are called; before, there was one model, whose finding divides into two kinds."""
+    before = '{"kinds": ["bacterial_pneumonia", "viral_pneumonia"], "others": [], "codes": {}}'
+    db.executescript(f"ALTER TABLE result ADD COLUMN terms TEXT NOT NULL DEFAULT '{before}'")

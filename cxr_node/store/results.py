@@ -1,10 +1,10 @@
 """What models said, and the documents and deliveries that came of it."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from cxr_node.domain.finding import Analysis, ModelIdentity
+from cxr_node.domain.finding import Analysis, ModelIdentity, Term, Terms
 from cxr_node.store.db import Row, Tx
 
 _WARNINGS = {
@@ -20,10 +20,11 @@ def save(tx: Tx, digest: str, analysis: Analysis, analysed_at: float) -> None:
     model = analysis.model
     tx.execute(
         "INSERT OR REPLACE INTO result (instance_digest, model_digest, model, version, finding, probability, "
-        "probabilities, activation, explanation, analysed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "probabilities, activation, explanation, terms, analysed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             digest, model.digest, model.name, model.version, analysis.finding, analysis.probability,
-            json.dumps(analysis.probabilities), json.dumps(analysis.activation), analysis.explanation, analysed_at,
+            json.dumps(analysis.probabilities), json.dumps(analysis.activation), analysis.explanation,
+            json.dumps(asdict(analysis.terms)), analysed_at,
         ),
     )  # fmt: skip
 
@@ -70,7 +71,13 @@ def _analysis(row: Row) -> Analysis:
         probabilities=json.loads(row["probabilities"]),
         activation=tuple(tuple(line) for line in json.loads(row["activation"])),
         explanation=row["explanation"],
+        terms=_terms(json.loads(row["terms"])),
     )
+
+
+def _terms(kept: dict[str, Any]) -> Terms:
+    codes = {name: Term(**code) for name, code in kept["codes"].items()}
+    return Terms(tuple(kept["kinds"]), tuple(kept["others"]), codes)
 
 
 @dataclass(frozen=True, slots=True)

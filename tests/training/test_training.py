@@ -14,18 +14,27 @@ import torch
 from click.testing import CliRunner
 from safetensors.torch import load_file, save_file
 
+from cxr_node.domain.finding import Cutoffs
 from cxr_node.errors import ConfigError
 from cxr_node.inference import golden, manifest
 from cxr_node.inference.network import EfficientNetLite0
 from cxr_node.inference.predictor import Predictor
 from training import recipe as recipes
-from training.calibrate import balanced, calibrate, operating_points, scale_and_bias
+from training.calibrate import (
+    balanced,
+    calibrate,
+    calibrate_classes,
+    operating_points,
+    scale_and_bias,
+    temperature_and_biases,
+)
 from training.card import fill
 from training.cli import commands
 from training.data import Film, check_splits, read_manifest, trainable, weights
 from training.evaluate import calibration_error, positive_share, score
+from training.export import export
 from training.fit import fit, starting_file, starting_network
-from training.recipe import Recipe
+from training.recipe import PrepareRecipe, Recipe
 from training.run import Conditions, Run
 from training.task import FindingAndKind
 from training.trainer import Trainer
@@ -231,6 +240,87 @@ def test_every_step_of_the_command(films: Path, recipe: Recipe, start: Path, tmp
     manifest.verify(model)
     assert golden.check(Predictor(model, "cpu")) < golden.TOLERANCE
     assert "c, covid19" in model.card.read_text(encoding="utf-8")
+
+
+SERVED = {
+    "finding": "pneumonia",
+    "finding_classes": ["bacterial", "viral"],
+    "codes": {
+        name: {"value": value, "scheme": "SCT", "meanings": {"en": name, "es": name}}
+        for name, value in (("pneumonia", "233604007"), ("bacterial", "53084003"), ("viral", "75570004"))
+    },
+    "task": "t", "description": "d", "data_source": "s", "population": "p", "intended_use": "u", "licence": "l",
+    "restriction": "Trained on films for non-commercial use.",
+}  # fmt: skip
+
+
+@pytest.fixture
+def own_classes(recipe: Recipe) -> Recipe:
+    """The small recipe with three classes of its own, to be served."""
+    classes = {"normal": ["normal"], "bacterial": ["bacterial_pneumonia"], "viral": ["viral_pneumonia"]}
+    return Recipe.model_validate(recipe.model_dump() | {"classes": classes, "served": SERVED})
+
+
+def test_a_recipe_with_classes_of_its_own_becomes_a_model_of_the_node(
+    films: Path, own_classes: Recipe, start: Path, tmp_path: Path
+) -> None:
+    fit(own_classes, read_manifest(films), Run(tmp_path / "run"), start=start)
+    card = tmp_path / "card.md"
+    card.write_text("Costs $5.")
+    run, data = str(tmp_path / "run"), ("--data", str(films))
+    for arguments in (
+        ("calibrate", run, *data),
+        ("export", run, "--name", "m", "--version", "0.1.0", "--card", str(card), "--models", str(tmp_path)),
+    ):
+        result = CliRunner().invoke(commands, arguments)
+        assert result.exit_code == 0, result.output
+    model = manifest.find(tmp_path, "m")
+    manifest.verify(model)
+    assert golden.check(Predictor(model, "cpu")) < golden.TOLERANCE
+    assert (model.finding, model.outputs.kinds) == ("pneumonia", ("bacterial", "viral"))
+    assert model.restriction == SERVED["restriction"]
+    assert model.outputs.prevalence == pytest.approx(2 / 3)
+    assert model.card.read_text() == "Costs $5."
+
+
+def test_what_the_node_cannot_serve_is_not_exported(own_classes: Recipe, tmp_path: Path) -> None:
+    calibration, points = manifest.find(None, "cxr-pneumonia").calibration, Cutoffs(0.5, 0.5, 0.8)
+    for changes, sentence in (
+        ({"served": None}, r"no \[served\]"),
+        ({"network": "densenet121"}, "The node serves efficientnet_lite0 and efficientnet_lite2"),
+        ({"prepare": PrepareRecipe(equalise=True)}, "prepares films in its own way"),
+    ):
+        with pytest.raises(ConfigError, match=sentence):
+            export(
+                tmp_path / "m" / "1.0.0", own_classes.model_copy(update=changes), {},
+                calibration=calibration, points=points, documents={},
+            )  # fmt: skip
+    with pytest.raises(ValueError, match="'x'"):
+        Recipe.model_validate(own_classes.model_dump() | {"served": SERVED | {"finding_classes": ["x"]}})
+
+
+def test_temperature_and_biases_are_recovered() -> None:
+    random = np.random.default_rng(0)
+    true = random.normal(0, 2, (20_000, 3))
+    shares = np.exp(true) / np.exp(true).sum(axis=1, keepdims=True)
+    targets = (random.random(len(true))[:, None] > shares.cumsum(axis=1)).sum(axis=1)
+    biases = np.array([0.5, -1.0, 0.5])
+    scale, found = temperature_and_biases((true - biases) / 0.5, targets, np.ones(len(true)))
+    assert scale == pytest.approx(0.5, abs=0.02)
+    assert found == pytest.approx(biases, abs=0.08)
+
+
+def test_classes_are_calibrated_where_every_class_has_a_film(own_classes: Recipe) -> None:
+    labels = ("normal", "bacterial_pneumonia", "viral_pneumonia")
+    films = [_film(str(index), labels[index % 3]) for index in range(300)]
+    logits = np.eye(3)[[index % 3 for index in range(300)]] + np.random.default_rng(2).normal(0, 0.5, (300, 3))
+    calibration, points = calibrate_classes(own_classes, films, logits)
+    assert calibration.prevalence == pytest.approx(2 / 3)
+    assert 0 < points.threshold <= points.high < 1
+    with pytest.raises(ConfigError, match="no validation film of the class 'viral'"):
+        calibrate_classes(own_classes, films[:2], logits[:2])
+    with pytest.raises(ConfigError, match="no \\[served\\]"):
+        calibrate_classes(own_classes.model_copy(update={"served": None}), films, logits)
 
 
 def test_calibration_recovers_scale_and_bias() -> None:

@@ -12,7 +12,7 @@ from pydicom import Dataset
 from cxr_node.demo.dx import code
 from cxr_node.documents import Predecessor, build_report
 from cxr_node.documents.language import SPANISH
-from cxr_node.domain.finding import Cutoffs, Tier
+from cxr_node.domain.finding import Cutoffs, Term, Terms, Tier
 from cxr_node.errors import Permanent
 from tests.documents import analysis, header, items, parse, report, source, value, values
 
@@ -48,6 +48,26 @@ def test_the_likelier_kind_has_its_own_certainty() -> None:
     (impression,) = items(_content(), IMPRESSION)
     assert value(impression) == "53084003"
     assert values(impression, "111013") == ["63.84"]
+
+
+@pytest.mark.parametrize(("spoken", "finding"), [("en", "Opacity, of the model's own"), ("es", "Opacidad propia")])
+def test_a_model_brings_the_codes_of_what_it_finds(spoken: str, finding: str) -> None:
+    codes = {
+        "own": Term("99001", "99SITE", {"en": "Opacity, of the model's own", "es": "Opacidad propia"}),
+        "covid19": Term("840544004", "SCT", {"en": "Suspected COVID-19"}),
+    }
+    judged = analysis(
+        0.9, finding="own", terms=Terms(("covid19", "other"), (), codes), probabilities={"covid19": 0.6, "other": 0.3}
+    )
+    content = _content(source(analysis=judged), language=spoken)
+    assert values(content, FINDING) == ["99001"]
+    assert items(content, FINDING)[0].ConceptCodeSequence[0].CodeMeaning == finding
+    assert values(content, IMPRESSION) == ["840544004"]
+    assert finding in values(content, TRACKING)[0]
+
+
+def test_a_finding_that_does_not_divide_has_no_impression() -> None:
+    assert items(_content(source(analysis=analysis(0.9, terms=Terms()))), IMPRESSION) == []
 
 
 @pytest.mark.parametrize("changes", [{"mode": "triage"}, {"mode": "shadow"}])
