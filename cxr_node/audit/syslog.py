@@ -113,4 +113,3 @@ def _say(connection: socket.socket | _Secured, records: Sequence[bytes]) -> None
 def _read_to_the_end(connection: socket.socket) -> None:
     while connection.recv(4096):
         pass
-
