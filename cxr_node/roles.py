@@ -153,6 +153,7 @@ def _working(plan: Plan, store: Store) -> Part:
     config, common, calling = plan.config, _common(plan, store), plan.config.node.ae_title
     profiles = {str(mode): profile_of(plan, mode) for mode in plan.routes()}
     destinations = {str(mode): names for mode, names in plan.routes().items()}
+    ledger = plan.ledger(store)
     values = common | {
         "desk": Desk(store, common["spool"], profiles, destinations, config.receive.charset_override, common["clock"]),
         "first_document": plan.first_documents(),
@@ -160,8 +161,8 @@ def _working(plan: Plan, store: Store) -> Part:
         "peers": plan.peers(),
         "send": lambda peer, path: sender.send(peer, calling, path),
         "terms": plan.terms(),
-        "inquire": lambda peer, references, asking: inquiry.inquire(peer, calling, references, asking),
-        "reported": plan.ledger(store).reported,
+        "inquire": lambda peer, references, asking: inquiry.inquire(peer, calling, references, ledger.queried, asking),
+        "reported": ledger.reported,
         "new_uid": lambda: f"{UUID_ROOT}.{uuid.uuid4().int}",
         "archive": plan.archive(),
         "patience": config.receive.commitment_wait_seconds,

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, Self
 
 from pydicom.dataset import Dataset
@@ -15,19 +15,26 @@ from tests.node import free_port
 PUSH_MODEL, WELL_KNOWN = "1.2.840.10008.1.20.1", "1.2.840.10008.1.20.1.1"
 STUDY_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
 SYNTAXES = ["1.2.840.10008.1.2", "1.2.840.10008.1.2.1"]
-Via = Literal["same", "first", "new", "never"]
+Via = Literal["same", "early", "first", "new", "never"]
 
 
 class Keeper:
-    """Reports `via` the association of the request ("same"), one of its own ("new"; "first": before it has answered
-    the request), or never.
+    """Reports `via` the association of the request ("same"; "early": before it has answered the request), one of its
+    own ("new"; "first": before the answer, too), or never.
 
-    `offers` are the services beside Storage; `store` gives the status of a C-STORE, `action` that of an N-ACTION,
-    `fails` the Failure Reason of an instance or None; `holds` is whether C-FIND finds an instance. Own associations
-    lead to `report_to`, (port, AE title).
+    `offers` are the services beside Storage, in `syntaxes`; `store` gives the status of a C-STORE, `action` that of an
+    N-ACTION, `fails` the Failure Reason of an instance or None; `holds` is whether C-FIND finds an instance. Own
+    associations lead to `report_to`, (port, AE title).
     """
 
-    def __init__(self, *offers: str, via: Via = "never", report_to: tuple[int, str] = (0, "")) -> None:
+    def __init__(
+        self,
+        *offers: str,
+        via: Via = "never",
+        report_to: tuple[int, str] = (0, ""),
+        syntaxes: Sequence[str] = SYNTAXES,
+    ) -> None:
+        self.syntaxes = list(syntaxes)
         self.offers, self.via, self.report_to, self.port = offers, via, report_to, free_port()
         self.store: Callable[[str], int] = lambda _: 0x0000
         self.action, self.find_status, self.retrieve_ae_title = 0x0000, 0x0000, "ARCHIVE"
@@ -43,7 +50,7 @@ class Keeper:
     def __enter__(self) -> Self:
         ae = AE(ae_title="KEEPER")
         for uid in self.offers:
-            ae.add_supported_context(uid, SYNTAXES)
+            ae.add_supported_context(uid, self.syntaxes)
         handlers: list[Any] = [
             (evt.EVT_C_STORE, self._store), (evt.EVT_N_ACTION, self._action), (evt.EVT_C_FIND, self._find),
         ]  # fmt: skip
@@ -116,6 +123,8 @@ class Keeper:
         said = (str(request.TransactionUID), [uid for uid in uids if uid not in failed], failed)
         if self.via == "first":
             self.report(*said)
+        elif self.via == "early":
+            self._send(event.assoc, *said)
         elif self.via == "new":
             threading.Thread(target=self.report, args=said).start()
         elif self.via == "same":

@@ -16,6 +16,7 @@ APPLICATION_ACTIVITY = Code("110100", "Application Activity")
 AUDIT_LOG_USED = Code("110101", "Audit Log Used")
 INSTANCES_TRANSFERRED = Code("110104", "DICOM Instances Transferred")
 EXPORT = Code("110106", "Export")
+QUERY = Code("110112", "Query")
 SECURITY_ALERT = Code("110113", "Security Alert")
 
 APPLICATION_START = Code("110120", "Application Start")
@@ -35,6 +36,7 @@ DESTINATION_MEDIA = Code("110154", "Destination Media")
 FOLDER = Code("110037", "URI")  # of CID 405, Media Type
 
 STUDY = Code("110180", "Study Instance UID")
+SOP_CLASS = Code("110181", "SOP Class UID")
 NODE = Code("110182", "Node ID")
 PATIENT_NUMBER = Code("2", "Patient Number", "RFC-3881")
 URI = Code("12", "URI", "RFC-3881")

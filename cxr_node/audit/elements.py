@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element, SubElement
 
-from cxr_node.audit.codes import PATIENT_NUMBER, STUDY, Code
+from cxr_node.audit.codes import PATIENT_NUMBER, SOP_CLASS, STUDY, Code
 from cxr_node.domain.clock import iso
 
 _UNWANTED = re.compile("[^\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -118,6 +118,26 @@ def patient(root: Element, identifier: str | None, issuer: str | None) -> None:
 
 def system_object(root: Element, identifier: str, role: str, of_type: Code, name: str = "", **detail: str) -> Element:
     """A thing that the event is about; `detail` as ParticipantObjectDetail, in which "_" stands for a space."""
+    found = _system_object(root, identifier, role, of_type)
+    SubElement(found, "ParticipantObjectName").text = name or clean(identifier)
+    for key, text in detail.items():
+        _detail(found, key.replace("_", " "), text)
+    return found
+
+
+def query(root: Element, information_model: str, identifier: str, transfer_syntax: str) -> None:
+    """What was asked (A.5.3.10): the encoded `identifier` of the query in base64, and the UIDs that tell what it is."""
+    found = _system_object(root, information_model, "3", SOP_CLASS)
+    SubElement(found, "ParticipantObjectQuery").text = identifier
+    _detail(found, "TransferSyntax", transfer_syntax)
+
+
+def clean(text: str) -> str:
+    """A text that may come from anywhere, without what XML cannot hold or what ends a line (XML 1.0, 2.2)."""
+    return _UNWANTED.sub("\ufffd", text).strip()
+
+
+def _system_object(root: Element, identifier: str, role: str, of_type: Code) -> Element:
     found = SubElement(
         root,
         "ParticipantObjectIdentification",
@@ -126,16 +146,12 @@ def system_object(root: Element, identifier: str, role: str, of_type: Code, name
         ParticipantObjectTypeCodeRole=role,
     )
     _code(found, "ParticipantObjectIDTypeCode", of_type)
-    SubElement(found, "ParticipantObjectName").text = name or clean(identifier)
-    for key, text in detail.items():
-        encoded = base64.b64encode(text.encode("utf-8", "replace")).decode()
-        SubElement(found, "ParticipantObjectDetail", type=key.replace("_", " "), value=encoded)
     return found
 
 
-def clean(text: str) -> str:
-    """A text that may come from anywhere, without what XML cannot hold or what ends a line (XML 1.0, 2.2)."""
-    return _UNWANTED.sub("\ufffd", text).strip()
+def _detail(found: Element, key: str, text: str) -> None:
+    encoded = base64.b64encode(text.encode("utf-8", "replace")).decode()
+    SubElement(found, "ParticipantObjectDetail", type=key, value=encoded)
 
 
 def _code(parent: Element, name: str, code: Code) -> None:

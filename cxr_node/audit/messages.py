@@ -104,6 +104,18 @@ def _sent(group: Group, reporter: Reporter) -> Element:
     return _with_study(root, group, reporter)
 
 
+def _queried(group: Group, reporter: Reporter) -> Element:
+    """A.5.3.10: the node asked a peer by C-FIND."""
+    event = group[-1]
+    root = elements.message(codes.QUERY, "E", event.time)
+    elements.process(root, reporter.ae_title, codes.SOURCE, reporter.host, requestor=True)
+    elements.process(root, event.text("ae_title"), codes.DESTINATION, event.text("host"), requestor=False)
+    elements.audit_source(root, reporter)
+    told = (event.text(key) for key in ("information_model_uid", "identifier", "transfer_syntax_uid"))
+    elements.query(root, *told)
+    return root
+
+
 def _exported(group: Group, reporter: Reporter) -> Element:
     """A.5.3.4: films of a study were written to a folder, de-identified."""
     last = group[-1]
@@ -184,5 +196,6 @@ _TOLD: Mapping[str, _Teller] = {
         codes.TRAIL_TRUNCATED, elements.SUCCESS, lambda event: f"events up to {event.detail['through']} were removed"
     ),
     "audit.read": _log_used,
+    "peer.queried": _queried,
     "export.made": _exported,
 }

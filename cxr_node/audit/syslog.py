@@ -10,6 +10,7 @@ import re
 import socket
 import ssl
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from cxr_node.audit.messages import Message
@@ -55,9 +56,9 @@ def send(receiver: Receiver, records: Sequence[bytes]) -> None:
                 plain.shutdown(socket.SHUT_WR)
                 _read_to_the_end(plain)
             else:
-                with context.wrap_socket(plain, server_hostname=receiver.host) as secured:
-                    _say(secured, records)
-                    _close_in_order(secured)
+                secured = _Secured(plain, context, receiver.host)
+                _say(secured, records)
+                secured.close_in_order()
     except ssl.SSLCertVerificationError as error:
         raise Transient("AUDIT_UNREACHABLE", f"{receiver} is not trusted: {error.verify_message}") from error
     except OSError as error:
@@ -65,7 +66,46 @@ def send(receiver: Receiver, records: Sequence[bytes]) -> None:
         raise Transient("AUDIT_UNREACHABLE", f"{receiver} has not taken everything: {reason or error}") from error
 
 
-def _say(connection: socket.socket, records: Sequence[bytes]) -> None:
+class _Secured:
+    """TLS over a connected socket. Not an SSLSocket: its `unwrap` takes the alert of a receiver that refuses our
+    certificate, which in TLS 1.3 comes when our handshake is over, for an orderly end.
+    """
+
+    def __init__(self, plain: socket.socket, context: ssl.SSLContext, host: str) -> None:
+        self._plain, self._incoming, self._outgoing = plain, ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+        self._do(self._tls.do_handshake)
+
+    def sendall(self, data: bytes) -> None:
+        self._do(lambda: self._tls.write(data))
+
+    def close_in_order(self) -> None:
+        """Say that nothing follows (close_notify), and wait until the peer says so too, or ends the connection."""
+        with suppress(ssl.SSLWantReadError):
+            self._tls.unwrap()
+        with suppress(ssl.SSLZeroReturnError, ssl.SSLEOFError):  # many end it without a word of TLS
+            while True:
+                self._do(lambda: self._tls.read(4096))
+
+    def _do(self, step: Callable[[], object]) -> None:
+        """A step of TLS, and what has to be sent and received for it."""
+        while True:
+            try:
+                step()
+            except ssl.SSLWantReadError:
+                self._flush()
+                if heard := self._plain.recv(16384):
+                    self._incoming.write(heard)
+                else:
+                    self._incoming.write_eof()
+            else:
+                return self._flush()
+
+    def _flush(self) -> None:
+        self._plain.sendall(self._outgoing.read())
+
+
+def _say(connection: socket.socket | _Secured, records: Sequence[bytes]) -> None:
     for each in records:
         connection.sendall(b"%d %s" % (len(each), each))
 
@@ -73,11 +113,3 @@ def _say(connection: socket.socket, records: Sequence[bytes]) -> None:
 def _read_to_the_end(connection: socket.socket) -> None:
     while connection.recv(4096):
         pass
-
-
-def _close_in_order(connection: ssl.SSLSocket) -> None:
-    """Say that nothing follows (close_notify), and wait until the peer says so too, or ends the connection in order."""
-    try:
-        connection.unwrap()
-    except ssl.SSLEOFError:  # it ended the connection without a word of TLS, as many do
-        return

@@ -9,11 +9,12 @@ from typing import Any
 from pydicom.dataset import Dataset
 from pynetdicom import evt
 from pynetdicom.association import Association
+from pynetdicom.dsutils import encode
 
 from cxr_node.dimse.commitment import PUSH_MODEL, REQUEST_COMMITMENT, WELL_KNOWN_INSTANCE, on_report, request_of
 from cxr_node.dimse.contexts import UNCOMPRESSED
 from cxr_node.dimse.sender import NoContext, Peer, application_entity, associate
-from cxr_node.domain.commitment import Held, Reference, Reply, Report, Status
+from cxr_node.domain.commitment import Held, Query, Reference, Reply, Report, Status
 from cxr_node.errors import Permanent, Transient
 from cxr_node.imaging.header import texts
 
@@ -37,7 +38,13 @@ class Asking:
     linger: float = 2.0
 
 
-def inquire(peer: Peer, calling: str, references: Sequence[Reference], asking: Asking | None = None) -> Reply:
+Queried = Callable[[Peer, Query], None]
+"""Records a query, which leaves only afterwards."""
+
+
+def inquire(
+    peer: Peer, calling: str, references: Sequence[Reference], queried: Queried, asking: Asking | None = None
+) -> Reply:
     """With `asking`, ask for commitment; without, or where the peer refuses that, look for each instance by C-FIND.
 
     Raises Transient when it may work later.
@@ -69,7 +76,7 @@ def inquire(peer: Peer, calling: str, references: Sequence[Reference], asking: A
             if refusal is None:
                 _linger(association, answered, asking.linger)
                 return Reply(asked=True)
-        held = _look(association, peer, references) if STUDY_ROOT_FIND in accepted else None
+        held = _look(association, peer, references, queried) if STUDY_ROOT_FIND in accepted else None
     except RuntimeError as error:
         raise Transient("ASSOCIATION_LOST", f"the association with {peer.name} was lost while asking") from error
     finally:
@@ -105,7 +112,9 @@ def _linger(association: Association, answered: threading.Event, seconds: float)
         pass
 
 
-def _look(association: Association, peer: Peer, references: Sequence[Reference]) -> Mapping[str, Held | None] | None:
+def _look(
+    association: Association, peer: Peer, references: Sequence[Reference], queried: Queried
+) -> Mapping[str, Held | None] | None:
     """What the peer holds; None when it does not answer such queries."""
     held: dict[str, Held | None] = {}
     until = time.monotonic() + _QUERYING_SECONDS
@@ -113,7 +122,7 @@ def _look(association: Association, peer: Peer, references: Sequence[Reference])
         if time.monotonic() > until:
             break
         try:
-            held[reference.sop_instance_uid] = _find(association, peer, reference)
+            held[reference.sop_instance_uid] = _find(association, peer, reference, queried)
         except _Refused:
             if reference.study_instance_uid:
                 return None
@@ -125,7 +134,7 @@ class _Refused(Exception):
     """The peer answers C-FIND with a failure."""
 
 
-def _find(association: Association, peer: Peer, reference: Reference) -> Held | None:
+def _find(association: Association, peer: Peer, reference: Reference, queried: Queried) -> Held | None:
     query = Dataset()
     query.QueryRetrieveLevel = "IMAGE"
     if reference.study_instance_uid:
@@ -133,6 +142,7 @@ def _find(association: Association, peer: Peer, reference: Reference) -> Held | 
         query.SeriesInstanceUID = reference.series_instance_uid
     query.SOPInstanceUID = reference.sop_instance_uid
     query.SOPClassUID = query.RetrieveAETitle = ""
+    queried(peer, _told(association, query, reference))
     found: Held | None = None
     responses = association.send_c_find(query, STUDY_ROOT_FIND)
     for count, (response, identifier) in enumerate(responses):
@@ -150,6 +160,18 @@ def _find(association: Association, peer: Peer, reference: Reference) -> Held | 
         elif status != Status.SUCCESS:
             raise _Refused
     return found
+
+
+def _told(association: Association, query: Dataset, reference: Reference) -> Query:
+    """The query as it will go over this association."""
+    syntax = next(
+        context.transfer_syntax[0]
+        for context in association.accepted_contexts
+        if context.abstract_syntax == STUDY_ROOT_FIND
+    )
+    identifier = encode(query, syntax.is_implicit_VR, syntax.is_little_endian)
+    assert identifier is not None  # noqa: S101 - a query of ours has nothing that cannot be encoded
+    return Query(reference, identifier, str(syntax), STUDY_ROOT_FIND)
 
 
 def _held(identifier: Dataset, peer: Peer) -> Held:

@@ -66,6 +66,16 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
+class Query:
+    """A C-FIND about an instance: its identifier as it is sent, how that is encoded, and the information model."""
+
+    reference: Reference
+    identifier: bytes
+    transfer_syntax_uid: str
+    information_model_uid: str
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What we tell an X-ray machine of one instance: where it can be had, or why it is not committed."""
 

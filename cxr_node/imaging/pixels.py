@@ -12,7 +12,7 @@ from pydicom.encaps import get_frame
 from pydicom.pixels.decoders.base import get_decoder
 
 from cxr_node.errors import Ineligible, Permanent, of_the_machine
-from cxr_node.imaging import codestream
+from cxr_node.imaging import codestream, jpeg
 from cxr_node.imaging.header import PixelHeader, read, read_header
 
 Stored = NDArray[Any]
@@ -24,9 +24,9 @@ DECODERS: Mapping[str, str] = {
     uid.ExplicitVRBigEndian: "",
     uid.RLELossless: "pydicom",
     uid.JPEGBaseline8Bit: "pillow",
-    uid.JPEGExtended12Bit: "pylibjpeg",
-    uid.JPEGLossless: "pylibjpeg",
-    uid.JPEGLosslessSV1: "pylibjpeg",
+    uid.JPEGExtended12Bit: jpeg.NAME,
+    uid.JPEGLossless: jpeg.NAME,
+    uid.JPEGLosslessSV1: jpeg.NAME,
     uid.JPEGLSLossless: "pyjpegls",
     uid.JPEGLSNearLossless: "pyjpegls",
     uid.JPEG2000Lossless: "pylibjpeg",
@@ -34,6 +34,8 @@ DECODERS: Mapping[str, str] = {
 }
 """The plugin of pydicom that decodes each further transfer syntax: the fastest exact one (for a film of 7.5 million
 pixels JPEG-LS takes 97 ms with CharLS and 400 with libjpeg, baseline JPEG 9 ms with Pillow and 41 with libjpeg)."""
+
+jpeg.install()
 
 
 def decode(dataset: pydicom.Dataset) -> Stored:

@@ -1,12 +1,14 @@
-"""What comes over the network about storage commitment: on record before it is answered."""
+"""What is said over the network about storage commitment: on record before it is answered, or asked."""
 
+import base64
 from collections.abc import Collection
 from dataclasses import dataclass
 
 import structlog
 
+from cxr_node.dimse.sender import Peer
 from cxr_node.domain.clock import Clock
-from cxr_node.domain.commitment import Report, Request, Status
+from cxr_node.domain.commitment import Query, Report, Request, Status
 from cxr_node.domain.job import NewJob
 from cxr_node.domain.study import Waiting
 from cxr_node.errors import Transient
@@ -37,6 +39,18 @@ class CommitmentLedger:
 
     def requested(self, request: Request) -> Status:
         return _answer(attempt(self._request, request))
+
+    def queried(self, peer: Peer, query: Query) -> None:
+        """A peer is about to be asked by C-FIND; the audit trail tells with which words (PS3.15 A.5.3.10).
+
+        Raises Transient when it cannot be recorded, so that nothing is asked.
+        """
+        with self.store.transaction() as tx:
+            events.append(
+                tx, self.clock(), "peer.queried", query.reference.study_instance_uid or None,
+                ae_title=peer.ae_title, host=peer.host, information_model_uid=query.information_model_uid,
+                transfer_syntax_uid=query.transfer_syntax_uid, identifier=base64.b64encode(query.identifier).decode(),
+            )  # fmt: skip
 
     def _report(self, report: Report) -> Status:
         now = self.clock()

@@ -37,6 +37,7 @@ def pair(_pair: tuple[Node, Keeper]) -> tuple[Node, Keeper]:
     keeper.holds = lambda uid: uid in keeper.stored
     keeper.stored.clear()
     keeper.answers.clear()
+    keeper.queries.clear()
     keeper.requests.clear()
     return node, keeper
 
@@ -49,7 +50,7 @@ def committed(node: Node, study: str) -> bool:
     return states(node, study) == ["committed", "committed"]
 
 
-@pytest.mark.parametrize("via", ["first", "new", "same"])
+@pytest.mark.parametrize("via", ["first", "new", "same", "early"])
 def test_the_report_may_come_before_the_answer_after_it_or_on_the_same_association(
     pair: tuple[Node, Keeper], via: Any
 ) -> None:
@@ -90,6 +91,8 @@ def test_a_document_that_is_never_kept_is_held_for_the_operator(pair: tuple[Node
     wait_for(lambda: states(node, film.StudyInstanceUID) == ["failed", "failed"], what="documents given up")
     assert sorted(keeper.stored.values()) == [4, 4]
     assert {one["code"] for one in node.status()["failed"]} == {"NOT_KEPT"}
+    assert len(node.events("peer.queried", film.StudyInstanceUID)) == len(keeper.queries)
+    assert node.command("audit", "export", "-").stdout.count('csd-code="110112"') == len(keeper.queries)
 
     keeper.via, keeper.action = "new", 0x0000
     assert "2 jobs" in node.command("requeue", "--failed").stdout

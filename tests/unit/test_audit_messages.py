@@ -37,6 +37,13 @@ EVENTS: dict[str, dict[str, Any]] = {
     "audit.broken": {"sequence": 7},
     "audit.truncated": {"through": 7, "by": "jane"},
     "audit.read": {"by": "jane"},
+    "peer.queried": {
+        "ae_title": "PACS",
+        "host": "pacs",
+        "information_model_uid": "1.2.840.10008.5.1.4.1.2.2.1",
+        "transfer_syntax_uid": "1.2.840.10008.1.2",
+        "identifier": base64.b64encode(b"an identifier").decode(),
+    },
     "export.made": {"by": "jane", "folder": "/mnt/x", "classes": {"1.2.840.10008.5.1.4.1.1.1.1": 2}, **PATIENT},
 }
 
@@ -81,6 +88,7 @@ def test_every_event_that_is_told_gives_a_valid_message(event: str) -> None:
     ("audit.truncated", "110113", "trail-truncated", "E", "0"),
     ("audit.read", "110101", None, "R", "0"),
     ("export.made", "110106", None, "R", "0"),
+    ("peer.queried", "110112", None, "E", "0"),
 ])  # fmt: skip
 def test_the_codes_are_those_of_the_standard(event: str, code: str, kind: str, action: str, outcome: str) -> None:
     (root,) = told(row(1, event, **EVENTS[event]))
@@ -114,9 +122,12 @@ def test_films_of_another_study_or_sender_are_another_message(study: str, other:
 def test_who_sent_and_who_received() -> None:
     (came,) = told(row(1, "instance.stored", **FILM))
     (left,) = told(row(1, "document.sent", **EVENTS["document.sent"]))
+    (asked,) = told(row(1, "peer.queried", **EVENTS["peer.queried"]))
+    to_the_pacs = [("CXR_NODE", "110153", "true", NODE.host, "1"), ("PACS", "110152", "false", "pacs", "1")]
     for root, expected in (
         (came, [("XRAY1", "110153", "true", "192.0.2.7", "2"), ("CXR_NODE", "110152", "false", NODE.host, "1")]),
-        (left, [("CXR_NODE", "110153", "true", NODE.host, "1"), ("PACS", "110152", "false", "pacs", "1")]),
+        (left, to_the_pacs),
+        (asked, to_the_pacs),
     ):
         found = [
             (each.get("UserID"), each.find("RoleIDCode").get("csd-code"), each.get("UserIsRequestor"),
@@ -144,6 +155,17 @@ def test_a_refusal_says_who_knocked_and_how_often() -> None:
     assert base64.b64decode(detail.get("value")) == b"EVIL got no association: not allowed; 3 times"
 
 
+def test_a_query_is_told_with_its_words() -> None:
+    (root,) = told(row(1, "peer.queried", **EVENTS["peer.queried"]))
+    (asked,) = root.findall("ParticipantObjectIdentification")
+    assert asked.get("ParticipantObjectID") == "1.2.840.10008.5.1.4.1.2.2.1"
+    assert (asked.get("ParticipantObjectTypeCode"), asked.get("ParticipantObjectTypeCodeRole")) == ("2", "3")
+    assert asked.find("ParticipantObjectIDTypeCode").get("csd-code") == "110181"
+    assert base64.b64decode(asked.find("ParticipantObjectQuery").text) == b"an identifier"
+    syntax = asked.find("ParticipantObjectDetail")
+    assert (syntax.get("type"), base64.b64decode(syntax.get("value"))) == ("TransferSyntax", b"1.2.840.10008.1.2")
+
+
 def test_an_alert_is_a_warning_and_a_transfer_is_none() -> None:
     rows = [row(1, "audit.broken", sequence=7), row(2, "instance.stored", **FILM)]
     assert [message.warning for message in messages(rows, NODE)] == [True, False]
@@ -154,7 +176,7 @@ def test_a_film_without_patient_or_sender_is_told_all_the_same() -> None:
     assert root.findall("ParticipantObjectIdentification")[1].get("ParticipantObjectID") == "unknown"
 
 
-TEXTS = sorted({key for each in EVENTS.values() for key in each} - {"classes", "sop_class_uid"})
+TEXTS = sorted({key for each in EVENTS.values() for key in each} - {"classes", "sop_class_uid", "identifier"})
 
 
 @given(st.dictionaries(st.sampled_from(TEXTS), st.text()))

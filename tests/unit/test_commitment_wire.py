@@ -2,21 +2,23 @@
 
 import threading
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydicom.dataset import Dataset
 from pynetdicom import AE, build_role, evt
+from pynetdicom.dsutils import decode
 
 from cxr_node.dimse.commitment import Commitment, notify
 from cxr_node.dimse.inquiry import Asking, inquire
 from cxr_node.dimse.listener import Endpoint, Listener
 from cxr_node.dimse.sender import Peer
-from cxr_node.domain.commitment import Held, Outcome, Reason, Reference, Reply, Report, Request, Status
+from cxr_node.domain.commitment import Held, Outcome, Query, Reason, Reference, Reply, Report, Request, Status
 from cxr_node.errors import Permanent, Transient
 from tests.bench import Bench
-from tests.keeper import PUSH_MODEL, STUDY_ROOT_FIND, SYNTAXES, WELL_KNOWN, Keeper
+from tests.keeper import PUSH_MODEL, STUDY_ROOT_FIND, SYNTAXES, WELL_KNOWN, Keeper, Via
 from tests.node import wait_for
 
 SR = "1.2.840.10008.5.1.4.1.1.88.34"
@@ -44,7 +46,11 @@ class Ledger:
 def asked(keeper: Keeper, *references: Reference, ledger: Ledger | None = None, linger: float = 5.0) -> Reply:
     """Ask for commitment under Transaction UID 1.2.7."""
     asking = Asking(lambda: "1.2.7", (ledger or Ledger()).reported, linger)
-    return inquire(peer(keeper.port), "CXR_NODE", references or (DOCUMENT,), asking)
+    return inquire(peer(keeper.port), "CXR_NODE", references or (DOCUMENT,), unheard, asking)
+
+
+def unheard(_: Peer, __: Query) -> None:
+    """Records no query."""
 
 
 def peer(port: int) -> Peer:
@@ -63,9 +69,11 @@ def test_what_is_asked_for() -> None:
     assert named == [(SR, "1.2.9.1"), (SR, "1.2.9.2")]
 
 
-def test_a_report_on_the_same_association_is_taken_before_the_release() -> None:
+@pytest.mark.parametrize("via", ["same", "early"])
+def test_a_report_on_the_same_association_is_taken_before_the_release(via: Via) -> None:
+    """After the answer to our request, or before it."""
     ledger = Ledger()
-    with Keeper(PUSH_MODEL, via="same") as keeper:
+    with Keeper(PUSH_MODEL, via=via) as keeper:
         keeper.fails = lambda uid: 0x0112 if uid == "1.2.9.2" else None
         assert asked(keeper, DOCUMENT, STRAY, ledger=ledger, linger=30).asked
     assert ledger.reports == [Report("1.2.7", ("1.2.9.1",), {"1.2.9.2": 0x0112})]
@@ -80,10 +88,10 @@ def test_the_transaction_is_on_record_before_the_request_leaves_and_only_then() 
             begun.append(len(keeper.requests))
             return "1.2.7"
 
-        inquire(peer(keeper.port), "CXR_NODE", [DOCUMENT], Asking(begin, Ledger().reported, 0))
+        inquire(peer(keeper.port), "CXR_NODE", [DOCUMENT], unheard, Asking(begin, Ledger().reported, 0))
     assert begun == [0]
     with Keeper(STUDY_ROOT_FIND) as keeper:
-        inquire(peer(keeper.port), "CXR_NODE", [DOCUMENT], Asking(begin, Ledger().reported, 0))
+        inquire(peer(keeper.port), "CXR_NODE", [DOCUMENT], unheard, Asking(begin, Ledger().reported, 0))
     assert begun == [0]
 
 
@@ -106,7 +114,7 @@ def test_a_peer_that_offers_nothing_of_it() -> None:
         assert (reply.asked, reply.held) == (False, None)
         assert reply.refusal
         assert reply.refusal.code == "NO_COMMITMENT"
-        assert inquire(peer(keeper.port), "CXR_NODE", [DOCUMENT]) == Reply()
+        assert inquire(peer(keeper.port), "CXR_NODE", [DOCUMENT], unheard) == Reply()
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # pynetdicom's refused socket
@@ -131,25 +139,51 @@ def test_where_commitment_is_refused_the_instances_are_looked_for(offers: tuple[
     assert "StudyInstanceUID" not in other
 
 
+@pytest.mark.parametrize("syntax", SYNTAXES)
+def test_each_query_is_on_record_in_its_own_words_before_it_leaves(syntax: str) -> None:
+    recorded: list[tuple[Query, int]] = []
+    with Keeper(STUDY_ROOT_FIND, syntaxes=[syntax]) as keeper:
+
+        def record(_: Peer, query: Query) -> None:
+            recorded.append((query, len(keeper.queries)))
+
+        inquire(peer(keeper.port), "CXR_NODE", [DOCUMENT, STRAY], record)
+    assert [(query.reference, before) for query, before in recorded] == [(DOCUMENT, 0), (STRAY, 1)]
+    for (query, _), received in zip(recorded, keeper.queries, strict=True):
+        assert (query.transfer_syntax_uid, query.information_model_uid) == (syntax, STUDY_ROOT_FIND)
+        implicit = syntax == SYNTAXES[0]
+        assert decode(BytesIO(query.identifier), implicit, True) == received
+
+
+def test_what_cannot_be_recorded_is_not_asked() -> None:
+    def refuse(_: Peer, __: Query) -> None:
+        raise Transient("DATABASE_BUSY", "the database is busy")
+
+    with Keeper(STUDY_ROOT_FIND) as keeper:
+        with pytest.raises(Transient, match="busy"):
+            inquire(peer(keeper.port), "CXR_NODE", [DOCUMENT], refuse)
+        assert keeper.queries == []
+
+
 @pytest.mark.parametrize(("title", "told"), [("", "KEEPER"), (["FIRST", "SECOND"], "FIRST")])
 def test_where_an_instance_can_be_had(title: Any, told: str) -> None:
     with Keeper(STUDY_ROOT_FIND) as keeper:
         keeper.holds, keeper.retrieve_ae_title = lambda _: True, title
-        assert inquire(peer(keeper.port), "CXR_NODE", [DOCUMENT]).held == {"1.2.9.1": Held("", told)}
+        assert inquire(peer(keeper.port), "CXR_NODE", [DOCUMENT], unheard).held == {"1.2.9.1": Held("", told)}
 
 
 @pytest.mark.parametrize(("references", "held"), [([STRAY, DOCUMENT], None), ([STRAY], {"1.2.9.2": None})])
 def test_a_peer_that_refuses_to_look(references: list[Reference], held: Any) -> None:
     with Keeper(STUDY_ROOT_FIND) as keeper:
         keeper.find_status = 0xA900
-        assert inquire(peer(keeper.port), "CXR_NODE", references).held == held
+        assert inquire(peer(keeper.port), "CXR_NODE", references, unheard).held == held
 
 
 def test_a_peer_that_cannot_look_now() -> None:
     with Keeper(STUDY_ROOT_FIND) as keeper:
         keeper.find_status = 0xA700
         with pytest.raises(Transient, match="0xA700"):
-            inquire(peer(keeper.port), "CXR_NODE", [DOCUMENT])
+            inquire(peer(keeper.port), "CXR_NODE", [DOCUMENT], unheard)
 
 
 def test_a_peer_that_answers_with_all_that_it_has() -> None:
@@ -163,7 +197,7 @@ def test_a_peer_that_answers_with_all_that_it_has() -> None:
     ae.add_supported_context(STUDY_ROOT_FIND)
     server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_FIND, everything)])
     with pytest.raises(Transient) as failed:
-        inquire(peer(server.server_address[1]), "CXR_NODE", [DOCUMENT])
+        inquire(peer(server.server_address[1]), "CXR_NODE", [DOCUMENT], unheard)
     assert failed.value.code == "QUERY_IGNORED"
     server.shutdown()
 

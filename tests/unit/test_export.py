@@ -29,7 +29,7 @@ from tests.bench import MODEL, Bench, add_result
 from tests.films import LOSSY, NEEDS_DCMTK, SYNTAXES, chest, encode, inverted
 
 NAMES = Pseudonyms(b"k" * 32)
-TABLE = Path(__file__).parents[1] / "basic_profile.csv"  # PS3.15 2026c, table E.1-1: the column of the basic profile
+TABLE = Path(__file__).parents[1] / "basic_profile.csv"  # PS3.15 2026c, table E.1-1 (docs/operations.md)
 IDENTIFIERS = {
     "PatientName": "Zyxwvut^Quorra",
     "PatientID": "PID7QX99",
