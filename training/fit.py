@@ -5,6 +5,7 @@ weights.safetensors (when done). It is saved at the end of every epoch, and ever
 killed at any point resumes to the result that it would have had.
 """
 
+import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -27,6 +28,7 @@ from cxr_node.inference.manifest import sha256
 from cxr_node.inference.network import FilmNetwork
 from training import curves
 from training.data import Film, weights
+from training.frozen import Head, computed_once, features_of, training_features
 from training.networks import NETWORKS
 from training.networks.parts import PublicNetwork, Standardise
 from training.networks.weights import load_public
@@ -115,17 +117,27 @@ def fit(
     before: Run | None = None,
     limit: int | None = None,
     epochs: int | None = None,
+    minutes: float | None = None,
+    variants: int | None = None,
+    stand_in: str = "",
     device: str = "cpu",
 ) -> None:
     """Train from the public weights `start`, from the run `before`, or from scratch; or on from the run's checkpoint.
 
-    `limit` is the most films of each split, `epochs` the most epochs; `device` is cpu or cuda.
+    `limit` is the most films of each split, `epochs` the most epochs. After so many `minutes` no epoch is begun; the
+    run then has the weights so far, and goes on when it is called again. With `variants` a frozen network computes its
+    features once, from so many variants of each film's random changes. `stand_in` says what stands in for the recipe's
+    films, `device` is cpu or cuda.
     """
     used = films_of(recipe, films, limit)
     short = recipe.shortened(epochs)
     scratch = start is None and before is None and bool(recipe.weights_sha256 or recipe.starts_from)
     digest = sha256(start) if start else ""
-    run.begin(short, Conditions(name, digest, scratch, limit, short.fit.all_epochs, recipe.fit.all_epochs), used)
+    run.begin(
+        short,
+        Conditions(name, digest, scratch, limit, short.fit.all_epochs, recipe.fit.all_epochs, variants, stand_in),
+        used,
+    )
     torch.manual_seed(recipe.seed)
     train = [film for film in used if film.split == "train"]
     task = task_of(short, train)
@@ -134,26 +146,37 @@ def fit(
     trainer = Trainer(short, network, task, torch.device(device))
     if run.checkpoint.exists():
         trainer.load(run.checkpoint)
-    _run_epochs(trainer, train, [film for film in used if film.split == "val"], run)
+    ends = math.inf if minutes is None else time.monotonic() + 60 * minutes
+    _run_epochs(trainer, train, [film for film in used if film.split == "val"], run, ends=ends, variants=variants)
     state = {name: value.contiguous().cpu() for name, value in trainer.average.items()}
     write_whole(run.weights, lambda stream: stream.write(save(state)))
 
 
-def _run_epochs(trainer: Trainer, train: Sequence[Film], validation: Sequence[Film], run: Run) -> None:
+def _run_epochs(
+    trainer: Trainer, train: Sequence[Film], validation: Sequence[Film], run: Run, *, ends: float, variants: int | None
+) -> None:
     if trainer.finished:
         return
+    began = time.monotonic()
     recipe, task = trainer.recipe, trainer.task
     transforms = training_transforms(recipe)
-    items = [{"film": film, **task.targets(film)} for film in train]
-    dataset = CacheDataset(items, transforms, num_workers=2, progress=console.is_terminal)
+    once = computed_once(recipe, trainer.network, variants)
     prepared = list(film_batches(validation, recipe))
-    while not trainer.finished:
-        began = time.monotonic()
+    dataset: Any
+    if once:
+        dataset = training_features(trainer, train, variants or 1, console)
+        prepared = [features_of(trainer.network, [batch]) for batch in prepared]
+    else:
+        items = [{"film": film, **task.targets(film)} for film in train]
+        dataset = CacheDataset(items, transforms, num_workers=2, progress=console.is_terminal)
+    while not trainer.finished and time.monotonic() < ends:
         loader = _loader(trainer, dataset, train, transforms)
         shown = track(loader, f"epoch {trainer.epoch + 1}", console=console, disable=not console.is_terminal)
         figures = trainer.run_epoch(shown, len(loader))
-        figures |= validate(trainer.averaged(), task, validation, prepared)
+        kept = trainer.averaged()
+        figures |= validate(Head(kept) if once else kept, task, validation, prepared)
         trainer.note({"epoch": trainer.epoch, **figures, "seconds": round(time.monotonic() - began, 1)})
+        began = time.monotonic()
         trainer.save(run.checkpoint)
         run.keep_log(trainer.history)
         (run.directory / "curves.svg").write_text(curves.draw(trainer.history), encoding="utf-8")

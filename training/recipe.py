@@ -5,21 +5,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from cxr_node.errors import ConfigError
+from training.augmentation import FROZEN, AugmentRecipe, JitterRecipe, NotNegative, Positive, Share
 from training.data import PNEUMONIA, SPLITS
 from training.networks import NETWORKS
 from training.networks.parts import FRONTS, HEADS
 
-Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
-Range = tuple[Positive, Positive]
-
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = FROZEN
 
 
 class Published(_Frozen):
@@ -130,32 +126,6 @@ class FitRecipe(_Frozen):
         return self.warm_up_epochs + self.epochs
 
 
-class AugmentRecipe(_Frozen):
-    """How far each random change goes; the comments of the shipped recipes give units."""
-
-    flip: Share
-    rotation: NotNegative
-    scale: Share
-    aspect: Share
-    shift: Share
-    gamma: NotNegative
-    contrast: Share
-    blur: NotNegative
-    jpeg: Annotated[int, Field(ge=1, le=100)]
-    marker: Share
-
-
-class JitterRecipe(_Frozen):
-    """The documents' own random changes, each from a range: factors, and degrees for the shear."""
-
-    flip: Share = 0.0
-    zoom: Range = (1.0, 1.0)
-    """Above 1 the film is enlarged about its middle."""
-    shear: NotNegative = 0.0
-    brightness: Range = (1.0, 1.0)
-    contrast: Range = (1.0, 1.0)
-
-
 class SearchRecipe(_Frozen):
     """Variants to try: for each key of the recipe (`options.widths`, `fit.rate`) the values that it may take."""
 
@@ -197,6 +167,15 @@ class Served(_Frozen):
     """What the training films do not allow; such a model is no default."""
 
 
+class StandIn(_Frozen):
+    """Films to take where those of the recipe's sources are not all at hand; what comes of it is marked so."""
+
+    sources: tuple[str, ...] = ()
+    """Instead of the recipe's; none: nothing at hand can stand in, for what `says` explains."""
+    says: str
+    """What stands in for what, in a sentence."""
+
+
 class Recipe(_Frozen):
     """One training run; everything that decides its result but the films and the starting weights themselves."""
 
@@ -220,6 +199,7 @@ class Recipe(_Frozen):
     """Another recipe, whose finished run this one goes on from (document 004)."""
     cascade: Cascade | None = None
     search: SearchRecipe | None = None
+    stand_in: StandIn | None = None
     points: tuple[Share, ...] = ()
     """Sensitivities at which an operating point is wanted."""
     served: Served | None = None
@@ -257,6 +237,22 @@ class Recipe(_Frozen):
         if not self.classes:
             return PNEUMONIA | {"normal"}
         return frozenset(label for each in self.classes.values() for label in each)
+
+    @property
+    def frozen(self) -> bool:
+        """Whether nothing but the head ever learns."""
+        return bool(self.fit.warm_up_epochs) and not self.fit.epochs and not self.fit.learns
+
+    def stood_in(self) -> "Recipe":
+        """The same recipe on the films that stand in.
+
+        Raises:
+            ConfigError: nothing can.
+        """
+        if self.stand_in is None or not self.stand_in.sources:
+            says = self.stand_in.says if self.stand_in else "The recipe names none that could stand in."
+            raise ConfigError(f"No film of {', '.join(self.data.sources)} is at hand. {says}")
+        return self.changed({"data.sources": self.stand_in.sources})
 
     def shortened(self, epochs: int | None) -> "Recipe":
         """The same recipe with at most so many epochs in all; warm-up first."""

@@ -34,6 +34,10 @@ class Conditions:
     """As many as the recipe as it was run has."""
     recipe_epochs: int
     """As many as the recipe has."""
+    variants: int | None = None
+    """Of a frozen network: each film's random changes come from so many, whose features were computed once."""
+    stand_in: str = ""
+    """What stands in for the recipe's films, where those are not at hand."""
 
 
 def network_of(recipe: Recipe) -> FilmNetwork:
@@ -100,6 +104,22 @@ class Run:
         return Conditions(**self._read("conditions.json"))
 
     @property
+    def epochs_done(self) -> int:
+        """Epochs that the run has come through."""
+        return len(self.history())
+
+    def history(self) -> list[dict[str, float]]:
+        """The lines of the log: one entry an epoch."""
+        if not self.log.is_file():
+            return []
+        return [json.loads(line) for line in self.log.read_text(encoding="utf-8").splitlines()]
+
+    @property
+    def begun(self) -> bool:
+        """Whether the folder holds a run at all."""
+        return (self.directory / "conditions.json").is_file()
+
+    @property
     def finished(self) -> bool:
         """Whether the weights are there."""
         return self.weights.is_file()
@@ -145,6 +165,11 @@ class Run:
             raise ConfigError(f"{self.directory} is of a recipe with classes of its own.")
         return calibration, points
 
+    @property
+    def has_calibration(self) -> bool:
+        """Whether `calibrate` kept something."""
+        return (self.directory / "calibration.json").is_file()
+
     def calibrated(self) -> tuple[Calibration | ClassCalibration, Cutoffs]:
         """The calibration and the model's own operating points, of any recipe."""
         kept = self._read("calibration.json")
@@ -164,14 +189,11 @@ class Run:
     def accuracy(self) -> float | None:
         """The accuracy on test films that `results` holds; None where there is none, or the run was cut short.
 
-        A run of less than a tenth of its epochs, or of a part of the films, has no figure.
+        A run of less than a tenth of its recipe's epochs has no figure.
         """
-        if not self.evaluated:
+        if not self.evaluated or 10 * self.epochs_done < self.conditions().recipe_epochs:
             return None
-        conditions = self.conditions()
-        if conditions.limit or 10 * conditions.epochs < conditions.recipe_epochs:
-            return None
-        accuracy: float | None = self.results().get("accuracy")
+        accuracy: float | None = self.results().get("accuracy", {}).get("value")
         return accuracy
 
     def _write(self, name: str, content: dict[str, Any]) -> None:

@@ -61,11 +61,15 @@ class Trainer:
         return {"loss": float(np.mean(losses)), "accuracy": right / films}
 
     def step(self, batch: Batch) -> tuple[float, Tensor]:
-        """One batch: `film` (n, 1, size, size) and the task's targets; returns the loss and which (n,) were right."""
-        films = torch.as_tensor(batch["film"]).to(self.device).contiguous(memory_format=torch.channels_last)
-        targets = {name: torch.as_tensor(value).to(self.device) for name, value in batch.items() if name != "film"}
+        """One batch: `film` (n, 1, size, size), or its `features` (n, c, h, w), and the task's targets.
+
+        Returns the loss and which (n,) were right.
+        """
+        seen, forward = ("features", self.network.classify) if "features" in batch else ("film", self.network)
+        shown = torch.as_tensor(batch[seen]).to(self.device).contiguous(memory_format=torch.channels_last)
+        targets = {name: torch.as_tensor(value).to(self.device) for name, value in batch.items() if name != seen}
         with torch.autocast(self.device.type, dtype=torch.bfloat16):
-            logits = self.network(films)
+            logits = forward(shown)
         loss = self.task.loss(logits.float(), targets)
         self.optimiser.zero_grad()
         torch.autograd.backward(loss)

@@ -10,8 +10,9 @@ from monai.transforms.transform import MapTransform, RandomizableTransform
 from numpy.typing import NDArray
 
 from cxr_node.imaging import Prepared
+from training.augmentation import AugmentRecipe, JitterRecipe
 from training.pictures import prepared_film
-from training.recipe import AugmentRecipe, JitterRecipe, PrepareRecipe, Recipe
+from training.recipe import PrepareRecipe, Recipe
 
 MARKER_SIDE = 0.22
 NOISE = 0.02

@@ -31,9 +31,10 @@ from training.calibrate import (
 from training.card import fill
 from training.cli import commands
 from training.data import Film, check_splits, read_manifest, trainable, weights
-from training.evaluate import calibration_error, positive_share, score
+from training.evaluate import positive_share, score
 from training.export import export
 from training.fit import fit, starting_file, starting_network
+from training.metrics import calibration_error
 from training.recipe import PrepareRecipe, Recipe
 from training.run import Conditions, Run
 from training.task import FindingAndKind

@@ -1,0 +1,142 @@
+"""The commands that judge what was trained: evaluate, compare, reproduce."""
+
+import json
+import os
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from training import recipe as recipes
+from training.options import (
+    DATA,
+    FOLDER,
+    PLACE,
+    data_option,
+    device_named,
+    device_option,
+    limit_option,
+    runs_option,
+    weights_option,
+)  # fmt: skip
+
+if TYPE_CHECKING:
+    from training.data import Film
+    from training.subject import Subject
+
+manifest_option = click.option(
+    "--manifest", "--data", "data", type=DATA, required=True, envvar="CXR_TRAIN_DATA",
+    help="A manifest CSV, or a folder in a known layout.",
+)  # fmt: skip
+
+
+@click.command()
+@click.argument("subject", type=FOLDER, metavar="RUN_OR_MODEL")
+@manifest_option
+@click.option("--split", type=click.Choice(["val", "test"]), default="test", show_default=True, help="Films to read.")
+@click.option("--out", type=PLACE, help="Where results.json and report.html go; a run's own folder where not given.")
+@click.option(
+    "--prevalence",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="At which predictive values are given; else that of the films.",
+)
+def evaluate(*, subject: Path, data: Path, split: str, out: Path | None, prevalence: float | None) -> None:
+    """Read films with a run's network or a released model's, and report on it.
+
+    Example: cxr-train evaluate runs/000-cnn --manifest data/films.csv --out evaluation
+    """
+    from training.evaluation import of_readings, read
+    from training.sources import read_films
+    from training.subject import open_subject
+
+    opened, films = open_subject(subject), read_films(data)
+    if out is None and not opened.runs:
+        raise click.UsageError("A released model's folder is left as it is; say where the results go with --out.")
+    place = out or subject
+    readings = read(opened, films, split)
+    found = of_readings(opened, films, readings, split=split, prevalence=prevalence, elsewhere=True)
+    found |= _of_the_card(opened, films)
+    place.mkdir(parents=True, exist_ok=True)
+    (place / "results.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    click.echo(f"{opened.name}: accuracy {shown(found['accuracy'])} on {found['data']['films']} films. {found['note']}")
+
+
+def _of_the_card(subject: "Subject", films: "list[Film]") -> dict[str, Any]:
+    """Of a calibrated run that may become a model of the node, what its card reports too."""
+    from training.results import evaluate as for_card
+
+    run = subject.runs[0] if subject.runs else None
+    return for_card(run, films) if run and run.calibrated and subject.recipe.data.shares else {}
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[RECIPE]...")
+@data_option
+@weights_option
+@runs_option
+@click.option("--out", type=PLACE, required=True, help="Where reproduction.md and reproduction.json go.")
+@limit_option
+@click.option("--epochs", type=click.IntRange(0), help="At most so many epochs of each system.")
+@click.option(
+    "--minutes",
+    type=click.FloatRange(min=0),
+    help="After so many no further epoch of a system is begun; a later call goes on.",
+)
+@click.option(
+    "--variants",
+    type=click.IntRange(1),
+    help="Frozen networks: compute features once, of so many random changes of each film.",
+)
+@click.option("--only-table", is_flag=True, help="Train nothing; make the table of what is there.")
+@device_option
+def reproduce(
+    *,
+    names: tuple[str, ...],
+    data: Path,
+    weights: Path,
+    runs: Path,
+    out: Path,
+    limit: int | None,
+    epochs: int | None,
+    minutes: float | None,
+    variants: int | None,
+    only_table: bool,
+    device: str,
+) -> None:
+    """Train and evaluate the systems of the five documents, and make the table of their figures and ours.
+
+    What is done is not done again, what was cut off goes on. The table has a row for every system, or for each RECIPE.
+
+    Example: cxr-train reproduce 000-cnn 003-xception --data data --out docs --minutes 30 --variants 4
+    """
+    from training.reproduce import Bench, Budget, in_order
+    from training.reproduce import reproduce as train_all
+    from training.sources import read_films
+    from training.table import as_json, markdown, rows
+
+    documents = [name for name, path in recipes.shipped().items() if recipes.load(path).published]
+    wanted, failed = in_order(names or documents), {}
+    if not only_table:
+        budget = Budget(limit, epochs, minutes, variants)
+        failed = train_all(wanted, Bench(read_films(data), weights, runs, budget, device_named(device), click.echo))
+    table = rows(wanted, runs, failed)
+    facts = {
+        "made": datetime.now(UTC).date().isoformat(),
+        "by": f"{os.cpu_count()} CPU cores, torch {version('torch')}",
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "reproduction.json").write_text(json.dumps(as_json(table, facts), indent=2) + "\n", encoding="utf-8")
+    (out / "reproduction.md").write_text(markdown(table, facts), encoding="utf-8")
+    click.echo(
+        f"{out / 'reproduction.md'}: {len(table)} rows, {sum(row.ours is not None for row in table)} with a figure."
+    )
+
+
+def shown(estimate: dict[str, float]) -> str:
+    """A figure with its interval."""
+    return f"{estimate['value']:.4f} ({estimate['low']:.4f} to {estimate['high']:.4f})"
+
+
+COMMANDS = (evaluate, reproduce)
