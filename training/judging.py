@@ -48,6 +48,7 @@ def evaluate(*, subject: Path, data: Path, split: str, out: Path | None, prevale
     Example: cxr-train evaluate runs/000-cnn --manifest data/films.csv --out evaluation
     """
     from training.evaluation import of_readings, read
+    from training.report import estimate, page
     from training.sources import read_films
     from training.subject import open_subject
 
@@ -60,7 +61,9 @@ def evaluate(*, subject: Path, data: Path, split: str, out: Path | None, prevale
     found |= _of_the_card(opened, films)
     place.mkdir(parents=True, exist_ok=True)
     (place / "results.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    click.echo(f"{opened.name}: accuracy {shown(found['accuracy'])} on {found['data']['films']} films. {found['note']}")
+    (place / "report.html").write_text(page(found, opened), encoding="utf-8")
+    accuracy, count = estimate(found["accuracy"]), found["data"]["films"]
+    click.echo(f"{opened.name}: accuracy {accuracy} on {count} films; {place / 'report.html'}. {found['note']}".strip())
 
 
 def _of_the_card(subject: "Subject", films: "list[Film]") -> dict[str, Any]:
@@ -132,11 +135,6 @@ def reproduce(
     click.echo(
         f"{out / 'reproduction.md'}: {len(table)} rows, {sum(row.ours is not None for row in table)} with a figure."
     )
-
-
-def shown(estimate: dict[str, float]) -> str:
-    """A figure with its interval."""
-    return f"{estimate['value']:.4f} ({estimate['low']:.4f} to {estimate['high']:.4f})"
 
 
 COMMANDS = (evaluate, reproduce)

@@ -115,10 +115,8 @@ def test_nothing_to_measure_is_not_a_number() -> None:
 def test_the_expected_error_is_that_of_perfect_calibration() -> None:
     random = np.random.default_rng(3)
     probabilities = random.random(400)
-    errors = [
-        float(metrics.calibration_error((random.random(400) < probabilities).astype(float), probabilities, np.ones(400)))
-        for _ in range(300)
-    ]  # fmt: skip
+    true = (random.random((300, 400)) < probabilities).astype(float)
+    errors = [float(metrics.calibration_error(row, probabilities, np.ones(400))) for row in true]
     assert metrics.expected_error(probabilities, 1) == pytest.approx(np.mean(errors), rel=0.05)
     bins = metrics.reliability((probabilities > 0.5).astype(float), probabilities)
     assert sum(each["films"] for each in bins) == 400
