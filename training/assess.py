@@ -86,7 +86,7 @@ def assess(reading: Reading, chosen: Chosen | None, prevalence: float | None = N
         "majority": _majority(reading, counts),
         "by_class": {},
         "before": _calibration(raw, reading, drawn),
-        "subgroups": subgroups(reading),
+        "subgroups": subgroups(reading, chosen),
     }
     after = None
     if chosen:
@@ -105,7 +105,7 @@ def assess(reading: Reading, chosen: Chosen | None, prevalence: float | None = N
     return found
 
 
-def subgroups(reading: Reading) -> dict[str, dict[str, Any]]:
+def subgroups(reading: Reading, chosen: Chosen | None) -> dict[str, dict[str, Any]]:
     """Accuracy, recalls and areas of each source, view and age group; none where all films are of one."""
     found = {}
     for kind, key in SUBGROUPS.items():
@@ -114,16 +114,18 @@ def subgroups(reading: Reading) -> dict[str, dict[str, Any]]:
             members.setdefault(key(film), []).append(place)
         if len(members) > 1 or kind == "source":
             found[kind] = {
-                name: brief(reading.only(places)) for name, places in sorted(members.items()) if len(places) >= FEWEST
+                name: brief(reading.only(places), chosen)
+                for name, places in sorted(members.items())
+                if len(places) >= FEWEST
             }
     return found
 
 
-def brief(reading: Reading) -> dict[str, Any]:
+def brief(reading: Reading, chosen: Chosen | None) -> dict[str, Any]:
     """The short form of a group of films: counts, accuracy, recall and area of each class that it has."""
     names, targets = reading.question.classes, reading.targets
     drawn = resamples(patients_of(reading.films))
-    probabilities = unscaled(len(names)).probabilities(reading.logits)
+    probabilities = (chosen.scaling if chosen else unscaled(len(names))).probabilities(reading.logits)
     by_class = {}
     for place, name in enumerate(names):
         here = targets == place

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -58,7 +58,7 @@ def of_readings(
     chosen = _chosen(subject, films)
     questions = {}
     for reading in readings:
-        settled = chosen.get(reading.question.name, "no validation films")
+        settled = chosen[reading.question.name]
         figures = assess(reading, settled if isinstance(settled, Chosen) else None, prevalence)
         figures["validation"] = settled if isinstance(settled, str) else "calibrated, thresholds chosen"
         questions[reading.question.name] = figures
@@ -69,7 +69,7 @@ def of_readings(
         "accuracy": first["accuracy"],
         "note": first["majority"]["note"],
         "questions": questions,
-        "elsewhere": _elsewhere(subject, films, split) if elsewhere else {},
+        "elsewhere": _elsewhere(subject, films, split, chosen) if elsewhere else {},
     }
     content: dict[str, Any] = plain(found)
     return content
@@ -134,8 +134,15 @@ def _data(films: Sequence[Film], split: str) -> dict[str, Any]:
     }
 
 
-def _elsewhere(subject: Subject, films: Sequence[Film], split: str) -> dict[str, Any]:
+def _elsewhere(
+    subject: Subject, films: Sequence[Film], split: str, chosen: Mapping[str, Chosen | str]
+) -> dict[str, Any]:
     """By source, what it says of films from where it has learned nothing."""
+
+    def short(reading: Reading) -> dict[str, Any]:
+        settled = chosen[reading.question.name]
+        return brief(reading, settled if isinstance(settled, Chosen) else None)
+
     recipe = subject.recipe
     known = {film.source for film in films if recipe.data.takes(film.source, film.label)}
     others: dict[str, list[Film]] = {}
@@ -145,7 +152,7 @@ def _elsewhere(subject: Subject, films: Sequence[Film], split: str) -> dict[str,
             others.setdefault(film.source, []).append(film)
     return {
         source: {
-            reading.question.name: brief(reading) for reading in subject.read(members) if len(reading.films) >= FEWEST
+            reading.question.name: short(reading) for reading in subject.read(members) if len(reading.films) >= FEWEST
         }
         for source, members in sorted(others.items())
         if len(members) >= FEWEST

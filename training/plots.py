@@ -8,8 +8,10 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-STYLE: dict[Any, Any] = {"font.size": 9, "axes.grid": True, "grid.alpha": 0.25, "axes.spines.top": False, "axes.spines.right": False,
-         "svg.fonttype": "none", "svg.hashsalt": "cxr"}  # fmt: skip
+STYLE: dict[Any, Any] = {
+    "font.size": 9, "axes.grid": True, "grid.alpha": 0.25, "axes.spines.top": False, "axes.spines.right": False,
+    "svg.fonttype": "none", "svg.hashsalt": "cxr",
+}  # fmt: skip
 SIDE = 3.4
 """Inches of a panel."""
 
@@ -94,6 +96,6 @@ def _name(axes: Axes, title: str, across: str, up: str, *, legend: bool = True) 
 def _svg(figure: Figure) -> str:
     """The picture without what is only for files: declaration, date."""
     out = io.StringIO()
-    figure.savefig(out, format="svg", metadata={"Date": None})
+    figure.savefig(out, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     text = out.getvalue()
     return text[text.index("<svg") :]
