@@ -14,8 +14,8 @@ from training.bootstrap import SEED, Estimate, Resamples, patients_of, resampled
 from training.data import Film
 from training.metrics import Floats, Ints
 from training.operating import curve, threshold_at
+from training.reading import Reading
 from training.scaling import Scaling, fit_scaling, unscaled
-from training.subject import Reading
 
 FEWEST = 5
 """Subgroups with fewer films are left out: an interval over them says nothing."""

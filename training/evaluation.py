@@ -10,8 +10,9 @@ from cxr_node.errors import ConfigError
 from cxr_node.inference.manifest import sha256
 from training.assess import FEWEST, Chosen, assess, brief, plain, validation_of
 from training.data import Film, patient_key, read_manifest
+from training.reading import Reading
 from training.splits import films_of
-from training.subject import Reading, Subject
+from training.subject import Subject
 
 LATERAL = "LATERAL"
 

@@ -70,8 +70,10 @@ def _of_the_card(subject: "Subject", films: "list[Film]") -> dict[str, Any]:
     """Of a calibrated run that may become a model of the node, what its card reports too."""
     from training.results import evaluate as for_card
 
-    run = subject.runs[0] if subject.runs else None
-    return for_card(run, films) if run and run.calibrated and subject.recipe.data.shares else {}
+    recipe = subject.recipe
+    if recipe.classes or not recipe.data.shares or not subject.runs or not subject.runs[0].has_calibration:
+        return {}
+    return for_card(subject.runs[0], films)
 
 
 @click.command()

@@ -12,10 +12,11 @@ from pathlib import Path
 from cxr_node.errors import ConfigError, CxrNodeError
 from cxr_node.inference.manifest import sha256
 from training import recipe as recipes
+from training.about import Published
 from training.data import Film
 from training.evaluation import evaluate
 from training.fit import fit, starting_file
-from training.recipe import Published, Recipe
+from training.recipe import Recipe
 from training.run import Run
 from training.search import search
 from training.subject import open_subject

@@ -24,12 +24,12 @@ BIASES = (-50.0, 50.0)
 class Scaling:
     """Calibrated log-odds are `scale * logit + bias` of each class, where all classes are equally common."""
 
-    scale: float
+    scales: tuple[float, ...]
     biases: tuple[float, ...]
 
     def probabilities(self, logits: Floats, shares: Sequence[float] | Floats | None = None) -> Floats:
         """Probabilities (n, classes) of logits (n, classes) where the classes have these shares; even where None."""
-        log_odds = self.scale * logits + np.array(self.biases)
+        log_odds = np.array(self.scales) * logits + np.array(self.biases)
         if shares is not None:
             with np.errstate(divide="ignore"):  # a class that does not occur has no probability
                 log_odds = log_odds + np.log(np.asarray(shares) * len(self.biases))
@@ -38,7 +38,7 @@ class Scaling:
 
 def unscaled(classes: int) -> Scaling:
     """The logits as they stand."""
-    return Scaling(1.0, (0.0,) * classes)
+    return Scaling((1.0,) * classes, (0.0,) * classes)
 
 
 def fit_scaling(logits: Floats, targets: Ints, names: Sequence[str]) -> Scaling:
@@ -50,16 +50,20 @@ def fit_scaling(logits: Floats, targets: Ints, names: Sequence[str]) -> Scaling:
     counts = np.bincount(targets, minlength=len(names))
     if missing := [name for name, count in zip(names, counts, strict=True) if not count]:
         raise ConfigError(f"The validation films show no {missing[0]!r}, so that nothing can be calibrated on them.")
-    weights = 1 / counts[targets] / len(names)
-    true = np.eye(len(names))[targets]
+    return Scaling(*likeliest(logits, targets, 1 / counts[targets]))
+
+
+def likeliest(logits: Floats, targets: Ints, weights: Floats) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """(scales, biases) by maximum likelihood under weights (n,): one scale for all classes, the first bias zero."""
+    true, even = np.eye(logits.shape[1])[targets], weights / weights.sum()
 
     def loss(parameters: Floats) -> tuple[float, Floats]:
         log_odds = parameters[0] * logits + np.r_[0.0, parameters[1:]]
-        wrong = weights[:, None] * (softmax(log_odds, axis=1) - true)
+        wrong = even[:, None] * (softmax(log_odds, axis=1) - true)
         slope = np.r_[(wrong * logits).sum(), wrong.sum(axis=0)[1:]]
-        return float(-(weights[:, None] * true * log_softmax(log_odds, axis=1)).sum()), slope
+        return float(-(even[:, None] * true * log_softmax(log_odds, axis=1)).sum()), slope
 
-    start = np.r_[1.0, np.zeros(len(names) - 1)]
-    bounds = [SCALES, *[BIASES] * (len(names) - 1)]
+    others = logits.shape[1] - 1
+    start, bounds = np.r_[1.0, np.zeros(others)], [SCALES, *[BIASES] * others]
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 1000, "ftol": 1e-12})
-    return Scaling(float(found.x[0]), (0.0, *map(float, found.x[1:])))
+    return (float(found.x[0]),) * logits.shape[1], (0.0, *map(float, found.x[1:]))

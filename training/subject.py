@@ -4,8 +4,8 @@ Each answers one question or more about films (which class?), with logits and wi
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -15,61 +15,16 @@ from torch import nn
 from cxr_node.domain.finding import Cutoffs
 from cxr_node.errors import ConfigError
 from cxr_node.inference import manifest as manifests
-from cxr_node.inference.calibration import Calibration
+from cxr_node.inference.calibration import Calibration, ClassCalibration
 from cxr_node.inference.network import FilmNetwork
-from training.data import BACTERIAL, PNEUMONIA, Film
+from training.data import BACTERIAL, Film
 from training.fit import film_batches, logits_of
-from training.metrics import Floats, Ints
+from training.metrics import Floats
 from training.networks.weights import read_state
+from training.reading import FINDING, KIND, NORMAL, Question, Reading, concerned, question_of
 from training.recipe import Recipe
 from training.run import Run, network_of
-from training.scaling import Scaling
-
-NORMAL = "normal"
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """Which class is a film of? `labels` gives the place of each label's class; other labels are no matter of it."""
-
-    name: str
-    classes: tuple[str, ...]
-    labels: Mapping[str, int]
-
-    def target(self, film: Film) -> int | None:
-        """The place of the film's class."""
-        return self.labels.get(film.label)
-
-
-FINDING = Question("finding", (NORMAL, "pneumonia"), {NORMAL: 0} | dict.fromkeys(sorted(PNEUMONIA), 1))
-KIND = Question(
-    "kind", (NORMAL, "bacterial", "viral"), {NORMAL: 0, "bacterial_pneumonia": 1, "viral_pneumonia": 2}
-)  # fmt: skip
-"""The two that the node's own networks answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """A subject's answers to a question: logits (n, classes), whose softmax are probabilities, and what it calls (n,).
-
-    `scaling` calibrates the logits where the subject brings a calibration of its own.
-    """
-
-    question: Question
-    films: tuple[Film, ...]
-    logits: Floats = field(repr=False)
-    called: Ints = field(repr=False)
-    scaling: Scaling | None = None
-
-    @property
-    def targets(self) -> Ints:
-        """The place of each film's class (n,)."""
-        return np.array([self.question.labels[film.label] for film in self.films], dtype=np.intp)
-
-    def only(self, chosen: Sequence[int]) -> "Reading":
-        """The same for some of the films, by their places."""
-        films = tuple(self.films[place] for place in chosen)
-        return Reading(self.question, films, self.logits[chosen], self.called[chosen], self.scaling)
+from training.scaling import Scaling, unscaled
 
 
 class Subject(Protocol):
@@ -106,22 +61,14 @@ class Subject(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class ClassRun:
-    """A run of a recipe with classes of its own; what it calls is the likeliest."""
+class ClassNetwork:
+    """A network of a recipe with classes of its own; it calls the likeliest, calibrated where it brings that."""
 
-    run: Run
+    name: str
     recipe: Recipe
     network: FilmNetwork
-
-    @property
-    def name(self) -> str:
-        """The folder's."""
-        return self.run.directory.name
-
-    @property
-    def runs(self) -> tuple[Run, ...]:
-        """Itself."""
-        return (self.run,)
+    runs: tuple[Run, ...] = ()
+    scaling: Scaling | None = None
 
     @property
     def points(self) -> tuple[float, ...]:
@@ -137,15 +84,16 @@ class ClassRun:
         """Logits and the likeliest class."""
         chosen = concerned(self.questions[0], films)
         logits = read_logits(self.network, chosen, self.recipe)
-        return [Reading(self.questions[0], tuple(chosen), logits, logits.argmax(axis=1))]
+        likely = (self.scaling or unscaled(len(self.recipe.classes))).probabilities(logits)
+        return [Reading(self.questions[0], tuple(chosen), logits, likely.argmax(axis=1), self.scaling)]
 
 
 @dataclass(frozen=True, slots=True)
 class Cascade:
     """Two runs: what the first calls `passes` goes to the second (document 002)."""
 
-    first: ClassRun
-    second: ClassRun
+    first: ClassNetwork
+    second: ClassNetwork
     passes: str
 
     @property
@@ -226,7 +174,7 @@ class NodeNetwork:
         probability = 1 / (1 + np.exp(-scaled[:, 0]))
         positive = probability >= (self.cutoffs.threshold if self.cutoffs else 0.5)
         none = np.zeros(len(chosen))
-        own = self.calibration and Scaling(self.calibration.finding_scale, (0.0, self.calibration.finding_bias))
+        own = self.calibration and _two(self.calibration)
         finding = Reading(
             FINDING, tuple(chosen), np.column_stack([none, logits[:, 0]]), positive.astype(np.intp), own or None
         )
@@ -243,26 +191,6 @@ class NodeNetwork:
         return np.asarray(scales * logits + [self.calibration.finding_bias, self.calibration.kind_bias])
 
 
-def question_of(recipe: Recipe) -> Question:
-    """The question that a recipe with classes asks."""
-    classes = tuple(recipe.classes)
-    return Question(
-        "classes", classes, {label: classes.index(name) for name in classes for label in recipe.classes[name]}
-    )
-
-
-def concerned(question: Question, films: Iterable[Film]) -> list[Film]:
-    """The films that the question concerns.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    chosen = [film for film in films if question.target(film) is not None]
-    if not chosen:
-        raise ConfigError(f"There is no film of {', '.join(question.classes)}; look at labels, sources and --split.")
-    return chosen
-
-
 def read_logits(network: nn.Module, films: Sequence[Film], recipe: Recipe) -> Floats:
     """Logits (n, outputs)."""
     return logits_of(network, film_batches(films, recipe))
@@ -277,30 +205,49 @@ def open_subject(path: Path) -> Subject:
     if (path / manifests.METADATA).is_file():
         return _released(path)
     run = Run(path)
-    recipe = run.recipe()
-    if not recipe.classes:
-        kept = run.calibration() if run.calibrated else (None, None)
-        return NodeNetwork(path.name, recipe, run.network(), (run,), *kept)
-    subject = ClassRun(run, recipe, run.network())
-    if recipe.cascade is None:
+    subject = _of(path.name, run.recipe(), run.network(), (run,), run.calibrated() if run.has_calibration else None)
+    if subject.recipe.cascade is None or not isinstance(subject, ClassNetwork):
         return subject
-    before = Run(path.resolve().parent / recipe.cascade.first)
+    before = Run(path.resolve().parent / subject.recipe.cascade.first)
     if not before.finished:
         raise ConfigError(
             f"{path} is a second stage, and {before.directory} holds no finished run of the first, "
-            f"{recipe.cascade.first}; train that too."
+            f"{subject.recipe.cascade.first}; train that too."
         )
-    return Cascade(ClassRun(before, before.recipe(), before.network()), subject, recipe.cascade.called)
+    first = ClassNetwork(before.directory.name, before.recipe(), before.network(), (before,))
+    return Cascade(first, subject, subject.recipe.cascade.called)
 
 
-def _released(path: Path) -> NodeNetwork:
+def _released(path: Path) -> Subject:
     model = manifests.load(path)
     manifests.verify(model)
     content = json.loads((path / manifests.METADATA).read_text(encoding="utf-8"))["cxr_node"]
     recipe = Recipe.model_validate(content["recipe"])
     network = network_of(recipe)
     network.load_state_dict(read_state(model.weights))
-    return NodeNetwork(f"{model.name} {model.version}", recipe, network.eval(), (), model.calibration, model.points)
+    calibrated = (model.outputs.calibration, model.points)
+    return _of(f"{model.name} {model.version}", recipe, network.eval(), (), calibrated)
+
+
+def _of(
+    name: str,
+    recipe: Recipe,
+    network: FilmNetwork,
+    runs: tuple[Run, ...],
+    calibrated: tuple[Calibration | ClassCalibration, Cutoffs] | None,
+) -> ClassNetwork | NodeNetwork:
+    calibration, cutoffs = calibrated or (None, None)
+    if isinstance(calibration, Calibration) or not recipe.classes:
+        own = calibration if isinstance(calibration, Calibration) else None
+        return NodeNetwork(name, recipe, network, runs, own, cutoffs)
+    return ClassNetwork(
+        name, recipe, network, runs, Scaling(calibration.scales, calibration.biases) if calibration else None
+    )
+
+
+def _two(calibration: Calibration) -> Scaling:
+    """The finding's calibration, for the logits (0, finding)."""
+    return Scaling((calibration.finding_scale,) * 2, (0.0, calibration.finding_bias))
 
 
 def _log_softmax(logits: Floats) -> Floats:

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from cxr_node.errors import ConfigError
 from cxr_node.inference import golden, manifest
+from cxr_node.inference.calibration import Calibration
 from training import recipe as recipes
 from training import reproduce
 from training.assess import assess, choose, plain
@@ -20,11 +21,12 @@ from training.cli import commands
 from training.data import Film, read_manifest, write_manifest
 from training.evaluation import evaluate, judged
 from training.fit import fit
+from training.reading import FINDING, KIND, Question, Reading
 from training.recipe import Recipe
 from training.reproduce import Bench, Budget, in_order
 from training.run import Run
 from training.scaling import Scaling
-from training.subject import FINDING, KIND, Cascade, Question, Reading, open_subject
+from training.subject import Cascade, open_subject
 from training.table import markdown, rows
 
 pytestmark = pytest.mark.training
@@ -121,7 +123,9 @@ def test_a_released_model_answers_both_questions(films: list[Film]) -> None:
     subject = open_subject(model.directory)
     finding, kind = subject.read(films[:12])
     assert (finding.question, kind.question) == (FINDING, KIND)
-    assert finding.scaling == Scaling(model.calibration.finding_scale, (0.0, model.calibration.finding_bias))
+    calibration = model.outputs.calibration
+    assert isinstance(calibration, Calibration)
+    assert finding.scaling == Scaling((calibration.finding_scale,) * 2, (0.0, calibration.finding_bias))
     probability = finding.scaling.probabilities(finding.logits)[:, 1]
     assert np.array_equal(finding.called == 1, probability >= model.points.threshold)
     assert np.exp(kind.logits).sum(axis=1) == pytest.approx(np.ones(12))

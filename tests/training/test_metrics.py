@@ -174,7 +174,7 @@ def test_two_classes_are_calibrated_as_by_logistic_regression() -> None:
     logit = 3 * random.normal(2 * targets - 1.5, 2)
     found = fit_scaling(np.column_stack([np.zeros(400), logit]), targets, ("no", "yes"))
     model = LogisticRegression(C=1e6, tol=1e-8, class_weight="balanced").fit(logit[:, None], targets)
-    assert found.scale == pytest.approx(model.coef_[0, 0], rel=1e-3)
+    assert found.scales == pytest.approx((model.coef_[0, 0],) * 2, rel=1e-3)
     assert found.biases == pytest.approx((0.0, model.intercept_[0]), abs=1e-3)
 
 
@@ -185,11 +185,11 @@ def test_calibration_recovers_what_was_done_to_the_logits_and_shifts_to_other_sh
     targets = np.array([random.choice(3, p=row) for row in shares], dtype=np.intp)
     bent = (true - [0.0, 1.0, -0.5]) * 4
     found = fit_scaling(bent, targets, ("a", "b", "c"))
-    assert found.scale == pytest.approx(0.25, rel=0.03)
+    assert found.scales == pytest.approx((0.25,) * 3, rel=0.03)
     counts = np.bincount(targets) / len(targets)
     probabilities = found.probabilities(bent, counts)
     assert np.abs(probabilities - shares).max() < 0.05
-    certain = Scaling(1.0, (0.0, 0.0)).probabilities(np.zeros((1, 2)), (1.0, 0.0))
+    certain = Scaling((1.0, 1.0), (0.0, 0.0)).probabilities(np.zeros((1, 2)), (1.0, 0.0))
     assert certain.tolist() == [[1.0, 0.0]]
 
 
