@@ -5,14 +5,15 @@ With the daemon and the roles this is the composition root, the only place that 
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import structlog
 
 from cxr_node import trust
-from cxr_node.config import Config, Mode
+from cxr_node.config import OF_NAMED, Config, Mode
 from cxr_node.dimse.commitment import Commitment
 from cxr_node.dimse.endpoint import Endpoint
 from cxr_node.dimse.sender import Peer
@@ -25,6 +26,8 @@ from cxr_node.inference import manifest as models
 from cxr_node.inference.manifest import Manifest
 from cxr_node.spool import Spool
 from cxr_node.stages.ledger import CommitmentLedger
+from cxr_node.store import activations
+from cxr_node.store.activations import Activation
 from cxr_node.store.db import Store, examine
 
 log = structlog.get_logger()
@@ -35,40 +38,75 @@ _EXAMINE_SECONDS = 20.0  # enough for a gigabyte or two; systemd waits 90 s for 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A configuration with its model found. Raises ConfigError when the model is not there."""
+    """A configuration with its model found.
+
+    `activation` is what a person put in service instead of the configuration's model. `shadows` are the models beside
+    it; `absent` says of those that the configuration names and that are not to be had why.
+    """
 
     config: Config
     manifest: Manifest
+    activation: Activation | None = None
+    shadows: tuple[Manifest, ...] = ()
+    absent: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, config: Config) -> "Plan":
-        model = config.model
-        return cls(config, models.find(model.directory, model.name, model.version))
+    def of(cls, config: Config, activation: Activation | None = None) -> "Plan":
+        """Raises ConfigError when the model in service is not there; one beside it may be missing."""
+        found = _activated(config, activation) if activation else _configured(config)
+        shadows, absent = _beside(config, found)
+        configured = None if activation else found
+        return cls(_by_finding(config, configured), found, activation, shadows, absent)
+
+    @classmethod
+    def in_service(cls, config: Config) -> "Plan":
+        """By what the node's database says of the model, where there is one. Raises as `of`."""
+        if not database_of(config).is_file():
+            return cls.of(config)
+        with closing(open_store(config, create=False)) as store, store.reading() as tx:
+            found = activations.stack(tx)
+        return cls.of(config, found[-1] if found else None)
 
     def pinned(self) -> Config:
-        """The configuration with this model's version, whatever may be installed later."""
-        return self.config.model_copy(
-            update={"model": self.config.model.model_copy(update={"version": self.manifest.version})}
-        )
+        """The configuration with these models and their versions, whatever may be installed later."""
+        shadows = tuple(f"{each.name}:{each.version}" for each in self.shadows)
+        pins = {"name": self.manifest.name, "version": self.manifest.version, "shadow": shadows}
+        return self.config.model_copy(update={"model": self.config.model.model_copy(update=pins)})
 
     def spool(self) -> Spool:
         return spool_of(self.config)
 
     def judging(self) -> Judging:
-        """Raises ConfigError for a threshold of something that the model does not find."""
-        model, tiers = self.config.model, self.config.worklist.tiers
-        if unknown := sorted(model.thresholds.keys() - {self.manifest.finding}):
-            raise ConfigError(
-                f"model.thresholds: {self.manifest.name} {self.manifest.version} finds {self.manifest.finding!r}, "
-                f"not {', '.join(map(repr, unknown))}"
-            )
-        cutoffs = self.manifest.cutoffs(
-            prevalence=model.prevalence,
-            threshold=model.thresholds.get(self.manifest.finding),
+        """Raises ConfigError for a threshold or a prevalence of something that no model finds."""
+        for key in ("thresholds", "prevalence"):
+            if unknown := sorted(getattr(self.config.model, key).keys() - self._findings(key)):
+                raise ConfigError(
+                    f"model.{key}: {self.manifest.name} {self.manifest.version} finds {self.manifest.finding!r}, "
+                    f"not {', '.join(map(repr, unknown))}, and no other model here does"
+                )
+        return self.judging_of(self.manifest)
+
+    def judging_of(self, model: Manifest) -> Judging:
+        """How this site reads a model: the one in service, or another."""
+        tiers, prevalence = self.config.worklist.tiers, self.prevalence_of(model)
+        cutoffs = model.cutoffs(
+            prevalence=prevalence,
+            threshold=self.config.model.thresholds.get(model.finding),
             medium=tiers.get("medium"),
             high=tiers.get("high"),
         )
-        return Judging(self.manifest.digest, cutoffs)
+        return Judging(model.digest, cutoffs, prevalence)
+
+    def prevalence_of(self, model: Manifest) -> float | None:
+        """The site's prevalence (0..1) of what a model finds, where it states one."""
+        return self.config.model.prevalence.get(model.finding)
+
+    def _findings(self, key: str) -> set[str]:
+        """What models find here; those that serve first, since others are looked at only where that is not enough."""
+        serving = {each.finding for each in (self.manifest, *self.shadows)}
+        if getattr(self.config.model, key).keys() <= serving:
+            return serving
+        return {each.finding for each in models.list_models(self.config.model.directory)}
 
     def waiting(self) -> Waiting:
         study = self.config.study
@@ -131,6 +169,58 @@ class Plan:
 
     def ledger(self, store: Store) -> CommitmentLedger:
         return CommitmentLedger(store, self.waiting(), frozenset(modalities_of(self.config)), time.time)
+
+
+def _configured(config: Config) -> Manifest:
+    return models.find(config.model.directory, config.model.name, config.model.version)
+
+
+def _activated(config: Config, activation: Activation) -> Manifest:
+    """Raises ConfigError where the build that was activated is gone."""
+    known = f"The model {activation.name} {activation.version}, which {activation.by} activated,"
+    advice = "Put it back, or take it out of service with `cxr-node models rollback`."
+    try:
+        found = models.find(config.model.directory, activation.name, activation.version)
+    except ConfigError as error:
+        raise ConfigError(f"{known} is not there. {advice} {error.message}") from error
+    if found.digest != activation.digest:
+        raise ConfigError(f"{known} is another build than it was then. {advice}")
+    return found
+
+
+def _beside(config: Config, serving: Manifest) -> tuple[tuple[Manifest, ...], Mapping[str, str]]:
+    """The models beside the one in service, each once, and why others are not to be had."""
+    found: dict[str, Manifest] = {}
+    absent = {}
+    for name in config.model.shadow:
+        try:
+            model = models.named(config.model.directory, name)
+        except ConfigError as error:
+            absent[name] = error.message
+        else:
+            if model.digest != serving.digest:
+                found[model.digest] = model
+    return tuple(found.values()), absent
+
+
+def _by_finding(config: Config, configured: Manifest | None) -> Config:
+    """The configuration with its prevalence by finding; a number is that of what the configured model finds.
+
+    Raises ConfigError where that model is not there to say what it finds.
+    """
+    stated = config.model.prevalence
+    if OF_NAMED not in stated:
+        return config
+    number = stated[OF_NAMED]
+    try:
+        finding = (configured or _configured(config)).finding
+    except ConfigError as error:
+        raise ConfigError(
+            f"model.prevalence: of what? Write it as {{ finding = {number:g} }}, since the model of model.name is not "
+            f"there to say. {error.message}"
+        ) from error
+    model = config.model.model_copy(update={"prevalence": {finding: number}})
+    return config.model_copy(update={"model": model})
 
 
 def spool_of(config: Config) -> Spool:

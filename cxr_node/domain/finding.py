@@ -84,6 +84,7 @@ class Analysis:
     value. `probabilities` has every class and sums to one. `activation` is the class activation map of `finding`: rows
     of numbers over the whole film as the network saw it (0..1, 1 where the evidence is strongest; all zero where the
     film has none). `explanation` says how it was made: `cam`, `gradcam` or `occlusion`. `terms` are the model's own.
+    `logits` are the network's, as they came.
     """
 
     model: ModelIdentity
@@ -93,6 +94,7 @@ class Analysis:
     activation: tuple[tuple[float, ...], ...] = field(repr=False)
     explanation: str = "cam"
     terms: Terms = Terms()
+    logits: tuple[float, ...] = ()
 
 
 def cut(fraction: float, digits: int) -> float:

@@ -197,3 +197,15 @@ def m002_terms(db: Database) -> None:
     """A result says what its outputs are called; before, there was one model, whose finding divides into two kinds."""
     before = '{"kinds": ["bacterial_pneumonia", "viral_pneumonia"], "others": [], "codes": {}}'
     db.executescript(f"ALTER TABLE result ADD COLUMN terms TEXT NOT NULL DEFAULT '{before}'")
+
+
+@migrations()
+def m003_service(db: Database) -> None:
+    """Several models: a result keeps the network's logits, a revision how its model's outputs were read."""
+    db.executescript(
+        """
+        ALTER TABLE result ADD COLUMN logits TEXT NOT NULL DEFAULT '[]';
+        CREATE INDEX result_model ON result (model_digest);
+        ALTER TABLE study_revision ADD COLUMN judging TEXT;
+        """
+    )

@@ -40,12 +40,19 @@ def arrive(tx: Tx, header: Header, received_at: float, *, corrected: bool = Fals
 
 
 def refresh(tx: Tx, study: str, judging: Judging, now: float) -> Standing | None:
-    """Bring an entry in step with its images; a move is recorded with what stood before and after."""
+    """Bring an entry in step with its images; a move is recorded with what stood before and after.
+
+    What an earlier model concluded stands until the films have been given to the one in service.
+    """
     row = tx.row("SELECT * FROM worklist_entry WHERE study_instance_uid = ?", (study,))
     if row is None:
         return None
-    standing = assess(studies.images(tx, study, judging.model_digest), judging.cutoffs, shown=Tier(row["tier"]))
+    images = studies.images(tx, study, judging.model_digest)
+    eligible = [image for image in images if image.refusal is None]
     state, reason = EntryState(row["state"]), row["reason"]
+    if eligible and not any(image.asked for image in eligible) and state is not EntryState.WAITING:
+        return None
+    standing = assess(images, judging.cutoffs, shown=Tier(row["tier"]))
     if state in _KEPT_IN_STEP:
         state, reason = standing.state, standing.reason
         if reason and (why := steps.discontinued(tx, study)):
