@@ -77,6 +77,45 @@ def _of_the_card(subject: "Subject", films: "list[Film]") -> dict[str, Any]:
 
 
 @click.command()
+@click.argument("first")
+@click.argument("second")
+@manifest_option
+@click.option("--split", type=click.Choice(["val", "test"]), default="test", show_default=True, help="Films to read.")
+@click.option("--out", type=PLACE, help="Where comparison.json goes.")
+def compare(*, first: str, second: str, data: Path, split: str, out: Path | None) -> None:
+    """Compare two runs or models on the same films; several seeds of one are folders with commas between them.
+
+    Example: cxr-train compare runs/a-1,runs/a-2 runs/b-1,runs/b-2 --manifest data/films.csv
+    """
+    from training.compare import compare as find_differences
+    from training.compare import sides
+    from training.report import estimate
+    from training.sources import read_films
+    from training.subject import open_subject
+
+    groups = [[open_subject(Path(folder)) for folder in group.split(",")] for group in (first, second)]
+    found = find_differences(*sides(groups[0], groups[1], read_films(data), split))
+    if out:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "comparison.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    click.echo(f"{found['films']} films of {found['patients']} patients; {', '.join(found['classes'])}")
+    for side in (found["first"], found["second"]):
+        spread = "" if side["spread"] is None else f", {side['spread']:.4f} between seeds"
+        click.echo(f"{' '.join(side['runs'])}: accuracy {estimate(side['accuracy'])}{spread}")
+    click.echo(f"difference of accuracy {estimate(found['difference']['accuracy'])}")
+    for name, difference in found["difference"]["roc_auc"].items():
+        click.echo(f"difference of the area under the ROC curve, {name}: {estimate(difference)}")
+    for pair in found["pairs"]:
+        only = pair["mcnemar"]
+        click.echo(
+            f"{pair['first']} against {pair['second']}: {only['first_only']} films right by the first alone, "
+            f"{only['second_only']} by the second alone (McNemar p = {only['p']:.3g})"
+        )
+        for name, areas in pair["delong"].items():
+            click.echo(f"  {name}: area {areas['first']:.4f} and {areas['second']:.4f} (DeLong p = {areas['p']:.3g})")
+
+
+@click.command()
 @click.argument("names", nargs=-1, metavar="[RECIPE]...")
 @data_option
 @weights_option
@@ -139,4 +178,4 @@ def reproduce(
     )
 
 
-COMMANDS = (evaluate, reproduce)
+COMMANDS = (evaluate, compare, reproduce)

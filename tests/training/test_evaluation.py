@@ -1,24 +1,22 @@
 """Evaluation of runs, cascades and released models, the report, and the table of reproduction."""
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from cxr_node.errors import ConfigError
-from cxr_node.inference import golden, manifest
+from cxr_node.inference import manifest
 from cxr_node.inference.calibration import Calibration
+from tests.training.runs import small_recipe
 from training import recipe as recipes
 from training import reproduce
 from training.assess import assess, choose, plain
 from training.cli import commands
-from training.data import Film, read_manifest, write_manifest
+from training.data import Film, read_manifest
 from training.evaluation import evaluate, judged
 from training.fit import fit
 from training.reading import FINDING, KIND, Question, Reading
@@ -32,53 +30,6 @@ from training.table import markdown, rows
 pytestmark = pytest.mark.training
 
 LABELS = ("normal", "bacterial_pneumonia", "viral_pneumonia")
-Change = Callable[..., Recipe]
-
-
-@pytest.fixture(scope="module")
-def films(tmp_path_factory: pytest.TempPathFactory) -> list[Film]:
-    """Generated films of three labels with an opacity high, in the middle or low, and some of another hospital."""
-    folder = tmp_path_factory.mktemp("films")
-    found = []
-    for number in range(72):
-        label = number % 3
-        path = folder / f"{number}.png"
-        picture = golden.phantom(0, 64) // 2
-        picture[4 + 20 * label : 20 + 20 * label, 16:48] = 255
-        cv2.imwrite(str(path), picture)
-        split = ("train", "train", "val", "test")[number // 3 % 4]
-        source, view = ("kermany", "AP") if number < 54 else ("nih_chestxray14", "PA")
-        found.append(
-            Film(path, source, f"p{number}", LABELS[label], view, split, age=("adult", "paediatric")[number // 12 % 2])
-        )
-    write_manifest(found, folder / "manifest.csv")
-    return found
-
-
-def _small(name: str, **changes: Any) -> Recipe:
-    """A document's recipe on a small CNN and 64 pixels, a few epochs."""
-    content = recipes.load(recipes.shipped()[name]).model_dump()
-    content |= {"network": "plain_cnn", "size": 64, "front": "", "head": "linear", "weights_sha256": "", "jitter": None}
-    content |= {"options": {"size": 64, "widths": [8, 8, 16], "dense": [16], "dropout": 0.1}}
-    content |= {"prepare": {}, "data": {"sources": ("kermany",)}}
-    content["fit"] |= {
-        "warm_up_epochs": 0,
-        "epochs": 12,
-        "batch": 6,
-        "rate": 3e-3,
-        "learns": (),
-        "optimiser": {"name": "adam"},
-    }
-    return Recipe.model_validate(content | changes)  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def runs(films: list[Film], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Finished runs: three classes, and the two stages of document 002."""
-    folder = tmp_path_factory.mktemp("runs")
-    for name in ("000-cnn", "002-vgg16-finding", "002-vgg16-kind"):
-        fit(_small(name), films, Run(folder / name), name=name)
-    return folder
 
 
 def test_a_run_is_evaluated_on_its_own_sources_and_elsewhere(films: list[Film], runs: Path) -> None:
@@ -230,9 +181,9 @@ def test_films_stand_in_where_the_documents_are_not_at_hand(films: list[Film]) -
 
 def test_a_table_has_a_row_for_every_system_whatever_became_of_it(films: list[Film], tmp_path: Path) -> None:
     wanted = {
-        "000-cnn": _small("000-cnn"),
-        "000-lenet5": _small("000-lenet5", fit=_small("000-cnn").fit.model_copy(update={"epochs": 40})),
-        "003-densenet121-v1": _small(
+        "000-cnn": small_recipe("000-cnn"),
+        "000-lenet5": small_recipe("000-lenet5", fit=small_recipe("000-cnn").fit.model_copy(update={"epochs": 40})),
+        "003-densenet121-v1": small_recipe(
             "003-densenet121-v1", weights_sha256="a639ec97", network="densenet121", options={}
         ),
         "004-xception-4-classes": recipes.load(recipes.shipped()["004-xception-4-classes"]),
@@ -261,7 +212,7 @@ def test_a_table_has_a_row_for_every_system_whatever_became_of_it(films: list[Fi
 
 
 def test_a_run_goes_on_where_its_minutes_ended(films: list[Film], tmp_path: Path) -> None:
-    recipe = _small("000-cnn")
+    recipe = small_recipe("000-cnn")
     fit(recipe, films, whole := Run(tmp_path / "whole"))
     fit(recipe, films, cut := Run(tmp_path / "cut"), minutes=0)
     assert cut.finished, "it has the weights so far"
