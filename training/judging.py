@@ -24,6 +24,7 @@ from training.options import (
 
 if TYPE_CHECKING:
     from training.data import Film
+    from training.explain import Method
     from training.subject import Subject
 
 manifest_option = click.option(
@@ -42,12 +43,39 @@ manifest_option = click.option(
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     help="At which predictive values are given; else that of the films.",
 )
-def evaluate(*, subject: Path, data: Path, split: str, out: Path | None, prevalence: float | None) -> None:
+@click.option(
+    "--explain",
+    type=click.Choice(["cam", "gradcam", "occlusion"]),
+    help="Score the explanations too, and show ten films: explained.png.",
+)
+@click.option(
+    "--annotations", type=FOLDER, help="With --explain: where lungs and findings are drawn (docs/training.md)."
+)
+@click.option(
+    "--sample",
+    type=click.IntRange(1),
+    default=40,
+    show_default=True,
+    help="With --explain: films for deletion, insertion and randomised weights.",
+)
+def evaluate(
+    *,
+    subject: Path,
+    data: Path,
+    split: str,
+    out: Path | None,
+    prevalence: float | None,
+    explain: "Method | None",
+    annotations: Path | None,
+    sample: int,
+) -> None:
     """Read films with a run's network or a released model's, and report on it.
 
     Example: cxr-train evaluate runs/000-cnn --manifest data/films.csv --out evaluation
     """
+    from training.annotations import Annotations, read_annotations
     from training.evaluation import of_readings, read
+    from training.explaining import explanation, inline, save
     from training.report import estimate, page
     from training.sources import read_films
     from training.subject import open_subject
@@ -60,8 +88,14 @@ def evaluate(*, subject: Path, data: Path, split: str, out: Path | None, prevale
     found = of_readings(opened, films, readings, split=split, prevalence=prevalence, elsewhere=True)
     found |= _of_the_card(opened, films)
     place.mkdir(parents=True, exist_ok=True)
+    picture = ""
+    if explain:
+        drawn = read_annotations(annotations) if annotations else Annotations()
+        found["explanation"], figure = explanation(opened, films, split, method=explain, annotations=drawn, most=sample)
+        save(figure, place / "explained.png")
+        picture = inline(figure)
     (place / "results.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    (place / "report.html").write_text(page(found, opened), encoding="utf-8")
+    (place / "report.html").write_text(page(found, opened, picture), encoding="utf-8")
     accuracy, count = estimate(found["accuracy"]), found["data"]["films"]
     click.echo(f"{opened.name}: accuracy {accuracy} on {count} films; {place / 'report.html'}. {found['note']}".strip())
 
