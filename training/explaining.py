@@ -3,7 +3,6 @@
 import base64
 import io
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,8 +34,8 @@ def explained_by(subject: Subject, method: Method) -> tuple[ClassNetwork | NodeN
 
 def explanation(
     subject: Subject, films: Sequence[Film], split: str, *, method: Method, annotations: Annotations, most: int
-) -> tuple[dict[str, Any], Figure]:
-    """Scores ready for JSON, and the picture of ten films.
+) -> tuple[dict[str, Any], bytes]:
+    """Scores ready for JSON, and the picture of ten films (PNG).
 
     Where the heat lies is measured on every frontal film of the split that somebody has annotated, whatever its source;
     deletion, insertion and randomised weights, which cost more, on `most` of the films that the subject is judged on.
@@ -65,7 +64,7 @@ def explanation(
         "sanity": sanity(explainer, sample.films, sample.called.tolist()),
     }
     content: dict[str, Any] = plain(found)
-    return content, gallery(explainer, own)
+    return content, _png(gallery(explainer, own))
 
 
 def gallery(explainer: Explainer, reading: Reading) -> Figure:
@@ -95,16 +94,15 @@ def gallery(explainer: Explainer, reading: Reading) -> Figure:
     return figure
 
 
-def inline(figure: Figure) -> str:
-    """The picture as a PNG within HTML."""
+def inline(png: bytes) -> str:
+    """The picture within HTML."""
+    return f'<img alt="films with heat maps" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
+
+
+def _png(figure: Figure) -> bytes:
     data = io.BytesIO()
     figure.savefig(data, format="png", dpi=100)
-    return f'<img alt="films with heat maps" src="data:image/png;base64,{base64.b64encode(data.getvalue()).decode()}">'
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Write explained.png."""
-    figure.savefig(path, format="png", dpi=110)
+    return data.getvalue()
 
 
 def _film(axes: Axes, film: Any) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from training import recipe as recipes
+from training.files import write_bytes, write_text
 from training.options import (
     DATA,
     FOLDER,
@@ -75,7 +76,7 @@ def evaluate(
     """
     from training.annotations import Annotations, read_annotations
     from training.evaluation import of_readings, read
-    from training.explaining import explanation, inline, save
+    from training.explaining import explanation, inline
     from training.report import estimate, page
     from training.sources import read_films
     from training.subject import open_subject
@@ -87,15 +88,17 @@ def evaluate(
     readings = read(opened, films, split)
     found = of_readings(opened, films, readings, split=split, prevalence=prevalence, elsewhere=True)
     found |= _of_the_card(opened, films)
-    place.mkdir(parents=True, exist_ok=True)
-    picture = ""
+    picture, drawing = "", None
     if explain:
         drawn = read_annotations(annotations) if annotations else Annotations()
-        found["explanation"], figure = explanation(opened, films, split, method=explain, annotations=drawn, most=sample)
-        save(figure, place / "explained.png")
-        picture = inline(figure)
-    (place / "results.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    (place / "report.html").write_text(page(found, opened, picture), encoding="utf-8")
+        found["explanation"], drawing = explanation(
+            opened, films, split, method=explain, annotations=drawn, most=sample
+        )
+        picture = inline(drawing)
+    write_text(place / "results.json", json.dumps(found, indent=2) + "\n")
+    write_text(place / "report.html", page(found, opened, picture))
+    if drawing is not None:
+        write_bytes(place / "explained.png", drawing)
     accuracy, count = estimate(found["accuracy"]), found["data"]["films"]
     click.echo(f"{opened.name}: accuracy {accuracy} on {count} films; {place / 'report.html'}. {found['note']}".strip())
 
@@ -130,8 +133,7 @@ def compare(*, first: str, second: str, data: Path, split: str, out: Path | None
     groups = [[open_subject(Path(folder)) for folder in group.split(",")] for group in (first, second)]
     found = find_differences(*sides(groups[0], groups[1], read_films(data), split))
     if out:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "comparison.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        write_text(out / "comparison.json", json.dumps(found, indent=2) + "\n")
     click.echo(f"{found['films']} films of {found['patients']} patients; {', '.join(found['classes'])}")
     for side in (found["first"], found["second"]):
         spread = "" if side["spread"] is None else f", {side['spread']:.4f} between seeds"
@@ -204,9 +206,8 @@ def reproduce(
         "made": datetime.now(UTC).date().isoformat(),
         "by": f"{os.cpu_count()} CPU cores, torch {version('torch')}",
     }
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "reproduction.json").write_text(json.dumps(as_json(table, facts), indent=2) + "\n", encoding="utf-8")
-    (out / "reproduction.md").write_text(markdown(table, facts), encoding="utf-8")
+    write_text(out / "reproduction.json", json.dumps(as_json(table, facts), indent=2) + "\n")
+    write_text(out / "reproduction.md", markdown(table, facts))
     click.echo(
         f"{out / 'reproduction.md'}: {len(table)} rows, {sum(row.ours is not None for row in table)} with a figure."
     )

@@ -1,14 +1,17 @@
 """Evaluation of runs, cascades and released models, the report, and the table of reproduction."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from cxr_node.errors import ConfigError
+from cxr_node.errors import ConfigError, Transient
 from cxr_node.inference import manifest
 from cxr_node.inference.calibration import Calibration
 from tests.training.runs import small_recipe
@@ -18,6 +21,7 @@ from training.assess import assess, choose, plain
 from training.cli import commands
 from training.data import Film, read_manifest
 from training.evaluation import evaluate, judged
+from training.files import write_text
 from training.fit import fit
 from training.reading import FINDING, KIND, Question, Reading
 from training.recipe import Recipe
@@ -221,14 +225,17 @@ def test_a_run_goes_on_where_its_minutes_ended(films: list[Film], tmp_path: Path
     assert all(np.array_equal(value, whole.state()[name]) for name, value in cut.state().items())
 
 
-@pytest.mark.parametrize("variants", [None, 3])
-def test_frozen_networks_compute_their_features_once(films: list[Film], tmp_path: Path, variants: int | None) -> None:
+def _frozen(**changes: Any) -> Recipe:
+    """A small recipe of which only the head learns."""
     content = recipes.load(recipes.shipped()["003-densenet121-v1"]).model_dump()
     content |= {"size": 32, "data": {}, "classes": {"normal": ["normal"], "ill": list(LABELS[1:])}}
     content["fit"] |= {"warm_up_epochs": 3, "batch": 8}
-    if variants:
-        content["jitter"] = {"flip": 0.5}
-    recipe = Recipe.model_validate(content)
+    return Recipe.model_validate(content | changes)
+
+
+@pytest.mark.parametrize("variants", [None, 3])
+def test_frozen_networks_compute_their_features_once(films: list[Film], tmp_path: Path, variants: int | None) -> None:
+    recipe = _frozen(jitter={"flip": 0.5} if variants else None)
     fit(recipe, films, whole := Run(tmp_path / "whole"), limit=9, variants=variants)
     fit(recipe, films, part := Run(tmp_path / "part"), limit=9, epochs=2, variants=variants)
     killed = Run(tmp_path / "killed")
@@ -254,3 +261,58 @@ def test_the_table_can_be_made_of_what_is_there(films: list[Film], runs: Path, t
 
 def test_a_manifest_keeps_the_age_group(films: list[Film]) -> None:
     assert [film.age for film in read_manifest(films[0].path.parent)][11:13] == ["adult", "paediatric"]
+
+
+def test_a_damaged_checkpoint_or_weights_of_another_network_are_said(
+    films: list[Film], runs: Path, tmp_path: Path
+) -> None:
+    run = Run(tmp_path / "run")
+    run.directory.mkdir()
+    for path in (runs / "000-cnn").iterdir():
+        (run.directory / path.name).write_bytes(path.read_bytes())
+    run.weights.write_bytes(run.weights.read_bytes()[:-400])
+    with pytest.raises(ConfigError, match=r"weights\.safetensors cannot be read as weights"):
+        run.network()
+    run.weights.write_bytes((runs / "002-vgg16-finding" / "weights.safetensors").read_bytes())
+    with pytest.raises(ConfigError, match="is of another network than the run's recipe"):
+        run.network()
+    run.checkpoint.write_bytes(run.checkpoint.read_bytes()[:1000])
+    with pytest.raises(ConfigError, match=r"checkpoint\.pt cannot be read .*; remove it to begin anew"):
+        fit(small_recipe("000-cnn"), films, run, name="000-cnn")
+
+
+def test_a_damaged_film_is_named(films: list[Film], runs: Path, tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged.png"
+    damaged.write_bytes(films[0].path.read_bytes()[:60])
+    test = [film for film in films if film.split == "test"]
+    with pytest.raises(ConfigError, match=r"The film .*damaged\.png cannot be used"):
+        evaluate(open_subject(runs / "000-cnn"), [*test, replace(test[0], path=damaged, patient="p-new")])
+    for recipe, variants in ((small_recipe("000-cnn"), None), (_frozen(), 1)):
+        broken = [replace(film, path=damaged) if film is films[0] else film for film in films]
+        with pytest.raises(ConfigError, match=r"The film .*damaged\.png cannot be used"):
+            fit(recipe, broken, Run(tmp_path / recipe.network), variants=variants)
+
+
+def test_results_that_cannot_be_written_are_said_and_the_earlier_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    write_text(path, "before")
+    found = subprocess.run([sys.executable, "-c", FULL, path], capture_output=True, text=True, check=True)
+    assert found.stdout == f"OUTPUT {path} could not be written: File too large.\n"
+    assert [each.read_text() for each in tmp_path.iterdir()] == ["before"]
+    (tmp_path / "file").touch()
+    with pytest.raises(Transient, match=r"results\.json could not be written: "):
+        write_text(tmp_path / "file" / "results.json", "")
+
+
+FULL = """
+import resource, signal, sys
+from pathlib import Path
+from cxr_node.errors import Transient
+from training.files import write_text
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+try:
+    write_text(Path(sys.argv[1]), "x" * 5000)
+except Transient as error:
+    print(error.code, error.message)
+"""
