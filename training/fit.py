@@ -28,6 +28,7 @@ from cxr_node.inference.manifest import sha256
 from cxr_node.inference.network import FilmNetwork
 from training import curves
 from training.data import Film, weights
+from training.files import write_whole
 from training.frozen import Head, computed_once, features_of, training_features
 from training.networks import NETWORKS
 from training.networks.parts import PublicNetwork, Standardise
@@ -36,8 +37,8 @@ from training.recipe import Recipe
 from training.run import Conditions, Run, network_of
 from training.splits import films_of
 from training.task import Task, task_of
-from training.trainer import Trainer, write_whole
-from training.transforms import evaluation_transforms, training_transforms
+from training.trainer import Trainer
+from training.transforms import evaluation_transforms, foreseen, training_transforms
 
 console = Console()
 
@@ -80,10 +81,16 @@ def starting_network(recipe: Recipe, public: Path | None, before: Run | None) ->
 
 
 def film_batches(films: Sequence[Film], recipe: Recipe, batch: int = 32) -> Iterator[Tensor]:
-    """Films (n, 1, size, size) as the node prepares them, in their order."""
+    """Films (n, 1, size, size) as the node prepares them, in their order.
+
+    Raises:
+        ConfigError: a film cannot be used.
+    """
     prepare = evaluation_transforms(recipe)
     for start in range(0, len(films), batch):
-        yield torch.from_numpy(np.stack([prepare({"film": film})["film"] for film in films[start : start + batch]]))
+        with foreseen():
+            shown = [prepare({"film": film})["film"] for film in films[start : start + batch]]
+        yield torch.from_numpy(np.stack(shown))
 
 
 @torch.inference_mode()
@@ -168,7 +175,8 @@ def _run_epochs(
         prepared = [features_of(trainer.network, [batch]) for batch in prepared]
     else:
         items = [{"film": film, **task.targets(film)} for film in train]
-        dataset = CacheDataset(items, transforms, num_workers=2, progress=console.is_terminal)
+        with foreseen():
+            dataset = CacheDataset(items, transforms, num_workers=2, progress=console.is_terminal)
     while not trainer.finished and time.monotonic() < ends:
         loader = _loader(trainer, dataset, train, transforms)
         shown = track(loader, f"epoch {trainer.epoch + 1}", console=console, disable=not console.is_terminal)

@@ -15,7 +15,7 @@ from training.data import Film
 from training.networks.parts import PublicNetwork
 from training.recipe import Recipe
 from training.trainer import Trainer
-from training.transforms import training_transforms
+from training.transforms import foreseen, training_transforms
 
 BATCH = 32
 
@@ -61,7 +61,8 @@ def training_features(trainer: Trainer, films: Sequence[Film], variants: int, co
     def batches(variant: int) -> Iterator[Tensor]:
         transforms.set_random_state(recipe.seed + variant)
         for start in range(0, len(films), BATCH):
-            changed = [transforms({"film": film})["film"] for film in films[start : start + BATCH]]
+            with foreseen():
+                changed = [transforms({"film": film})["film"] for film in films[start : start + BATCH]]
             yield torch.from_numpy(np.stack(changed))
 
     shown = track(range(variants), "features", console=console, disable=not console.is_terminal)

@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 
 from cxr_node.domain.finding import Cutoffs
 from cxr_node.errors import ConfigError
 from cxr_node.inference.calibration import Calibration, ClassCalibration
 from cxr_node.inference.network import FilmNetwork, channels_last
 from training.data import Film, write_manifest
+from training.files import write_text
 from training.networks import build
+from training.networks.weights import read_state
 from training.recipe import Recipe
 
 
@@ -137,16 +138,23 @@ class Run:
         """The finished run's weights by name.
 
         Raises:
-            ConfigError: the run is not finished.
+            ConfigError: the run is not finished, or its file is damaged.
         """
         if not self.finished:
             raise ConfigError(f"{self.directory} holds no finished run; continue it with --resume.")
-        return load_file(self.weights)
+        return read_state(self.weights)
 
     def network(self) -> FilmNetwork:
-        """The finished network in evaluation mode."""
+        """The finished network in evaluation mode.
+
+        Raises:
+            ConfigError: the run is not finished, or its weights are of another network than its recipe's.
+        """
         network = network_of(self.recipe())
-        network.load_state_dict(self.state())
+        try:
+            network.load_state_dict(self.state())
+        except RuntimeError as error:
+            raise ConfigError(f"{self.weights} is of another network than the run's recipe: {error}") from error
         channels_last(network)
         return network.eval()
 
@@ -197,7 +205,7 @@ class Run:
         return accuracy
 
     def _write(self, name: str, content: dict[str, Any]) -> None:
-        (self.directory / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        write_text(self.directory / name, json.dumps(content, indent=2) + "\n")
 
     def _read(self, name: str) -> dict[str, Any]:
         try:

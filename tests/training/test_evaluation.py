@@ -1,25 +1,27 @@
 """Evaluation of runs, cascades and released models, the report, and the table of reproduction."""
 
 import json
-from collections.abc import Callable
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from cxr_node.errors import ConfigError
-from cxr_node.inference import golden, manifest
+from cxr_node.errors import ConfigError, Transient
+from cxr_node.inference import manifest
 from cxr_node.inference.calibration import Calibration
+from tests.training.runs import small_recipe
 from training import recipe as recipes
 from training import reproduce
 from training.assess import assess, choose, plain
 from training.cli import commands
-from training.data import Film, read_manifest, write_manifest
+from training.data import Film, read_manifest
 from training.evaluation import evaluate, judged
+from training.files import write_text
 from training.fit import fit
 from training.reading import FINDING, KIND, Question, Reading
 from training.recipe import Recipe
@@ -32,53 +34,6 @@ from training.table import markdown, rows
 pytestmark = pytest.mark.training
 
 LABELS = ("normal", "bacterial_pneumonia", "viral_pneumonia")
-Change = Callable[..., Recipe]
-
-
-@pytest.fixture(scope="module")
-def films(tmp_path_factory: pytest.TempPathFactory) -> list[Film]:
-    """Generated films of three labels with an opacity high, in the middle or low, and some of another hospital."""
-    folder = tmp_path_factory.mktemp("films")
-    found = []
-    for number in range(72):
-        label = number % 3
-        path = folder / f"{number}.png"
-        picture = golden.phantom(0, 64) // 2
-        picture[4 + 20 * label : 20 + 20 * label, 16:48] = 255
-        cv2.imwrite(str(path), picture)
-        split = ("train", "train", "val", "test")[number // 3 % 4]
-        source, view = ("kermany", "AP") if number < 54 else ("nih_chestxray14", "PA")
-        found.append(
-            Film(path, source, f"p{number}", LABELS[label], view, split, age=("adult", "paediatric")[number // 12 % 2])
-        )
-    write_manifest(found, folder / "manifest.csv")
-    return found
-
-
-def _small(name: str, **changes: Any) -> Recipe:
-    """A document's recipe on a small CNN and 64 pixels, a few epochs."""
-    content = recipes.load(recipes.shipped()[name]).model_dump()
-    content |= {"network": "plain_cnn", "size": 64, "front": "", "head": "linear", "weights_sha256": "", "jitter": None}
-    content |= {"options": {"size": 64, "widths": [8, 8, 16], "dense": [16], "dropout": 0.1}}
-    content |= {"prepare": {}, "data": {"sources": ("kermany",)}}
-    content["fit"] |= {
-        "warm_up_epochs": 0,
-        "epochs": 12,
-        "batch": 6,
-        "rate": 3e-3,
-        "learns": (),
-        "optimiser": {"name": "adam"},
-    }
-    return Recipe.model_validate(content | changes)  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def runs(films: list[Film], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Finished runs: three classes, and the two stages of document 002."""
-    folder = tmp_path_factory.mktemp("runs")
-    for name in ("000-cnn", "002-vgg16-finding", "002-vgg16-kind"):
-        fit(_small(name), films, Run(folder / name), name=name)
-    return folder
 
 
 def test_a_run_is_evaluated_on_its_own_sources_and_elsewhere(films: list[Film], runs: Path) -> None:
@@ -230,9 +185,9 @@ def test_films_stand_in_where_the_documents_are_not_at_hand(films: list[Film]) -
 
 def test_a_table_has_a_row_for_every_system_whatever_became_of_it(films: list[Film], tmp_path: Path) -> None:
     wanted = {
-        "000-cnn": _small("000-cnn"),
-        "000-lenet5": _small("000-lenet5", fit=_small("000-cnn").fit.model_copy(update={"epochs": 40})),
-        "003-densenet121-v1": _small(
+        "000-cnn": small_recipe("000-cnn"),
+        "000-lenet5": small_recipe("000-lenet5", fit=small_recipe("000-cnn").fit.model_copy(update={"epochs": 40})),
+        "003-densenet121-v1": small_recipe(
             "003-densenet121-v1", weights_sha256="a639ec97", network="densenet121", options={}
         ),
         "004-xception-4-classes": recipes.load(recipes.shipped()["004-xception-4-classes"]),
@@ -261,7 +216,7 @@ def test_a_table_has_a_row_for_every_system_whatever_became_of_it(films: list[Fi
 
 
 def test_a_run_goes_on_where_its_minutes_ended(films: list[Film], tmp_path: Path) -> None:
-    recipe = _small("000-cnn")
+    recipe = small_recipe("000-cnn")
     fit(recipe, films, whole := Run(tmp_path / "whole"))
     fit(recipe, films, cut := Run(tmp_path / "cut"), minutes=0)
     assert cut.finished, "it has the weights so far"
@@ -270,14 +225,17 @@ def test_a_run_goes_on_where_its_minutes_ended(films: list[Film], tmp_path: Path
     assert all(np.array_equal(value, whole.state()[name]) for name, value in cut.state().items())
 
 
-@pytest.mark.parametrize("variants", [None, 3])
-def test_frozen_networks_compute_their_features_once(films: list[Film], tmp_path: Path, variants: int | None) -> None:
+def _frozen(**changes: Any) -> Recipe:
+    """A small recipe of which only the head learns."""
     content = recipes.load(recipes.shipped()["003-densenet121-v1"]).model_dump()
     content |= {"size": 32, "data": {}, "classes": {"normal": ["normal"], "ill": list(LABELS[1:])}}
     content["fit"] |= {"warm_up_epochs": 3, "batch": 8}
-    if variants:
-        content["jitter"] = {"flip": 0.5}
-    recipe = Recipe.model_validate(content)
+    return Recipe.model_validate(content | changes)
+
+
+@pytest.mark.parametrize("variants", [None, 3])
+def test_frozen_networks_compute_their_features_once(films: list[Film], tmp_path: Path, variants: int | None) -> None:
+    recipe = _frozen(jitter={"flip": 0.5} if variants else None)
     fit(recipe, films, whole := Run(tmp_path / "whole"), limit=9, variants=variants)
     fit(recipe, films, part := Run(tmp_path / "part"), limit=9, epochs=2, variants=variants)
     killed = Run(tmp_path / "killed")
@@ -303,3 +261,58 @@ def test_the_table_can_be_made_of_what_is_there(films: list[Film], runs: Path, t
 
 def test_a_manifest_keeps_the_age_group(films: list[Film]) -> None:
     assert [film.age for film in read_manifest(films[0].path.parent)][11:13] == ["adult", "paediatric"]
+
+
+def test_a_damaged_checkpoint_or_weights_of_another_network_are_said(
+    films: list[Film], runs: Path, tmp_path: Path
+) -> None:
+    run = Run(tmp_path / "run")
+    run.directory.mkdir()
+    for path in (runs / "000-cnn").iterdir():
+        (run.directory / path.name).write_bytes(path.read_bytes())
+    run.weights.write_bytes(run.weights.read_bytes()[:-400])
+    with pytest.raises(ConfigError, match=r"weights\.safetensors cannot be read as weights"):
+        run.network()
+    run.weights.write_bytes((runs / "002-vgg16-finding" / "weights.safetensors").read_bytes())
+    with pytest.raises(ConfigError, match="is of another network than the run's recipe"):
+        run.network()
+    run.checkpoint.write_bytes(run.checkpoint.read_bytes()[:1000])
+    with pytest.raises(ConfigError, match=r"checkpoint\.pt cannot be read .*; remove it to begin anew"):
+        fit(small_recipe("000-cnn"), films, run, name="000-cnn")
+
+
+def test_a_damaged_film_is_named(films: list[Film], runs: Path, tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged.png"
+    damaged.write_bytes(films[0].path.read_bytes()[:60])
+    test = [film for film in films if film.split == "test"]
+    with pytest.raises(ConfigError, match=r"The film .*damaged\.png cannot be used"):
+        evaluate(open_subject(runs / "000-cnn"), [*test, replace(test[0], path=damaged, patient="p-new")])
+    for recipe, variants in ((small_recipe("000-cnn"), None), (_frozen(), 1)):
+        broken = [replace(film, path=damaged) if film is films[0] else film for film in films]
+        with pytest.raises(ConfigError, match=r"The film .*damaged\.png cannot be used"):
+            fit(recipe, broken, Run(tmp_path / recipe.network), variants=variants)
+
+
+def test_results_that_cannot_be_written_are_said_and_the_earlier_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    write_text(path, "before")
+    found = subprocess.run([sys.executable, "-c", FULL, path], capture_output=True, text=True, check=True)
+    assert found.stdout == f"OUTPUT {path} could not be written: File too large.\n"
+    assert [each.read_text() for each in tmp_path.iterdir()] == ["before"]
+    (tmp_path / "file").touch()
+    with pytest.raises(Transient, match=r"results\.json could not be written: "):
+        write_text(tmp_path / "file" / "results.json", "")
+
+
+FULL = """
+import resource, signal, sys
+from pathlib import Path
+from cxr_node.errors import Transient
+from training.files import write_text
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+try:
+    write_text(Path(sys.argv[1]), "x" * 5000)
+except Transient as error:
+    print(error.code, error.message)
+"""
