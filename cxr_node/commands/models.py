@@ -1,11 +1,13 @@
 """`cxr-node models`: which models there are, whether they are whole, and which one is in service."""
 
+import json
 import time
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
 
-from cxr_node.commands.options import operator, with_config
+from cxr_node.commands.options import DAY, as_json, midnight, operator, with_config
 from cxr_node.config import Config
 from cxr_node.errors import ConfigError, Permanent
 
@@ -150,3 +152,19 @@ def _change(config: Config, store: "Store", stack: "Stack") -> None:
             return
         time.sleep(_LOOK_AGAIN_SECONDS)
     raise Permanent("NOT_ACTIVATED", "the node has not answered yet; `cxr-node status` will tell")
+
+
+@models.command(epilog="Example: cxr-node models compare cxr-pneumonia:1.0.0 cxr-pneumonia:2.0.0 --json")
+@click.argument("a")
+@click.argument("b")
+@click.option("--since", type=DAY, help="Only films received on this day and later.")
+@as_json
+@with_config
+def compare(config: Config, a: str, b: str, since: datetime | None, as_json: bool) -> None:
+    """How far two models agree on the films that both have judged, in all and by week."""
+    from cxr_node import comparison
+    from cxr_node.plan import open_store
+
+    day = midnight(config, since) if since else 0.0
+    found = comparison.compare(config, open_store(config, create=False), a, b, day)
+    click.echo(json.dumps(found, indent=2) if as_json else comparison.table(found))

@@ -8,8 +8,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cxr_node import cli, config
+from cxr_node.domain.finding import Analysis
+from cxr_node.inference import manifest
+from cxr_node.inference.calibration import shift, sigmoid
 from cxr_node.plan import Plan, open_store
-from tests.bench import Bench
+from cxr_node.store import results, worklist
+from tests.bench import NOON, Bench, add_film, header
 from tests.models import CLASSES, small_model
 
 RESTRICTION = "Trained on films for non-commercial use."
@@ -134,3 +138,56 @@ def test_models_beside_the_one_in_service_are_looked_at(stopped: Path) -> None:
     assert "warning shadow cxr-b: There is no model cxr-b" in said.stdout
     (stopped / "node.toml").write_text('[model]\nshadow = ["../x"]')
     assert run("check", "--offline").exit_code == 78
+
+
+def judged(stopped: Path, *films: tuple[float, float, float]) -> None:
+    """Films, each received so many days after another, with the logit of the finding under either model."""
+    bench = Bench(stopped / "var")
+    one, other = (manifest.named(stopped / "models", f"cxr-a:{version}") for version in ("1.0.0", "1.1.0"))
+    with bench.store.transaction() as tx:
+        for number, (day, first, second) in enumerate(films, start=1):
+            film = add_film(tx, number, at=NOON + day * 86400, accession_number=f"A{number}")
+            worklist.arrive(tx, header(number, accession_number=f"A{number}"), NOON)
+            for model, logits in ((one, (first, 0.0)), (other, (0.0, second, 0.0))):
+                probability, classes = model.outputs.read(logits)
+                said = Analysis(
+                    model.identity, model.finding, probability, classes, ((0.0,),), terms=model.terms, logits=logits
+                )
+                results.save(tx, film, said, NOON)
+    bench.store.close()
+
+
+COMPARED = {
+    "a", "b", "films", "both_positive", "both_negative", "only_a", "only_b", "kappa", "mcnemar_p", "correlation",
+    "mean_a", "mean_b", "mean_difference", "weeks",
+}  # fmt: skip
+
+
+def test_two_models_are_compared_on_the_films_that_both_judged(stopped: Path) -> None:
+    judged(stopped, (0, 2.0, 3.0), (0, -2.0, -3.0), (8, 2.0, -3.0), (8, -2.0, -1.0))
+    found = json.loads(run("models", "compare", "cxr-a:1.0.0", "cxr-a:1.1.0", "--json").stdout)
+    assert set(found) == COMPARED
+    assert [found[key] for key in ("films", "both_positive", "both_negative", "only_a", "only_b")] == [4, 1, 2, 1, 0]
+    assert (found["a"]["in_service"], found["b"]["finding"], found["b"]["threshold"]) == (True, "covid19", 0.5)
+    assert [week["week"] for week in found["weeks"]] == ["2026-W01", "2026-W02"]
+    assert set(found["weeks"][0]) == (COMPARED - {"a", "b", "weeks"}) | {"week"}
+    said = run("models", "compare", "cxr-a:1.0.0", "cxr-a:1.1.0", "--since", "2026-01-05").stdout
+    assert "They find different things" in said
+    assert "2026-W01" not in said
+    assert "2026-W02" in said
+
+
+def test_both_are_read_as_the_site_reads_them_now(stopped: Path) -> None:
+    judged(stopped, (0, 1.0, 3.0))
+    text = (stopped / "node.toml").read_text()
+    (stopped / "node.toml").write_text(f"{text}thresholds = {{ pneumonia = 0.5 }}\nprevalence = 0.1\n")
+    found = json.loads(run("models", "compare", "cxr-a", "cxr-a:1.1.0", "--json").stdout)
+    assert found["only_b"] == 1
+    assert found["mean_a"] == pytest.approx(shift(sigmoid(1.0), 0.5, 0.1))
+
+
+def test_a_comparison_needs_films_that_both_have_judged(stopped: Path) -> None:
+    found = run("models", "compare", "cxr-a:1.0.0", "cxr-a:1.1.0")
+    assert (found.exit_code, found.stdout) == (1, "")
+    assert found.stderr.startswith("NO_FILMS: no film was judged by both cxr-a:1.0.0 and cxr-a:1.1.0")
+    assert run("models", "compare", "cxr-a", "cxr-q").exit_code == 78
