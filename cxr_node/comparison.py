@@ -9,6 +9,7 @@ from cxr_node.domain.agreement import Agreement, Pair, agreement, by_week
 from cxr_node.errors import Permanent
 from cxr_node.inference import manifest as models
 from cxr_node.inference.manifest import Manifest
+from cxr_node.lineup import calibrated
 from cxr_node.plan import Plan
 from cxr_node.store import judgements
 from cxr_node.store.db import Store
@@ -23,7 +24,7 @@ def compare(config: Config, store: Store, one: str, other: str, since: float) ->
     there, Permanent("NO_FILMS") where no film was judged by both.
     """
     plan = Plan.in_service(config)
-    first, second = (models.named(config.model.directory, name) for name in (one, other))
+    first, second = (calibrated(config, models.named(config.model.directory, name)) for name in (one, other))
     read = {model.digest: _Reading(plan, model) for model in (first, second)}
     with store.reading() as tx:
         pairs = [

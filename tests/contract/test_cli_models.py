@@ -1,9 +1,11 @@
 """`cxr-node models` as people and scripts meet it."""
 
+import hashlib
 import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
@@ -191,3 +193,104 @@ def test_a_comparison_needs_films_that_both_have_judged(stopped: Path) -> None:
     assert (found.exit_code, found.stdout) == (1, "")
     assert found.stderr.startswith("NO_FILMS: no film was judged by both cxr-a:1.0.0 and cxr-a:1.1.0")
     assert run("models", "compare", "cxr-a", "cxr-q").exit_code == 78
+
+
+def many(count: int, share: float = 0.3) -> list[tuple[float, float, float]]:
+    """Films of which `share` are ill, the first ones, with the logits that a model would give them."""
+    random = np.random.default_rng(1)
+    return [(0, *random.normal(1.5 if number < share * count else -1.5, 1.2, 2).tolist()) for number in range(count)]
+
+
+def labels_of(folder: Path, count: int, share: float = 0.3, key: str = "accession", start: str = "A") -> Path:
+    path = folder / "labels.csv"
+    rows = [f"{start}{number},{int(number <= share * count)}" for number in range(1, count + 1)]
+    path.write_text("\n".join([f"{key},label", *rows, f"{start}9999,1", ""]))
+    return path
+
+
+def test_labelled_films_calibrate_the_model_for_the_site(stopped: Path) -> None:
+    judged(stopped, *many(300))
+    labels_of(stopped, 300)
+    found = run("models", "calibrate", "--labels", "labels.csv", "--out", "site.toml")
+    assert found.exit_code == 0, found.stderr
+    assert "300 labelled studies, 30.0% of them positive; 1 rows of the labels are of studies that" in found.stdout
+    (stopped / "node.toml").write_text('[model]\nname = "cxr-a"\ndirectory = "models"\ncalibration = "site.toml"\n')
+    plan = Plan.of(config.load(stopped / "node.toml"))
+    assert plan.prevalence_of(plan.manifest) == pytest.approx(0.3)
+    said = run("check", "--offline").stdout
+    digest = hashlib.sha256((stopped / "site.toml").read_bytes()).hexdigest()
+    assert f"calibrated at this site, {digest[:12]}" in said
+    assert f"positive from {plan.judging().cutoffs.threshold:.3f}" in said
+    assert "warning calibration" not in said
+    with open_store(config.load(stopped / "node.toml"), create=False).reading() as tx:
+        (told,) = tx.rows("SELECT detail FROM event WHERE event = 'model.calibrated'")
+    assert json.loads(told["detail"])["digest"] == digest
+
+
+def test_labels_by_study_and_films_of_one_study_count_once(stopped: Path) -> None:
+    judged(stopped, *many(300))
+    labels_of(stopped, 300, key="study", start="1.2.4.")
+    found = run("models", "calibrate", "--labels", "labels.csv", "--out", "site.toml")
+    assert "300 labelled studies" in found.stdout, found.stderr
+
+
+def test_films_without_labels_give_the_prevalence(stopped: Path) -> None:
+    judged(stopped, *many(400, 0.2))
+    found = run("models", "calibrate", "--unlabelled", "--model", "cxr-a:1.1.0", "--out", "site.toml")
+    assert found.exit_code == 0, found.stderr
+    assert "400 studies without labels: the prevalence of covid19 is estimated as" in found.stdout
+    assert "It changes probabilities and no decision" in found.stdout
+    (stopped / "node.toml").write_text('[model]\nname = "cxr-a"\ndirectory = "models"\ncalibration = ["site.toml"]\n')
+    assert "warning calibration: model.calibration has a file for cxr-a 1.1.0, which does not serve" in (
+        run("check", "--offline").stdout
+    )
+    (stopped / "node.toml").write_text(
+        '[model]\nname = "cxr-a"\nversion = "1.1.0"\ndirectory = "models"\ncalibration = ["site.toml"]\n'
+    )
+    plan = Plan.of(config.load(stopped / "node.toml"))
+    assert 0.1 < (plan.prevalence_of(plan.manifest) or 0) < 0.35
+    assert Plan.of(plan.pinned()).identity == plan.identity != plan.manifest.digest
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("accession,truth\nA1,1\n", "needs the columns study (UID) or accession, and label"),
+        ("accession,label\nSECRET,maybe\n", "labels.csv, line 2: a accession and a label are needed"),
+        ("accession,label\nSECRET,1\nSECRET,0\n", "labels.csv, line 3: this accession had the other label before"),
+    ],
+)
+def test_labels_that_cannot_be_used_are_told_by_their_line_alone(stopped: Path, text: str, said: str) -> None:
+    judged(stopped, (0, 1.0, 1.0))
+    (stopped / "labels.csv").write_text(text)
+    found = run("models", "calibrate", "--labels", "labels.csv")
+    assert found.exit_code == 78
+    assert said in found.stderr
+    assert "SECRET" not in found.stderr
+    assert not (stopped / "calibration.toml").exists()
+
+
+def test_too_few_films_calibrate_nothing(stopped: Path) -> None:
+    assert "has judged no film here" in run("models", "calibrate", "--unlabelled").stderr
+    judged(stopped, *many(50))
+    found = run("models", "calibrate", "--unlabelled")
+    assert (found.exit_code, found.stderr) == (
+        1,
+        "TOO_FEW_FILMS: 50 studies without a label; it takes 200 or more\n",
+    )
+    labels_of(stopped, 50)
+    assert "TOO_FEW_FILMS: 50 labelled studies, 15" in run("models", "calibrate", "--labels", "labels.csv").stderr
+
+
+def test_a_calibration_is_made_in_one_way_and_overwrites_nothing(stopped: Path) -> None:
+    labels_of(stopped, 1)
+    for arguments in ([], ["--unlabelled", "--labels", "labels.csv"], ["--unlabelled", "--out", "labels.csv"]):
+        assert run("models", "calibrate", *arguments).exit_code == 2
+
+
+def test_a_calibration_that_is_not_understood_is_exit_status_78(stopped: Path) -> None:
+    (stopped / "site.toml").write_text("scale = 1")
+    (stopped / "node.toml").write_text('[model]\nname = "cxr-a"\ndirectory = "models"\ncalibration = "site.toml"\n')
+    found = run("serve")
+    assert found.exit_code == 78
+    assert "model.calibration: site.toml: model: Field required" in found.stderr
