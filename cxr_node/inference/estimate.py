@@ -58,16 +58,19 @@ def refit(log_odds: Floats, labels: NDArray[np.bool_], sensitivity: float) -> Re
         )
     weights = _resampled(len(labels))
     scales, biases = _logistic(log_odds, labels, np.vstack([np.ones(len(labels)), weights]))
-    if scales[0] <= 0:
+    low, high = _interval(scales[1:])
+    if low <= 0:
         raise Permanent(
-            "CALIBRATION", "the model's outputs are no higher for the positive studies: are the labels turned round?"
+            "CALIBRATION",
+            f"the model's outputs do not tell the positive studies from the others here (scale {scales[0]:.3f}, 95 % "
+            f"{low:.3f} to {high:.3f}): are the labels turned round, or of other studies?",
         )
     probabilities = _sigmoid(scales[0] * log_odds + biases[0])
     threshold = float(np.quantile(probabilities[labels], 1 - sensitivity, method="lower"))
-    high = float(np.quantile(probabilities[~labels], SPECIFICITY, method="higher"))
+    urgent = float(np.quantile(probabilities[~labels], SPECIFICITY, method="higher"))
     return Refit(
-        float(scales[0]), float(biases[0]), _interval(scales[1:]), _interval(biases[1:]), positive / len(labels),
-        Cutoffs(threshold=threshold, medium=threshold, high=max(high, threshold)),
+        float(scales[0]), float(biases[0]), (low, high), _interval(biases[1:]), positive / len(labels),
+        Cutoffs(threshold=threshold, medium=threshold, high=max(urgent, threshold)),
     )  # fmt: skip
 
 

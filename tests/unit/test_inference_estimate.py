@@ -108,7 +108,9 @@ def test_too_few_labels_are_refused_with_their_number(count: int, positive: int,
         refit(np.zeros(count), np.arange(count) < positive, 0.9)
 
 
-def test_labels_that_are_turned_round_are_refused() -> None:
+def test_labels_that_are_turned_round_or_of_other_studies_are_refused() -> None:
     log_odds, ill = sample(0.5, 300)
-    with pytest.raises(Permanent, match="are the labels turned round"):
-        refit(log_odds, ~ill, 0.9)
+    for labels in (~ill, np.random.default_rng(5).permutation(ill)):
+        with pytest.raises(Permanent, match="are the labels turned round, or of other studies") as caught:
+            refit(log_odds, labels, 0.9)
+        assert caught.value.code == "CALIBRATION"
