@@ -294,3 +294,13 @@ def test_a_calibration_that_is_not_understood_is_exit_status_78(stopped: Path) -
     found = run("serve")
     assert found.exit_code == 78
     assert "model.calibration: site.toml: model: Field required" in found.stderr
+
+
+def test_old_films_are_given_to_the_model_in_service(stopped: Path) -> None:
+    judged(stopped, (0, 1.0, 1.0), (9, 1.0, 1.0))
+    with open_store(config.load(stopped / "node.toml"), create=False).transaction() as tx:
+        tx.execute("DELETE FROM result")
+    assert run("requeue", "--with-model", "--since", "2026-01-05").stdout == "1 jobs will be tried again\n"
+    assert run("requeue", "--with-model").stdout == "1 jobs will be tried again\n"
+    for arguments in (["--with-model", "1.2.3"], ["--failed", "--since", "2026-01-05"]):
+        assert run("requeue", *arguments).exit_code == 2
