@@ -137,6 +137,8 @@ def _model(config: Config) -> Finding:
     whose = "every file as released" if is_release(plan.manifest) else "whole, and not a released model"
     said = f"{plan.manifest.name} {plan.manifest.version}, digest {plan.manifest.digest[:12]}, {whose}; "
     said += f"positive from {cutoffs.threshold:.3f}, tier high from {cutoffs.high:.3f}"
+    if plan.manifest.outputs.site_calibration:
+        said += f"; calibrated at this site, {plan.manifest.outputs.site_calibration[:12]}"
     if plan.activation:
         said += f"; {by_activation(plan.activation)}, not as model.name says"
     if plan.manifest.restriction:
@@ -155,7 +157,9 @@ def _shadows(config: Config) -> Iterator[Finding]:
         plan = Plan.in_service(config)
     except CxrNodeError:
         return  # told of the model in service
-    for name, reason in plan.absent.items():
+    for build in plan.lineup.idle:
+        yield Finding("warning", "calibration", f"model.calibration has a file for {build}, which does not serve")
+    for name, reason in plan.lineup.absent.items():
         yield Finding("warning", f"shadow {name}", reason)
     for model in plan.shadows:
         yield from _guarded(f"shadow {model.called}", partial(_shadow, model))

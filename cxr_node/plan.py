@@ -6,14 +6,14 @@ With the daemon and the roles this is the composition root, the only place that 
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import structlog
 
 from cxr_node import trust
-from cxr_node.config import OF_NAMED, Config, Mode
+from cxr_node.config import Config, Mode
 from cxr_node.dimse.commitment import Commitment
 from cxr_node.dimse.endpoint import Endpoint
 from cxr_node.dimse.sender import Peer
@@ -24,6 +24,7 @@ from cxr_node.domain.study import Judging, Waiting
 from cxr_node.errors import ConfigError, Permanent
 from cxr_node.inference import manifest as models
 from cxr_node.inference.manifest import Manifest
+from cxr_node.lineup import Lineup, by_finding, line_up
 from cxr_node.spool import Spool
 from cxr_node.stages.ledger import CommitmentLedger
 from cxr_node.store import activations
@@ -40,23 +41,33 @@ _EXAMINE_SECONDS = 20.0  # enough for a gigabyte or two; systemd waits 90 s for 
 class Plan:
     """A configuration with its model found.
 
-    `activation` is what a person put in service instead of the configuration's model. `shadows` are the models beside
-    it; `absent` says of those that the configuration names and that are not to be had why.
+    `activation` is what a person put in service instead of the configuration's model. `lineup` has the models as the
+    site reads them.
     """
 
     config: Config
-    manifest: Manifest
+    lineup: Lineup
     activation: Activation | None = None
-    shadows: tuple[Manifest, ...] = ()
-    absent: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, config: Config, activation: Activation | None = None) -> "Plan":
         """Raises ConfigError when the model in service is not there; one beside it may be missing."""
-        found = _activated(config, activation) if activation else _configured(config)
-        shadows, absent = _beside(config, found)
-        configured = None if activation else found
-        return cls(_by_finding(config, configured), found, activation, shadows, absent)
+        return cls(by_finding(config, activation), line_up(config, activation), activation)
+
+    @property
+    def manifest(self) -> Manifest:
+        """The model in service."""
+        return self.lineup.serving
+
+    @property
+    def shadows(self) -> tuple[Manifest, ...]:
+        """The models beside it."""
+        return self.lineup.shadows
+
+    @property
+    def identity(self) -> str:
+        """Which model is in service, and how the site reads it."""
+        return f"{self.manifest.digest}{self.manifest.outputs.site_calibration}"
 
     @classmethod
     def in_service(cls, config: Config) -> "Plan":
@@ -69,7 +80,7 @@ class Plan:
 
     def pinned(self) -> Config:
         """The configuration with these models and their versions, whatever may be installed later."""
-        shadows = tuple(f"{each.name}:{each.version}" for each in self.shadows)
+        shadows = tuple(each.called for each in self.shadows)
         pins = {"name": self.manifest.name, "version": self.manifest.version, "shadow": shadows}
         return self.config.model_copy(update={"model": self.config.model.model_copy(update=pins)})
 
@@ -98,8 +109,9 @@ class Plan:
         return Judging(model.digest, cutoffs, prevalence)
 
     def prevalence_of(self, model: Manifest) -> float | None:
-        """The site's prevalence (0..1) of what a model finds, where it states one."""
-        return self.config.model.prevalence.get(model.finding)
+        """The site's prevalence (0..1) of what a model finds, where it states one or has calibrated the model."""
+        calibrated = model.outputs.prevalence if model.outputs.site_calibration else None
+        return self.config.model.prevalence.get(model.finding, calibrated)
 
     def _findings(self, key: str) -> set[str]:
         """What models find here; those that serve first, since others are looked at only where that is not enough."""
@@ -169,58 +181,6 @@ class Plan:
 
     def ledger(self, store: Store) -> CommitmentLedger:
         return CommitmentLedger(store, self.waiting(), frozenset(modalities_of(self.config)), time.time)
-
-
-def _configured(config: Config) -> Manifest:
-    return models.find(config.model.directory, config.model.name, config.model.version)
-
-
-def _activated(config: Config, activation: Activation) -> Manifest:
-    """Raises ConfigError where the build that was activated is gone."""
-    known = f"The model {activation.name} {activation.version}, which {activation.by} activated,"
-    advice = "Put it back, or take it out of service with `cxr-node models rollback`."
-    try:
-        found = models.find(config.model.directory, activation.name, activation.version)
-    except ConfigError as error:
-        raise ConfigError(f"{known} is not there. {advice} {error.message}") from error
-    if found.digest != activation.digest:
-        raise ConfigError(f"{known} is another build than it was then. {advice}")
-    return found
-
-
-def _beside(config: Config, serving: Manifest) -> tuple[tuple[Manifest, ...], Mapping[str, str]]:
-    """The models beside the one in service, each once, and why others are not to be had."""
-    found: dict[str, Manifest] = {}
-    absent = {}
-    for name in config.model.shadow:
-        try:
-            model = models.named(config.model.directory, name)
-        except ConfigError as error:
-            absent[name] = error.message
-        else:
-            if model.digest != serving.digest:
-                found[model.digest] = model
-    return tuple(found.values()), absent
-
-
-def _by_finding(config: Config, configured: Manifest | None) -> Config:
-    """The configuration with its prevalence by finding; a number is that of what the configured model finds.
-
-    Raises ConfigError where that model is not there to say what it finds.
-    """
-    stated = config.model.prevalence
-    if OF_NAMED not in stated:
-        return config
-    number = stated[OF_NAMED]
-    try:
-        finding = (configured or _configured(config)).finding
-    except ConfigError as error:
-        raise ConfigError(
-            f"model.prevalence: of what? Write it as {{ finding = {number:g} }}, since the model of model.name is not "
-            f"there to say. {error.message}"
-        ) from error
-    model = config.model.model_copy(update={"prevalence": {finding: number}})
-    return config.model_copy(update={"model": model})
 
 
 def spool_of(config: Config) -> Spool:

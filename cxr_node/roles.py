@@ -134,7 +134,7 @@ def _live(worker: Worker, lanes: list[Lane], link: Link | None, role: str, devic
 
 
 def _configuration(link: Link | None) -> tuple[bool, str, Config]:
-    """Whether it is to stand by first, the digest of the daemon's model, and its configuration."""
+    """Whether it is to stand by first, the identity of the daemon's model, and its configuration."""
     for word, rest in link.lines() if link else ():
         if word in ("config", "candidate"):
             model, _, configuration = rest.partition(" ")
@@ -145,11 +145,12 @@ def _configuration(link: Link | None) -> tuple[bool, str, Config]:
 def _plan(config: Config, model: str | None) -> Plan:
     """Raises Permanent("MODEL_REPLACED") where the daemon goes by another `model`: its jobs are not for this one."""
     plan = Plan.in_service(config) if model is None else Plan.of(config)
-    if model not in (None, plan.manifest.digest):
+    if model not in (None, plan.identity):
         raise Permanent(
             "MODEL_REPLACED",
-            f"the model {plan.manifest.name} {plan.manifest.version} in {plan.manifest.directory} is not the one that "
-            "the node was started with; put that one back, or restart the node to take this one into service",
+            f"the model {plan.manifest.name} {plan.manifest.version} in {plan.manifest.directory}, or the site's "
+            "calibration of it, is not the one that the node was started with; put that one back, or restart the node "
+            "to take this one into service",
         )
     return plan
 

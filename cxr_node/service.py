@@ -50,8 +50,10 @@ class Service:
         return self._judging
 
     def start(self) -> None:
-        for model, reason in self.plan.absent.items():
+        for model, reason in self.plan.lineup.absent.items():
             log.error("shadow.lacking", model=model, reason=reason)
+        for model in self.plan.lineup.idle:
+            log.warning("calibration.idle", model=model, meaning="model.calibration is for a build that does not serve")
         for child in self._children.values():
             child.start()
 
@@ -164,4 +166,4 @@ class Service:
 
 def _configuration(plan: Plan) -> str:
     """What a child is told: which model it is to find, and how the site wants it."""
-    return f"{plan.manifest.digest} {plan.pinned().model_dump_json()}"
+    return f"{plan.identity} {plan.pinned().model_dump_json()}"

@@ -83,7 +83,7 @@ def _shadows(tx: Tx, plan: Plan) -> list[dict[str, Any]]:
     lacking = loaded["lacking"] if loaded else {}
     return [
         *({"model": each.called, "reason": lacking.get(each.called) or trouble} for each in plan.shadows),
-        *({"model": name, "reason": reason} for name, reason in plan.absent.items()),
+        *({"model": name, "reason": reason} for name, reason in plan.lineup.absent.items()),
     ]
 
 

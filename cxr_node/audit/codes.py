@@ -22,6 +22,7 @@ SECURITY_ALERT = Code("110113", "Security Alert")
 APPLICATION_START = Code("110120", "Application Start")
 APPLICATION_STOP = Code("110121", "Application Stop")
 NODE_AUTHENTICATION = Code("110126", "Node Authentication")
+SOFTWARE_CONFIGURATION = Code("110131", "Software Configuration")
 
 _OWN = "99CXR_NODE"
 TRAIL_BROKEN = Code("trail-broken", "Audit trail was tampered with", _OWN)

@@ -1,11 +1,14 @@
 """`cxr-node models`: which models there are, whether they are whole, and which one is in service."""
 
+import json
 import time
+from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from cxr_node.commands.options import operator, with_config
+from cxr_node.commands.options import DAY, as_json, midnight, operator, with_config
 from cxr_node.config import Config
 from cxr_node.errors import ConfigError, Permanent
 
@@ -150,3 +153,67 @@ def _change(config: Config, store: "Store", stack: "Stack") -> None:
             return
         time.sleep(_LOOK_AGAIN_SECONDS)
     raise Permanent("NOT_ACTIVATED", "the node has not answered yet; `cxr-node status` will tell")
+
+
+@models.command(epilog="Example: cxr-node models compare cxr-pneumonia:1.0.0 cxr-pneumonia:2.0.0 --json")
+@click.argument("a")
+@click.argument("b")
+@click.option("--since", type=DAY, help="Only films received on this day and later.")
+@as_json
+@with_config
+def compare(config: Config, a: str, b: str, since: datetime | None, as_json: bool) -> None:
+    """How far two models agree on the films that both have judged, in all and by week."""
+    from cxr_node import comparison
+    from cxr_node.plan import open_store
+
+    day = midnight(config, since) if since else 0.0
+    found = comparison.compare(config, open_store(config, create=False), a, b, day)
+    click.echo(json.dumps(found, indent=2) if as_json else comparison.table(found))
+
+
+@models.command(epilog="Example: cxr-node models calibrate --labels read.csv --out site.toml")
+@click.option(
+    "--labels", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="CSV: study or accession, label."
+)
+@click.option("--unlabelled", is_flag=True, help="Estimate the prevalence from films that nobody has labelled.")
+@click.option("--model", "name", help="Another model than the one in service; NAME or NAME:VERSION.")
+@click.option("--since", type=DAY, help="Only films received on this day and later.")
+@click.option(
+    "--sensitivity", type=click.FloatRange(0.5, 0.999), default=0.92, show_default=True,
+    help="With labels: the share of positive studies that the threshold is to find.",
+)  # fmt: skip
+@click.option("--out", type=click.Path(path_type=Path), default=Path("calibration.toml"), show_default=True)
+@with_config
+def calibrate(
+    config: Config,
+    *,
+    labels: Path | None,
+    unlabelled: bool,
+    name: str | None,
+    since: datetime | None,
+    sensitivity: float,
+    out: Path,
+) -> None:
+    """Calibrate a model for this site from what it has said of films here; the model itself is not changed."""
+    from cxr_node.calibrating import calibrate as find
+    from cxr_node.inference import manifest
+    from cxr_node.plan import Plan, open_store
+    from cxr_node.store import events
+
+    if unlabelled == (labels is not None):
+        raise click.UsageError("give --labels CSV, or --unlabelled")
+    if out.exists():
+        raise click.UsageError(f"{out} exists; give another --out")
+    store = open_store(config, create=False)
+    model = manifest.named(config.model.directory, name or Plan.in_service(config).manifest.called)
+    day = midnight(config, since) if since else 0.0
+    found = find(config, store, model, labels=labels, since=day, sensitivity=sensitivity, now=time.time())
+    out.write_text(found.calibration.text(), "utf-8")
+    with store.transaction() as tx:
+        events.append(
+            tx, time.time(), "model.calibrated", None, by=operator(), model=model.name, version=model.version,
+            digest=manifest.sha256(out), method=found.calibration.method, studies=found.calibration.studies,
+        )  # fmt: skip
+    for remark in found.remarks:
+        click.echo(remark)
+    click.echo(f'{out} is written; it takes effect with [model] calibration = "{out}" when the node is started again')

@@ -153,8 +153,14 @@ class Model(Section):
     directory: Path | None = None
     shadow: tuple[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*(:[0-9]+\.[0-9]+\.[0-9]+)?$")], ...] = ()
     thresholds: dict[str, Probability] = {}
+    calibration: tuple[Path, ...] = ()
     prevalence: dict[str, Probability] = {}
     """By finding; under `OF_NAMED` that of what the model of `name` finds."""
+
+    @field_validator("calibration", mode="before")
+    @classmethod
+    def _one_or_several(cls, stated: object) -> object:
+        return [stated] if isinstance(stated, str) else stated
 
     @field_validator("prevalence", mode="before")
     @classmethod

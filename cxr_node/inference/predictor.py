@@ -78,6 +78,7 @@ def analyse(manifest: Manifest, prediction: Prediction, prevalence: float | None
         explanation=prediction.explanation,
         terms=manifest.terms,
         logits=tuple(logits),
+        calibration=manifest.outputs.site_calibration,
     )
 
 

@@ -209,3 +209,9 @@ def m003_service(db: Database) -> None:
         ALTER TABLE study_revision ADD COLUMN judging TEXT;
         """
     )
+
+
+@migrations()
+def m004_site_calibration(db: Database) -> None:
+    """A result says by which calibration of the site it was read; empty where the model was read as released."""
+    db.executescript("ALTER TABLE result ADD COLUMN calibration TEXT NOT NULL DEFAULT ''")

@@ -27,12 +27,12 @@ def save(tx: Tx, digest: str, analysis: Analysis, analysed_at: float) -> None:
     model = analysis.model
     tx.execute(
         "INSERT OR REPLACE INTO result (instance_digest, model_digest, model, version, finding, probability, "
-        "probabilities, activation, explanation, terms, logits, analysed_at) VALUES "
-        "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "probabilities, activation, explanation, terms, logits, calibration, "
+        "analysed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             digest, model.digest, model.name, model.version, analysis.finding, analysis.probability,
             json.dumps(analysis.probabilities), json.dumps(analysis.activation), analysis.explanation,
-            json.dumps(asdict(analysis.terms)), json.dumps(analysis.logits), analysed_at,
+            json.dumps(asdict(analysis.terms)), json.dumps(analysis.logits), analysis.calibration, analysed_at,
         ),
     )  # fmt: skip
 
@@ -66,6 +66,7 @@ def of_study(tx: Tx, study: str) -> list[dict[str, Any]]:
             "finding": row["finding"],
             "probability": row["probability"],
             "probabilities": json.loads(row["probabilities"]),
+            "calibration": row["calibration"] or None,
             "analysed_at": row["analysed_at"],
         }
         for row in rows
@@ -82,6 +83,7 @@ def _analysis(row: Row) -> Analysis:
         explanation=row["explanation"],
         terms=_terms(json.loads(row["terms"])),
         logits=tuple(json.loads(row["logits"])),
+        calibration=row["calibration"],
     )
 
 

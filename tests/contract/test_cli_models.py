@@ -1,15 +1,21 @@
 """`cxr-node models` as people and scripts meet it."""
 
+import hashlib
 import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
 from cxr_node import cli, config
+from cxr_node.domain.finding import Analysis
+from cxr_node.inference import manifest
+from cxr_node.inference.calibration import shift, sigmoid
 from cxr_node.plan import Plan, open_store
-from tests.bench import Bench
+from cxr_node.store import results, worklist
+from tests.bench import NOON, Bench, add_film, header
 from tests.models import CLASSES, small_model
 
 RESTRICTION = "Trained on films for non-commercial use."
@@ -134,3 +140,167 @@ def test_models_beside_the_one_in_service_are_looked_at(stopped: Path) -> None:
     assert "warning shadow cxr-b: There is no model cxr-b" in said.stdout
     (stopped / "node.toml").write_text('[model]\nshadow = ["../x"]')
     assert run("check", "--offline").exit_code == 78
+
+
+def judged(stopped: Path, *films: tuple[float, float, float]) -> None:
+    """Films, each received so many days after another, with the logit of the finding under either model."""
+    bench = Bench(stopped / "var")
+    one, other = (manifest.named(stopped / "models", f"cxr-a:{version}") for version in ("1.0.0", "1.1.0"))
+    with bench.store.transaction() as tx:
+        for number, (day, first, second) in enumerate(films, start=1):
+            film = add_film(tx, number, at=NOON + day * 86400, accession_number=f"A{number}")
+            worklist.arrive(tx, header(number, accession_number=f"A{number}"), NOON)
+            for model, logits in ((one, (first, 0.0)), (other, (0.0, second, 0.0))):
+                probability, classes = model.outputs.read(logits)
+                said = Analysis(
+                    model.identity, model.finding, probability, classes, ((0.0,),), terms=model.terms, logits=logits
+                )
+                results.save(tx, film, said, NOON)
+    bench.store.close()
+
+
+COMPARED = {
+    "a", "b", "films", "both_positive", "both_negative", "only_a", "only_b", "kappa", "mcnemar_p", "correlation",
+    "mean_a", "mean_b", "mean_difference", "weeks",
+}  # fmt: skip
+
+
+def test_two_models_are_compared_on_the_films_that_both_judged(stopped: Path) -> None:
+    judged(stopped, (0, 2.0, 3.0), (0, -2.0, -3.0), (8, 2.0, -3.0), (8, -2.0, -1.0))
+    found = json.loads(run("models", "compare", "cxr-a:1.0.0", "cxr-a:1.1.0", "--json").stdout)
+    assert set(found) == COMPARED
+    assert [found[key] for key in ("films", "both_positive", "both_negative", "only_a", "only_b")] == [4, 1, 2, 1, 0]
+    assert (found["a"]["in_service"], found["b"]["finding"], found["b"]["threshold"]) == (True, "covid19", 0.5)
+    assert [week["week"] for week in found["weeks"]] == ["2026-W01", "2026-W02"]
+    assert set(found["weeks"][0]) == (COMPARED - {"a", "b", "weeks"}) | {"week"}
+    said = run("models", "compare", "cxr-a:1.0.0", "cxr-a:1.1.0", "--since", "2026-01-05").stdout
+    assert "They find different things" in said
+    assert "2026-W01" not in said
+    assert "2026-W02" in said
+
+
+def test_both_are_read_as_the_site_reads_them_now(stopped: Path) -> None:
+    judged(stopped, (0, 1.0, 3.0))
+    text = (stopped / "node.toml").read_text()
+    (stopped / "node.toml").write_text(f"{text}thresholds = {{ pneumonia = 0.5 }}\nprevalence = 0.1\n")
+    found = json.loads(run("models", "compare", "cxr-a", "cxr-a:1.1.0", "--json").stdout)
+    assert found["only_b"] == 1
+    assert found["mean_a"] == pytest.approx(shift(sigmoid(1.0), 0.5, 0.1))
+
+
+def test_a_comparison_needs_films_that_both_have_judged(stopped: Path) -> None:
+    found = run("models", "compare", "cxr-a:1.0.0", "cxr-a:1.1.0")
+    assert (found.exit_code, found.stdout) == (1, "")
+    assert found.stderr.startswith("NO_FILMS: no film was judged by both cxr-a:1.0.0 and cxr-a:1.1.0")
+    assert run("models", "compare", "cxr-a", "cxr-q").exit_code == 78
+
+
+def many(count: int, share: float = 0.3) -> list[tuple[float, float, float]]:
+    """Films of which `share` are ill, the first ones, with the logits that a model would give them."""
+    random = np.random.default_rng(1)
+    return [(0, *random.normal(1.5 if number < share * count else -1.5, 1.2, 2).tolist()) for number in range(count)]
+
+
+def labels_of(folder: Path, count: int, share: float = 0.3, key: str = "accession", start: str = "A") -> Path:
+    path = folder / "labels.csv"
+    rows = [f"{start}{number},{int(number <= share * count)}" for number in range(1, count + 1)]
+    path.write_text("\n".join([f"{key},label", *rows, f"{start}9999,1", ""]))
+    return path
+
+
+def test_labelled_films_calibrate_the_model_for_the_site(stopped: Path) -> None:
+    judged(stopped, *many(300))
+    labels_of(stopped, 300)
+    found = run("models", "calibrate", "--labels", "labels.csv", "--out", "site.toml")
+    assert found.exit_code == 0, found.stderr
+    assert "300 labelled studies, 30.0% of them positive; 1 rows of the labels are of studies that" in found.stdout
+    (stopped / "node.toml").write_text('[model]\nname = "cxr-a"\ndirectory = "models"\ncalibration = "site.toml"\n')
+    plan = Plan.of(config.load(stopped / "node.toml"))
+    assert plan.prevalence_of(plan.manifest) == pytest.approx(0.3)
+    said = run("check", "--offline").stdout
+    digest = hashlib.sha256((stopped / "site.toml").read_bytes()).hexdigest()
+    assert f"calibrated at this site, {digest[:12]}" in said
+    assert f"positive from {plan.judging().cutoffs.threshold:.3f}" in said
+    assert "warning calibration" not in said
+    with open_store(config.load(stopped / "node.toml"), create=False).reading() as tx:
+        (told,) = tx.rows("SELECT detail FROM event WHERE event = 'model.calibrated'")
+    assert json.loads(told["detail"])["digest"] == digest
+
+
+def test_labels_by_study_and_films_of_one_study_count_once(stopped: Path) -> None:
+    judged(stopped, *many(300))
+    labels_of(stopped, 300, key="study", start="1.2.4.")
+    found = run("models", "calibrate", "--labels", "labels.csv", "--out", "site.toml")
+    assert "300 labelled studies" in found.stdout, found.stderr
+
+
+def test_films_without_labels_give_the_prevalence(stopped: Path) -> None:
+    judged(stopped, *many(400, 0.2))
+    found = run("models", "calibrate", "--unlabelled", "--model", "cxr-a:1.1.0", "--out", "site.toml")
+    assert found.exit_code == 0, found.stderr
+    assert "400 studies without labels: the prevalence of covid19 is estimated as" in found.stdout
+    assert "It changes probabilities and no decision" in found.stdout
+    (stopped / "node.toml").write_text('[model]\nname = "cxr-a"\ndirectory = "models"\ncalibration = ["site.toml"]\n')
+    assert "warning calibration: model.calibration has a file for cxr-a 1.1.0, which does not serve" in (
+        run("check", "--offline").stdout
+    )
+    (stopped / "node.toml").write_text(
+        '[model]\nname = "cxr-a"\nversion = "1.1.0"\ndirectory = "models"\ncalibration = ["site.toml"]\n'
+    )
+    plan = Plan.of(config.load(stopped / "node.toml"))
+    assert 0.1 < (plan.prevalence_of(plan.manifest) or 0) < 0.35
+    assert Plan.of(plan.pinned()).identity == plan.identity != plan.manifest.digest
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("accession,truth\nA1,1\n", "needs the columns study (UID) or accession, and label"),
+        ("accession,label\nSECRET,maybe\n", "labels.csv, line 2: a accession and a label are needed"),
+        ("accession,label\nSECRET,1\nSECRET,0\n", "labels.csv, line 3: this accession had the other label before"),
+    ],
+)
+def test_labels_that_cannot_be_used_are_told_by_their_line_alone(stopped: Path, text: str, said: str) -> None:
+    judged(stopped, (0, 1.0, 1.0))
+    (stopped / "labels.csv").write_text(text)
+    found = run("models", "calibrate", "--labels", "labels.csv")
+    assert found.exit_code == 78
+    assert said in found.stderr
+    assert "SECRET" not in found.stderr
+    assert not (stopped / "calibration.toml").exists()
+
+
+def test_too_few_films_calibrate_nothing(stopped: Path) -> None:
+    assert "has judged no film here" in run("models", "calibrate", "--unlabelled").stderr
+    judged(stopped, *many(50))
+    found = run("models", "calibrate", "--unlabelled")
+    assert (found.exit_code, found.stderr) == (
+        1,
+        "TOO_FEW_FILMS: 50 studies without a label; it takes 200 or more\n",
+    )
+    labels_of(stopped, 50)
+    assert "TOO_FEW_FILMS: 50 labelled studies, 15" in run("models", "calibrate", "--labels", "labels.csv").stderr
+
+
+def test_a_calibration_is_made_in_one_way_and_overwrites_nothing(stopped: Path) -> None:
+    labels_of(stopped, 1)
+    for arguments in ([], ["--unlabelled", "--labels", "labels.csv"], ["--unlabelled", "--out", "labels.csv"]):
+        assert run("models", "calibrate", *arguments).exit_code == 2
+
+
+def test_a_calibration_that_is_not_understood_is_exit_status_78(stopped: Path) -> None:
+    (stopped / "site.toml").write_text("scale = 1")
+    (stopped / "node.toml").write_text('[model]\nname = "cxr-a"\ndirectory = "models"\ncalibration = "site.toml"\n')
+    found = run("serve")
+    assert found.exit_code == 78
+    assert "model.calibration: site.toml: model: Field required" in found.stderr
+
+
+def test_old_films_are_given_to_the_model_in_service(stopped: Path) -> None:
+    judged(stopped, (0, 1.0, 1.0), (9, 1.0, 1.0))
+    with open_store(config.load(stopped / "node.toml"), create=False).transaction() as tx:
+        tx.execute("DELETE FROM result")
+    assert run("requeue", "--with-model", "--since", "2026-01-05").stdout == "1 jobs will be tried again\n"
+    assert run("requeue", "--with-model").stdout == "1 jobs will be tried again\n"
+    for arguments in (["--with-model", "1.2.3"], ["--failed", "--since", "2026-01-05"]):
+        assert run("requeue", *arguments).exit_code == 2
