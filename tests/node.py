@@ -8,6 +8,7 @@ with Node(tmp_path, study__settle_seconds=0.2) as node:
 Nothing stays behind: leaving the `with` ends the node and whatever it started.
 """
 
+import itertools
 import json
 import os
 import signal
@@ -51,10 +52,22 @@ def wait_for(condition: Callable[[], T], timeout: float = TIMEOUT, what: str = "
     return value
 
 
+_PORTS_EACH = 2000
+_worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 6
+_ports = itertools.count(os.getpid())
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on, for somebody who will later.
+
+    From below those that the system gives to connections (from 32768 on), and from a share of this worker's own, so
+    that nobody else takes it meanwhile.
+    """
+    while True:
+        port = 20_000 + _worker * _PORTS_EACH + next(_ports) % _PORTS_EACH
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class Node:
