@@ -11,6 +11,7 @@ Nothing stays behind: leaving the `with` ends the node and whatever it started.
 import itertools
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -52,21 +53,21 @@ def wait_for(condition: Callable[[], T], timeout: float = TIMEOUT, what: str = "
     return value
 
 
-_PORTS_EACH = 2000
-_worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 6
-_ports = itertools.count(os.getpid())
+_PORTS = range(20_000, 32_000)  # below those that the system gives to connections (from 32768 on)
+_candidates = itertools.cycle(random.sample(_PORTS, len(_PORTS)))
 
 
 def free_port() -> int:
     """A port that nobody listens on, for somebody who will later.
 
-    From below those that the system gives to connections (from 32768 on), and from a share of this worker's own, so
-    that nobody else takes it meanwhile.
+    As long as this process lives it keeps UDP's port of the same number, so that no other run of tests takes it.
     """
     while True:
-        port = 20_000 + _worker * _PORTS_EACH + next(_ports) % _PORTS_EACH
-        with socket.socket() as probe, suppress(OSError):
+        port = next(_candidates)
+        with socket.socket() as probe, socket.socket(type=socket.SOCK_DGRAM) as claim, suppress(OSError):
             probe.bind(("127.0.0.1", port))
+            claim.bind(("127.0.0.1", port))
+            claim.detach()
             return port
 
 
