@@ -131,7 +131,7 @@ def fit(
 ) -> None:
     """Train from the public weights `start`, from the run `before`, or from scratch; or on from the run's checkpoint.
 
-    `limit` is the most films of each split, `epochs` the most epochs. So many `minutes` after the films were prepared no
+    `limit` is the most films of each split, `epochs` the most epochs. So many `minutes` after films were prepared no
     epoch is begun any more; the run then has the weights so far, and goes on when it is called again. With `variants` a
     frozen network computes its features once, from so many variants of each film's random changes. `stand_in` says what
     stands in for the recipe's films, `device` is cpu or cuda.
