@@ -92,7 +92,7 @@ def evaluate(
     if explain:
         drawn = read_annotations(annotations) if annotations else Annotations()
         found["explanation"], drawing = explanation(
-            opened, films, split, method=explain, annotations=drawn, most=sample
+            opened, readings, films, split, method=explain, annotations=drawn, most=sample
         )
         picture = inline(drawing)
     write_text(place / "results.json", json.dumps(found, indent=2) + "\n")
