@@ -28,12 +28,25 @@ def models() -> None:
 @models.command("list", epilog="Example: cxr-node models list")
 @with_config
 def list_(config: Config) -> None:
-    """Name, version, digest and intended use of every model, and what its training films do not allow."""
+    """Name, version, digest and intended use of every model, which of them serve, and what their films do not allow."""
     from cxr_node.inference import manifest
 
+    roles = _roles(config)
     for model in manifest.list_models(config.model.directory):
+        role = f"  {roles[model.digest]}" if model.digest in roles else ""
         restricted = f"  RESTRICTED: {model.restriction}" if model.restriction else ""
-        click.echo(f"{model.name} {model.version}  {model.digest[:12]}  {model.intended_use}{restricted}")
+        click.echo(f"{model.name} {model.version}  {model.digest[:12]}{role}  {model.intended_use}{restricted}")
+
+
+def _roles(config: Config) -> dict[str, str]:
+    """By digest, what the models that serve do; none where the one that should serve is not there."""
+    from cxr_node.plan import Plan
+
+    try:
+        plan = Plan.in_service(config)
+    except ConfigError:
+        return {}
+    return {each.digest: "shadow" for each in plan.shadows} | {plan.manifest.digest: "in service"}
 
 
 @models.command(epilog="Example: cxr-node models show cxr-pneumonia")

@@ -39,6 +39,15 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(cli.main, [*arguments, "-c", "node.toml"])
 
 
+def test_the_list_says_which_serve(folder: Path) -> None:
+    (folder / "node.toml").write_text('[model]\nname = "cxr-a"\ndirectory = "models"\nshadow = ["cxr-a:1.1.0"]\n')
+    beside, serving = run("models", "list").stdout.splitlines()
+    assert re.match(r"cxr-a 1\.1\.0  [0-9a-f]{12}  shadow  Tests\.", beside)
+    assert re.match(r"cxr-a 1\.0\.0  [0-9a-f]{12}  in service  Tests\.", serving)
+    (folder / "node.toml").write_text('[model]\nname = "cxr-z"\ndirectory = "models"\n')
+    assert "in service" not in run("models", "list").stdout
+
+
 def test_a_restricted_model_says_so_wherever_it_is_shown() -> None:
     restricted, plain = run("models", "list").stdout.splitlines()
     assert restricted.startswith("cxr-a 1.1.0")
