@@ -10,7 +10,7 @@ import click
 
 from cxr_node.commands.options import DAY, as_json, midnight, operator, with_config
 from cxr_node.config import Config
-from cxr_node.errors import ConfigError, Permanent
+from cxr_node.errors import ConfigError, CxrNodeError, Permanent
 
 if TYPE_CHECKING:
     from cxr_node.store.activations import Stack
@@ -44,7 +44,7 @@ def _roles(config: Config) -> dict[str, str]:
 
     try:
         plan = Plan.in_service(config)
-    except ConfigError:
+    except CxrNodeError:
         return {}
     return {each.digest: "shadow" for each in plan.shadows} | {plan.manifest.digest: "in service"}
 
@@ -158,10 +158,13 @@ def _change(config: Config, store: "Store", stack: "Stack") -> None:
     until = time.monotonic() + _PATIENCE_SECONDS
     while time.monotonic() < until:
         with store.reading() as tx:
-            waiting, told = activations.wanted(tx) == change, events.latest(tx, "model.")
-        if not waiting and told is not None:
-            if told["event"] == "model.not_activated":
-                raise Permanent("NOT_ACTIVATED", f"the model in service stays: {told['reason']}")
+            waiting = activations.wanted(tx) == change
+            refused, made = (events.latest(tx, f"model.{what}") for what in ("not_activated", "activated"))
+        if not waiting and refused and refused["time"] >= change.at:
+            raise Permanent("NOT_ACTIVATED", f"the model in service stays: {refused['reason']}")
+        if not waiting and made and made["time"] >= change.at:
+            if made["digest"] != model.digest:
+                raise Permanent("NOT_ACTIVATED", f"{made['by']} asked for another model meanwhile, which is in service")
             click.echo(f"{model.name} {model.version} is in service")
             return
         time.sleep(_LOOK_AGAIN_SECONDS)
