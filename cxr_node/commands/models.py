@@ -10,7 +10,7 @@ import click
 
 from cxr_node.commands.options import DAY, as_json, midnight, operator, with_config
 from cxr_node.config import Config
-from cxr_node.errors import ConfigError, Permanent
+from cxr_node.errors import ConfigError, CxrNodeError, Permanent
 
 if TYPE_CHECKING:
     from cxr_node.store.activations import Stack
@@ -28,12 +28,25 @@ def models() -> None:
 @models.command("list", epilog="Example: cxr-node models list")
 @with_config
 def list_(config: Config) -> None:
-    """Name, version, digest and intended use of every model, and what its training films do not allow."""
+    """Name, version, digest and intended use of every model, which of them serve, and what their films do not allow."""
     from cxr_node.inference import manifest
 
+    roles = _roles(config)
     for model in manifest.list_models(config.model.directory):
+        role = f"  {roles[model.digest]}" if model.digest in roles else ""
         restricted = f"  RESTRICTED: {model.restriction}" if model.restriction else ""
-        click.echo(f"{model.name} {model.version}  {model.digest[:12]}  {model.intended_use}{restricted}")
+        click.echo(f"{model.name} {model.version}  {model.digest[:12]}{role}  {model.intended_use}{restricted}")
+
+
+def _roles(config: Config) -> dict[str, str]:
+    """By digest, what the models that serve do; none where the one that should serve is not there."""
+    from cxr_node.plan import Plan
+
+    try:
+        plan = Plan.in_service(config)
+    except CxrNodeError:
+        return {}
+    return {each.digest: "shadow" for each in plan.shadows} | {plan.manifest.digest: "in service"}
 
 
 @models.command(epilog="Example: cxr-node models show cxr-pneumonia")
@@ -145,10 +158,13 @@ def _change(config: Config, store: "Store", stack: "Stack") -> None:
     until = time.monotonic() + _PATIENCE_SECONDS
     while time.monotonic() < until:
         with store.reading() as tx:
-            waiting, told = activations.wanted(tx) == change, events.latest(tx, "model.")
-        if not waiting and told is not None:
-            if told["event"] == "model.not_activated":
-                raise Permanent("NOT_ACTIVATED", f"the model in service stays: {told['reason']}")
+            waiting = activations.wanted(tx) == change
+            refused, made = (events.latest(tx, f"model.{what}") for what in ("not_activated", "activated"))
+        if not waiting and refused and refused["time"] >= change.at:
+            raise Permanent("NOT_ACTIVATED", f"the model in service stays: {refused['reason']}")
+        if not waiting and made and made["time"] >= change.at:
+            if made["digest"] != model.digest:
+                raise Permanent("NOT_ACTIVATED", f"{made['by']} asked for another model meanwhile, which is in service")
             click.echo(f"{model.name} {model.version} is in service")
             return
         time.sleep(_LOOK_AGAIN_SECONDS)
