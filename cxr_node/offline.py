@@ -110,11 +110,13 @@ def write_results(results: Sequence[Result], out: Path) -> None:
 
 
 def _flat(row: dict[str, Any], classes: Sequence[str]) -> dict[str, Any]:
-    """A result with a cell for each class in the place of the dictionary."""
+    """A result with a cell for each class in the place of the dictionary, and one for all flags."""
     cells: dict[str, Any] = {}
     for key, value in row.items():
         if key == "probabilities":
             cells |= {f"probabilities.{name}": (value or {}).get(name) for name in classes}
+        elif key == "flags":
+            cells[key] = " ".join(value)
         else:
             cells[key] = value
     return cells

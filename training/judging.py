@@ -11,6 +11,7 @@ import click
 
 from training import recipe as recipes
 from training.files import write_bytes, write_text
+from training.gate.recipe import is_gate_run
 from training.options import (
     DATA,
     FOLDER,
@@ -81,6 +82,11 @@ def evaluate(
     from training.sources import read_films
     from training.subject import open_subject
 
+    if is_gate_run(subject):
+        from training.gate import steps
+
+        click.echo(steps.evaluate(subject, read_films(data)))
+        return
     opened, films = open_subject(subject), read_films(data)
     if out is None and not opened.runs:
         raise click.UsageError("A released model's folder is left as it is; say where the results go with --out.")

@@ -28,11 +28,15 @@ def models() -> None:
 @models.command("list", epilog="Example: cxr-node models list")
 @with_config
 def list_(config: Config) -> None:
-    """Name, version, digest and intended use of every model, which of them serve, and what their films do not allow."""
-    from cxr_node.inference import manifest
+    """Name, version, digest and use of every model, which of them serve, and what their films do not allow."""
+    from cxr_node.inference import gate_manifest, manifest
+    from cxr_node.inference.gate_manifest import GateManifest
+    from cxr_node.inference.manifest import Manifest
 
+    folder = config.model.directory
     roles = _roles(config)
-    for model in manifest.list_models(config.model.directory):
+    known: list[Manifest | GateManifest] = [*manifest.list_models(folder), *gate_manifest.list_gates(folder)]
+    for model in known:
         role = f"  {roles[model.digest]}" if model.digest in roles else ""
         restricted = f"  RESTRICTED: {model.restriction}" if model.restriction else ""
         click.echo(f"{model.name} {model.version}  {model.digest[:12]}{role}  {model.intended_use}{restricted}")
@@ -46,7 +50,12 @@ def _roles(config: Config) -> dict[str, str]:
         plan = Plan.in_service(config)
     except CxrNodeError:
         return {}
-    return {each.digest: "shadow" for each in plan.shadows} | {plan.manifest.digest: "in service"}
+    gate = plan.gate()
+    return {
+        **({gate.digest: "gate"} if gate else {}),
+        **{each.digest: "shadow" for each in plan.shadows},
+        plan.manifest.digest: "in service",
+    }
 
 
 @models.command(epilog="Example: cxr-node models show cxr-pneumonia")
@@ -54,9 +63,11 @@ def _roles(config: Config) -> dict[str, str]:
 @with_config
 def show(config: Config, name: str) -> None:
     """The model card of NAME, or of NAME:VERSION."""
-    from cxr_node.inference import manifest
+    from cxr_node.inference import gate_manifest, manifest
 
-    model = manifest.named(config.model.directory, name)
+    gates = gate_manifest.list_gates(config.model.directory)
+    meant = next((gate for gate in gates if name in (gate.name, f"{gate.name}:{gate.version}")), None)
+    model = meant or manifest.named(config.model.directory, name)
     if model.restriction:
         click.echo(f"RESTRICTED: {model.restriction}\n")
     click.echo(model.card.read_text("utf-8"))
@@ -67,16 +78,21 @@ def show(config: Config, name: str) -> None:
 @with_config
 def verify(config: Config, name: str | None) -> None:
     """Recompute the digests and the golden outputs of one model, or of all, and say which are releases."""
-    from cxr_node.inference import golden, manifest
+    from cxr_node.inference import gate_manifest, golden, manifest
+    from cxr_node.inference.gate import Gate
+    from cxr_node.inference.gate_manifest import GateManifest
+    from cxr_node.inference.manifest import Manifest
     from cxr_node.inference.predictor import Predictor
 
-    known = manifest.list_models(config.model.directory)
+    folder = config.model.directory
+    known: list[Manifest | GateManifest] = [*manifest.list_models(folder), *gate_manifest.list_gates(folder)]
     chosen = [model for model in known if name in (None, model.name)]
     if not chosen:
         raise ConfigError(f"no model is named {name!r}; there are {', '.join(sorted({m.name for m in known}))}")
     for model in chosen:
         released = manifest.is_release(model)
-        golden.check(Predictor(model, config.inference.device))
+        loaded = Predictor(model, config.inference.device) if isinstance(model, Manifest) else Gate(model)
+        golden.check(loaded)
         whose = "as released" if released else "as its own metadata say; not a released model"
         click.echo(
             f"{model.name} {model.version}: every file and every golden output is {whose}; digest {model.digest}"
