@@ -14,7 +14,8 @@ from cxr_node import config as configuration
 from cxr_node.commands.audit import audit
 from cxr_node.commands.export import export
 from cxr_node.commands.models import models
-from cxr_node.commands.options import as_json, with_config
+from cxr_node.commands.options import as_json, operator, with_config
+from cxr_node.commands.reading import priority, read, reopen
 from cxr_node.config import Config
 from cxr_node.errors import ConfigError, CxrNodeError
 
@@ -43,7 +44,8 @@ def main() -> None:
 
 main.add_command(audit)
 main.add_command(export)
-main.add_command(models)
+for command in (models, read, reopen, priority):
+    main.add_command(command)
 
 
 @main.command(epilog="Example: cxr-node serve -c /etc/cxr-node/cxr-node.toml")
@@ -121,7 +123,7 @@ def worklist(config: Config, as_json: bool, closed: bool, freeze: bool | None) -
     store = open_store(config, create=False)
     if freeze is not None:
         with store.transaction() as tx:
-            entries.freeze(tx, freeze, time.time())
+            entries.freeze(tx, freeze, time.time(), operator())
     found = views.reading_order(config, store, time.time(), closed=closed)
     click.echo(json.dumps(found, indent=2) if as_json else tables.worklist(found))
 

@@ -95,7 +95,11 @@ def reading_order(config: Config, store: Store, now: float, *, closed: bool = Fa
     with store.reading() as tx:
         policy = policy_of(config, frozen=worklist.is_frozen(tx))
         entries = worklist.entries(tx, policy, now, closed=closed)
-    return [entry | {"received_at": iso(entry["received_at"])} for entry in entries]
+    return [
+        entry
+        | {"received_at": iso(entry["received_at"]), "state_since": entry["state_since"] and iso(entry["state_since"])}
+        for entry in entries
+    ]
 
 
 def study_meant(config: Config, store: Store, name: str) -> str:

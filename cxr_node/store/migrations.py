@@ -197,3 +197,10 @@ def m002_terms(db: Database) -> None:
     """A result says what its outputs are called; before, there was one model, whose finding divides into two kinds."""
     before = '{"kinds": ["bacterial_pneumonia", "viral_pneumonia"], "others": [], "codes": {}}'
     db.executescript(f"ALTER TABLE result ADD COLUMN terms TEXT NOT NULL DEFAULT '{before}'")
+
+
+@migrations()
+def m003_reading(db: Database) -> None:
+    """Who reads a study, or marked it as read, and since when its state is what a person made it."""
+    db.execute("ALTER TABLE worklist_entry ADD COLUMN reader TEXT")
+    db.execute("ALTER TABLE worklist_entry ADD COLUMN state_since REAL")
