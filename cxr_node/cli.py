@@ -11,6 +11,7 @@ import click
 
 import cxr_node
 from cxr_node import config as configuration
+from cxr_node.commands.accounts import token, user
 from cxr_node.commands.audit import audit
 from cxr_node.commands.export import export
 from cxr_node.commands.models import models
@@ -44,7 +45,7 @@ def main() -> None:
 
 main.add_command(audit)
 main.add_command(export)
-for command in (models, read, reopen, priority):
+for command in (models, read, reopen, priority, user, token):
     main.add_command(command)
 
 
@@ -71,6 +72,15 @@ def infer(file: Path | None) -> None:
 def work(file: Path | None) -> None:
     """Run the documents' worker alone, for debugging."""
     _child("work", file)
+
+
+@main.command(hidden=True)
+@click.option("-c", "--config", "file", type=click.Path(path_type=Path))
+def web(file: Path | None) -> None:
+    """Serve the web page alone, for debugging."""
+    from cxr_node import link, serving
+
+    sys.exit(serving.run(None if link.VARIABLE in os.environ else configuration.load(file)))
 
 
 def _child(role: Any, file: Path | None) -> None:

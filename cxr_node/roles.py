@@ -49,7 +49,7 @@ def run(role: Role, config: Config | None) -> int:
     """A child's whole life; its exit status. Without `config` the daemon sends it over the link."""
     link, model = Link.inherited(), None
     if config is None:
-        model, config = _configuration(link)
+        model, config = configuration_of(link)
     logging.configure(config.log.level, config.log.format, role=role)
     life = _Life()
     if link:  # before the model is loaded, which takes its time: the daemon asks, and may end, meanwhile
@@ -57,7 +57,7 @@ def run(role: Role, config: Config | None) -> int:
     try:
         store = open_store(config, create=False)
         pseudonyms = keys.pseudonyms(config.node.data_dir, create=False)
-        part = ROLES[role](_plan(config, model), store)
+        part = ROLES[role](plan_of(config, model), store)
     except CxrNodeError as error:
         log.error(f"{role}.unavailable", code=error.code, reason=error.message)
         if link:
@@ -110,7 +110,7 @@ def _live(worker: Worker, lanes: list[Lane], link: Link | None, role: str, devic
     os._exit(1 if worker.broken else 0)  # library threads must not keep a finished child alive
 
 
-def _configuration(link: Link | None) -> tuple[str, Config]:
+def configuration_of(link: Link | None) -> tuple[str, Config]:
     """The digest of the daemon's model, and its configuration."""
     for word, rest in link.lines() if link else ():
         if word == "config":
@@ -119,8 +119,8 @@ def _configuration(link: Link | None) -> tuple[str, Config]:
     raise SystemExit("a child needs the daemon at the other end of its link, or a configuration file")
 
 
-def _plan(config: Config, model: str | None) -> Plan:
-    """Raises Permanent("MODEL_REPLACED") where the daemon goes by another `model`: its jobs are not for this one."""
+def plan_of(config: Config, model: str | None) -> Plan:
+    """The plan. Raises Permanent("MODEL_REPLACED") where the daemon goes by another `model`: its jobs are not ours."""
     plan = Plan.of(config)
     if model not in (None, plan.manifest.digest):
         raise Permanent(

@@ -17,8 +17,19 @@ _STUDIES_SHOWN = 5
 _FAILED_SHOWN = 10
 
 
-def status(config: Config, store: Store, now: float) -> dict[str, Any]:
-    """Health, queues, the newest studies, dead letters and what was kept aside."""
+def readiness(config: Config, store: Store) -> dict[str, Any]:
+    """Whether the node takes films and analyses them."""
+    with store.reading() as tx:
+        inference = _inference(tx)
+    listening, analysing = answers(config), inference.get("event") == "infer.ready"
+    return {"ready": listening and analysing, "listening": listening, "analysing": analysing}
+
+
+def status(config: Config, store: Store, now: float, *, call: bool = True) -> dict[str, Any]:
+    """Health, queues, the newest studies, dead letters and what was kept aside.
+
+    `call`: destinations are called to see whether they answer; without, `reachable` is None.
+    """
     with store.reading() as tx:
         queues = jobs.counts(tx)
         oldest = jobs.oldest_ready(tx, now)
@@ -55,7 +66,7 @@ def status(config: Config, store: Store, now: float) -> dict[str, Any]:
         "destinations": [
             {
                 "name": name,
-                "reachable": reaches(peer, config.node.ae_title) is None,
+                "reachable": reaches(peer, config.node.ae_title) is None if call else None,
                 "pending": pending.get(name, 0),
                 **kept.get(name, {"uncommitted": 0, "overdue": 0}),
             }

@@ -36,6 +36,25 @@ def _receiver(url: str) -> str:
     return url
 
 
+def _viewer(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("write it as https://HOST/PATH, with {study_uid} where the Study Instance UID belongs")
+    try:
+        url.format(study_uid="1.2", accession_number="A1")
+    except (LookupError, ValueError) as error:
+        raise ValueError("only {study_uid} and {accession_number} may stand in braces") from error
+    return url
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
 class Section(BaseModel):
     """A table of the file: unknown keys and numbers without end are refused, values do not change after loading."""
 
@@ -201,6 +220,7 @@ class Worklist(Section):
 
     tiers: dict[Literal["high", "medium"], Probability] = {}
     max_wait_minutes: Annotated[float, Field(gt=0)] = 120.0
+    read_after_hours: Annotated[float, Field(gt=0)] | None = None
 
     @field_validator("tiers")
     @classmethod
@@ -208,6 +228,44 @@ class Worklist(Section):
         if "high" in tiers and "medium" in tiers and tiers["high"] < tiers["medium"]:
             raise ValueError("high must not be below medium")
         return tiers
+
+
+class Web(Section):
+    """The page, the JSON and the metrics that the node shows over HTTP, and to whom."""
+
+    enabled: bool = True
+    host: str = "127.0.0.1"
+    port: Port = 8080
+    certificate: PemName | None = None
+    key: PemName | None = None
+    users: PemName | None = None
+    tokens: PemName | None = None
+    session_hours: Annotated[float, Field(gt=0, le=168)] = 12.0
+    trusted_proxies: tuple[Annotated[str, AfterValidator(_network)], ...] = ()
+    user_header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")] = "X-Forwarded-User"
+    proxy_role: Literal["viewer", "reader", "admin"] = "viewer"
+    viewer_url: Annotated[str, AfterValidator(_viewer)] | None = None
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        return self.host == "localhost" or (_is_address(self.host) and ipaddress.ip_address(self.host).is_loopback)
+
+    @property
+    def open(self) -> bool:
+        """Whether it is for everybody who reaches it."""
+        return self.users is None and self.tokens is None and not self.trusted_proxies
+
+    @model_validator(mode="after")
+    def _guarded(self) -> Self:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key belong together; one of them is missing")
+        if self.enabled and not self.loopback and self.users is None and not self.trusted_proxies:
+            raise ValueError(
+                f"host {self.host} can be reached from other machines: name a file of users (cxr-node user add), or "
+                "the trusted_proxies that say who the user is; or leave host at 127.0.0.1"
+            )
+        return self
 
 
 class Retention(Section):
@@ -249,6 +307,7 @@ class Config(Section):
     destination: tuple[Destination, ...] = ()
     modality: tuple[Modality, ...] = ()
     worklist: Worklist = Worklist()
+    web: Web = Web()
     retention: Retention = Retention()
     audit: Audit = Audit()
     log: Log = Log()

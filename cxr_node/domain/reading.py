@@ -11,7 +11,7 @@ from cxr_node.domain.study import EntryState
 from cxr_node.errors import Permanent
 
 OPEN = frozenset({EntryState.WAITING, EntryState.ANALYSED, EntryState.NOT_ANALYSED, EntryState.READING})
-"""States in which a study is there to be read. One that is held is in the list, but a person has to look at it first."""
+"""States in which a study is there to be read. One that is held is listed, but a person has to look at it first."""
 
 
 @dataclass(frozen=True, slots=True)

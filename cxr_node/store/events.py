@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from cxr_node.store.db import Row, Tx
@@ -43,6 +44,35 @@ def latest(tx: Tx, prefix: str) -> dict[str, Any] | None:
         (prefix, prefix + "\x7f"),
     )
     return {"time": row["time"], "event": row["event"], **json.loads(row["detail"])} if row else None
+
+
+def last(tx: Tx) -> int:
+    """The sequence number of the newest event; 0 where there is none."""
+    row = tx.row("SELECT max(sequence) AS n FROM event")
+    return int(row["n"] or 0) if row else 0
+
+
+def last_besides(tx: Tx, names: Sequence[str]) -> int:
+    """The sequence number of the newest event that has none of these names; 0 where there is none."""
+    row = tx.row(
+        "SELECT sequence FROM event WHERE event NOT IN (SELECT value FROM json_each(?)) ORDER BY sequence DESC LIMIT 1",
+        (json.dumps(names),),
+    )
+    return int(row["sequence"]) if row else 0
+
+
+def named_since(tx: Tx, name: str, time: float) -> list[dict[str, Any]]:
+    """The details of the events of a name from `time` on."""
+    rows = tx.rows("SELECT detail FROM event WHERE event = ? AND time >= ? ORDER BY sequence", (name, time))
+    return [json.loads(row["detail"]) for row in rows]
+
+
+def counts(tx: Tx, after: int, through: int) -> dict[str, int]:
+    """How many events of each name there are after one sequence number and up to another."""
+    rows = tx.rows(
+        "SELECT event, count(*) AS n FROM event WHERE sequence > ? AND sequence <= ? GROUP BY event", (after, through)
+    )
+    return {row["event"]: row["n"] for row in rows}
 
 
 def seal_of(previous: str, time: float, study: str | None, event: str, detail: str) -> str:

@@ -12,7 +12,10 @@ TIME_LIMIT = "time limit"
 
 
 def claim(tx: Tx, study: str, actor: Actor, now: float) -> None:
-    """The study is being read by `actor`; claiming it again changes nothing. Raises Permanent as domain.reading says."""
+    """The study is being read by `actor`; claiming it again changes nothing.
+
+    Raises Permanent, here and below, as domain.reading says, and STUDY_UNKNOWN.
+    """
     row = _row(tx, study)
     reading.require_claimable(_entry(row), actor)
     if row["state"] != EntryState.READING:
@@ -24,7 +27,7 @@ def release(tx: Tx, study: str, actor: Actor, judging: Judging, now: float) -> N
     """The study goes back to where its films put it, for others to read."""
     row = _row(tx, study)
     reading.require_releasable(_entry(row), actor)
-    _return(tx, study, judging, now, "released", actor)
+    worklist.refresh(tx, study, judging, now, worklist.Return("released", actor.name))
 
 
 def mark_read(tx: Tx, study: str, actor: Actor, now: float) -> None:
@@ -38,7 +41,7 @@ def reopen(tx: Tx, study: str, actor: Actor, judging: Judging, now: float) -> No
     """A study that was marked as read comes back to where it would stand."""
     row = _row(tx, study)
     reading.require_read(_entry(row))
-    _return(tx, study, judging, now, "reopened", actor)
+    worklist.refresh(tx, study, judging, now, worklist.Return("reopened", actor.name))
 
 
 def prioritise(tx: Tx, study: str, priority: Priority | None, actor: Actor, now: float) -> None:
@@ -81,7 +84,3 @@ def _set(tx: Tx, row: Row, state: EntryState, reader: str | None, now: float) ->
 def _close(tx: Tx, row: Row, by: str | None, cause: str, now: float) -> None:
     _set(tx, row, EntryState.READ, by, now)
     worklist.record_move(tx, row, now, cause, by, state=EntryState.READ)
-
-
-def _return(tx: Tx, study: str, judging: Judging, now: float, cause: str, actor: Actor) -> None:
-    worklist.refresh(tx, study, judging, now, returned=worklist.Return(cause, actor.name))
