@@ -76,6 +76,7 @@ def site(plan: Plan, store: Store) -> Site:
             model=f"{plan.manifest.name} {plan.manifest.version}",
             max_wait_minutes=config.worklist.max_wait_minutes,
             localises=config.node.mode != "triage",
+            calibrated=config.model.prevalence is not None,
             viewer_url=config.web.viewer_url,
             institution=config.node.institution,
         ),

@@ -46,7 +46,7 @@ def reopen(config: Config, uid: str) -> None:
 
 @click.command(epilog="Example: cxr-node priority 1.2.826.0.1 stat")
 @click.argument("uid")
-@click.argument("level", type=click.Choice([*Priority, _NONE]))
+@click.argument("level", type=click.Choice([*(level.value for level in Priority), _NONE]))
 @with_config
 def priority(config: Config, uid: str, level: str) -> None:
     """Say how urgent a study is; `none` takes back what was said. The model never lowers it."""

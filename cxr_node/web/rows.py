@@ -75,11 +75,16 @@ class Voice:
 
     def time(self, iso: str) -> str:
         """A moment where the node stands, to the minute; of another day with its date."""
-        found, today = datetime.fromisoformat(iso).astimezone(self.zone), datetime.fromtimestamp(self.now, self.zone)
-        return f"{found:%H:%M}" if found.date() == today.date() else f"{found:%Y-%m-%d %H:%M}"
+        found = datetime.fromisoformat(iso).astimezone(self.zone)
+        return f"{found:%H:%M}" if self._today(found) else f"{found:%Y-%m-%d %H:%M}"
 
     def second(self, iso: str) -> str:
-        return f"{datetime.fromisoformat(iso).astimezone(self.zone):%Y-%m-%d %H:%M:%S}"
+        """The same to the second."""
+        found = datetime.fromisoformat(iso).astimezone(self.zone)
+        return f"{found:%H:%M:%S}" if self._today(found) else f"{found:%Y-%m-%d %H:%M:%S}"
+
+    def _today(self, moment: datetime) -> bool:
+        return moment.date() == datetime.fromtimestamp(self.now, self.zone).date()
 
     def since(self, iso: str) -> str:
         """How long ago, in the largest two units."""
@@ -110,10 +115,10 @@ class Voice:
         if entry["reason"]:
             return str(entry["reason"])
         if entry["tier"] != "none":
-            return say(N_("by arrival: the list is frozen")) if self.frozen else say(N_("by arrival: shadow mode"))
+            return say(N_("the list is frozen")) if self.frozen else say(N_("shadow mode: not moved"))
         if entry["state"] == "waiting":
-            return say(N_("by arrival, until there is a result"))
-        return say(N_("by arrival: below the threshold")) if entry["probability"] is not None else say(N_("by arrival"))
+            return say(N_("until there is a result"))
+        return say(N_("below the threshold")) if entry["probability"] is not None else ""
 
 
 def chosen(entries: Iterable[Entry], wanted: Wanted, voice: Voice, pseudonym: Callable[[str], str]) -> Page:

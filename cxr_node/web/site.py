@@ -42,7 +42,11 @@ class Looks:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the pages say of the node. `localises`: whether this mode shows where a finding lies."""
+    """What the pages say of the node.
+
+    `localises`: whether this mode shows where a finding lies. `calibrated`: whether outputs are probabilities at the
+    site's prevalence; else they are called certainty, as in the documents.
+    """
 
     version: str
     mode: str
@@ -51,6 +55,7 @@ class Facts:
     model: str
     max_wait_minutes: float
     localises: bool
+    calibrated: bool
     viewer_url: str | None
     institution: str = ""
 

@@ -111,7 +111,7 @@ def catalogue(language: str) -> gettext.NullTranslations:
         return gettext.NullTranslations()
     compiled = io.BytesIO()
     with path.open("rb") as stream:
-        write_mo(compiled, read_po(stream, locale=language))
+        write_mo(compiled, read_po(stream))
     compiled.seek(0)
     return gettext.GNUTranslations(compiled)
 
