@@ -98,8 +98,7 @@ class Web:
 
     def client(self, base: str = "http://localhost", address: str = "127.0.0.1", **headers: str) -> TestClient:
         """A browser that follows no redirect by itself and keeps its cookies."""
-        client = TestClient(self.app, base, follow_redirects=False, client=(address, 50000), headers=headers)
-        return client
+        return TestClient(self.app, base, follow_redirects=False, client=(address, 50000), headers=headers)
 
     def signed_in(self, name: str, password: str = PASSWORD, **options: str) -> TestClient:
         client = self.client(**options)
@@ -108,7 +107,8 @@ class Web:
         return client
 
     def film(self, probability: float | None = None, **attributes: Any) -> str:
-        """A study of one film, judged or not; its UID."""
+        """A study of one film, judged or not, a second after the one before; its UID."""
+        self.bench.clock.turn(1)
         film = films.chest(**attributes)
         self.bench.send(film)
         uid = str(film.StudyInstanceUID)

@@ -1,20 +1,17 @@
 """HTTP/1.1 for callers that may say nothing: whoever does not finish the head of a request in time is let go."""
 
 import asyncio
-from typing import Any, Final
+from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
-
-HEAD_SECONDS: Final = 10.0
 
 
 class PatientProtocol(H11Protocol):
     """uvicorn waits without end for the first request, and for the rest of the head of any."""
 
-    head_seconds = HEAD_SECONDS
-
-    def __init__(self, *arguments: Any, **named: Any) -> None:
+    def __init__(self, *arguments: Any, head_seconds: float, **named: Any) -> None:
         super().__init__(*arguments, **named)
+        self._head_seconds = head_seconds
         self._hurry: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -38,7 +35,7 @@ class PatientProtocol(H11Protocol):
 
     def _expect_head(self) -> None:
         if self._hurry is None:
-            self._hurry = self.loop.call_later(self.head_seconds, self.transport.abort)
+            self._hurry = self.loop.call_later(self._head_seconds, self.transport.abort)
 
     def _relax(self) -> None:
         if self._hurry is not None:

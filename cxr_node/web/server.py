@@ -2,7 +2,8 @@
 
 import socket
 import ssl
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -12,6 +13,7 @@ from cxr_node.web.patience import PatientProtocol
 
 _MOST_CONNECTIONS: Final = 512
 _MOST_HEAD_BYTES: Final = 16 * 1024
+_HEAD_SECONDS: Final = 10.0
 _KEEP_ALIVE_SECONDS: Final = 20
 _LAST_ANSWERS_SECONDS: Final = 2
 
@@ -19,9 +21,10 @@ _LAST_ANSWERS_SECONDS: Final = 2
 class Server(uvicorn.Server):
     """Serves an application at an address, until it is told to stop. The process keeps its own signal handlers."""
 
-    def __init__(self, app: ASGIApp, secure: ssl.SSLContext | None) -> None:
+    def __init__(self, app: ASGIApp, secure: ssl.SSLContext | None, *, head_seconds: float = _HEAD_SECONDS) -> None:
+        patient: Any = partial(PatientProtocol, head_seconds=head_seconds)
         config = uvicorn.Config(
-            app, http=PatientProtocol, ws="none", lifespan="on", log_config=None, access_log=False,
+            app, http=patient, ws="none", lifespan="on", log_config=None, access_log=False,
             server_header=False, proxy_headers=False, limit_concurrency=_MOST_CONNECTIONS,
             timeout_keep_alive=_KEEP_ALIVE_SECONDS, timeout_graceful_shutdown=_LAST_ANSWERS_SECONDS,
             h11_max_incomplete_event_size=_MOST_HEAD_BYTES,

@@ -71,7 +71,7 @@ def test_signing_in_and_out_and_what_is_recorded(web: Web) -> None:
     assert "ana" in client.get("/").text
     assert post(client, "/sign-out").headers["location"] == "/sign-in"
     assert client.get("/").status_code == 303
-    assert [event for event in web.events("user.")] == ["user.signed_in", "user.signed_out"]
+    assert web.events("user.") == ["user.signed_in", "user.signed_out"]
     assert details(web, "user.signed_in") == [{"by": "ana", "address": "192.0.2.9"}]
 
 
