@@ -1,13 +1,14 @@
 #!/bin/sh
-# tests/run.sh [PART...]: the tests, part by part, each timed. Parts: lint unit peers faults training docs; default: all.
+# tests/run.sh [PART...]: the tests, part by part, each timed. Parts: lint unit peers browser faults training docs; default:
+# all.
 set -eu
 cd "$(dirname "$0")/.."
 bin=.venv/bin
-packages="dcmtk dicom3tools gcc libc6-dev openssl orthanc pixelmed-apps"
+packages="chromium chromium-driver dcmtk dicom3tools gcc libc6-dev openssl orthanc pixelmed-apps"
 missing=
 
 have_peers() {
-    for tool in cc dciodvfy openssl storescu; do [ -x "/usr/bin/$tool" ] || return 1; done
+    for tool in cc chromedriver chromium dciodvfy openssl storescu; do [ -x "/usr/bin/$tool" ] || return 1; done
     [ -x /usr/sbin/Orthanc ] || return 1
     [ -e /usr/share/java/pixelmed.jar ]
 }
@@ -38,19 +39,20 @@ part() {
             run types $bin/mypy
             run layers $bin/lint-imports --no-logo
             ;;
-        unit) run unit pytest tests -m "not peers and not fault and not training" --ignore tests/docs ;;
+        unit) run unit pytest tests -m "not peers and not browser and not fault and not training" --ignore tests/docs ;;
         peers) run peers pytest tests -m "peers and not fault and not training" ;;
+        browser) run browser pytest tests -m browser ;;
         faults) run faults pytest tests -m fault ;;
         training) run training pytest tests -m training ;;
         docs) run docs pytest tests/docs ;;
-        *) echo "unknown part: $1 (lint unit peers faults training docs)" >&2; exit 2 ;;
+        *) echo "unknown part: $1 (lint unit peers browser faults training docs)" >&2; exit 2 ;;
     esac
 }
 
-[ $# -gt 0 ] || set -- lint unit docs training peers faults
+[ $# -gt 0 ] || set -- lint unit docs training peers browser faults
 install_peers
 for each in "$@"; do
-    if [ -n "$missing" ] && { [ "$each" = peers ] || [ "$each" = faults ]; }; then
+    if [ -n "$missing" ] && { [ "$each" = peers ] || [ "$each" = browser ] || [ "$each" = faults ]; }; then
         [ "${CI:-}" = true ] && { echo "the Debian packages $packages could not be installed: $missing" >&2; exit 1; }
         echo "== $each: LEFT OUT, because $packages are not installed and could not be ($missing)"
         continue

@@ -5,7 +5,7 @@ document.documentElement.classList.remove("no-js");
 const list = document.getElementById("list");
 const study = document.querySelector("article[data-study]");
 const news = document.getElementById("news");
-const AT_MOST_EVERY = 250, AT_LEAST_EVERY = 30000;
+const AT_MOST_EVERY = 250, AT_LEAST_EVERY = 30000, WAIT_FOR_HAND = 8000;
 
 /* ---- what stands here, anew ---- */
 
@@ -13,8 +13,17 @@ async function freshList() {
   const fields = new URLSearchParams(new FormData(document.getElementById("wanted")));
   const answer = await fetch("/worklist", { method: "POST", body: fields, headers: { "X-Part": "rows" }, redirect: "manual" });
   if (!answer.ok) { location.reload(); return; }
-  replaceList(await answer.text());
+  const text = await answer.text();
+  const until = Date.now() + WAIT_FOR_HAND;
+  while (inHand() && Date.now() < until) await new Promise(done => setTimeout(done, 100));
+  replaceList(text);
 }
+
+/* A row is not taken away from under a pressed button or an open menu. */
+let pressed = false;
+addEventListener("pointerdown", () => { pressed = true; }, true);
+for (const end of ["pointerup", "pointercancel"]) addEventListener(end, () => setTimeout(() => { pressed = false; }), true);
+function inHand() { return pressed || document.activeElement?.matches("#list select"); }
 
 function replaceList(text) {
   const stood = new Map([...list.querySelectorAll("tr[data-study]")].map(row => [row.dataset.study, row.dataset.position]));
@@ -133,6 +142,7 @@ document.addEventListener("input", event => {
 /* ---- keys ---- */
 
 document.addEventListener("keydown", event => {
+  if (list && event.key === "Escape" && event.target.matches("[name=text]")) list.querySelector(".open")?.focus();
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, select, textarea")) return;
   if (list) listKeys(event); else if (study) event.target.closest(".controls") ?? filmKeys(event, document.querySelector(".film"));
 });
