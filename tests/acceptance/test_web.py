@@ -138,7 +138,7 @@ def test_claim_read_reopen_and_priority_with_the_mouse(node: WebNode, driver: We
     wait_for(lambda: order(driver)[-1] == "LATERAL", 20)
 
 
-def test_two_browsers_claim_at_once_and_one_gets_it(node: WebNode, driver: WebDriver) -> None:
+def test_who_comes_too_late_is_told_so(node: WebNode, driver: WebDriver) -> None:
     node.send(chest(AccessionNumber="WANTED"))
     name = row(driver, "WANTED")
     node.command("read", name.split('"')[1])
