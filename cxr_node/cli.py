@@ -74,10 +74,10 @@ def work(file: Path | None) -> None:
     _child("work", file)
 
 
-@main.command(hidden=True)
+@main.command(epilog="Example: cxr-node web -c config/cxr-node.toml")
 @click.option("-c", "--config", "file", type=click.Path(path_type=Path))
 def web(file: Path | None) -> None:
-    """Serve the web page alone, for debugging."""
+    """Serve the web page alone, for debugging: it shows what is in the node's database."""
     from cxr_node import link, serving
 
     sys.exit(serving.run(None if link.VARIABLE in os.environ else configuration.load(file)))

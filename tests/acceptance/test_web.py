@@ -262,7 +262,7 @@ def test_over_https_one_signs_in_and_out(tmp_path: Path) -> None:
     own, users = Authority(tmp_path, "hospital").issue("web"), tmp_path / "users"
     settings: dict[str, Any] = {
         "web__certificate": str(own.certificate), "web__key": str(own.key), "web__users": str(users),
-        "web__host": "0.0.0.0",  # noqa: S104
+        "web__host": "0.0.0.0",
     }  # fmt: skip
     node = WebNode(tmp_path, **settings)
     added = node.command("user", "add", "ana", "--role", "reader", "--password", PASSWORD)
