@@ -83,7 +83,7 @@ def site(plan: Plan, store: Store) -> Site:
         store=store,
         spool=plan.spool(),
         judging=plan.judging(),
-        entries=lambda closed: views.reading_order(config, store, time.time(), closed=closed),
+        places=lambda closed, only: views.places(config, store, time.time(), closed=closed, only=only),
         study=partial(views.study, store),
         status=lambda: views.status(config, store, time.time(), call=False),
         ready=lambda: views.readiness(config, store),

@@ -1,6 +1,7 @@
 """What people and scripts ask of a node's state, from its database: shapes of `--json`."""
 
 import socket
+from collections.abc import Collection
 from typing import Any
 
 from cxr_node import auditing, keys
@@ -12,6 +13,7 @@ from cxr_node.errors import Permanent, Transient
 from cxr_node.plan import Plan, peers_of, policy_of, spool_of
 from cxr_node.store import commitments, events, jobs, overview, results, steps, studies, trail, worklist
 from cxr_node.store.db import Store, Tx
+from cxr_node.store.worklist import Placed
 
 _STUDIES_SHOWN = 5
 _FAILED_SHOWN = 10
@@ -103,14 +105,19 @@ def reaches(peer: sender.Peer, calling: str) -> str | None:
 
 def reading_order(config: Config, store: Store, now: float, *, closed: bool = False) -> list[dict[str, Any]]:
     """The worklist, first to be read first."""
+    return worklist.in_order(places(config, store, now, closed=closed))
+
+
+def places(
+    config: Config, store: Store, now: float, *, closed: bool = False, only: Collection[str] | None = None
+) -> list[Placed]:
+    """Its entries in no order: of all studies, or of those that are named."""
     with store.reading() as tx:
         policy = policy_of(config, frozen=worklist.is_frozen(tx))
-        entries = worklist.entries(tx, policy, now, closed=closed)
-    return [
-        entry
-        | {"received_at": iso(entry["received_at"]), "state_since": entry["state_since"] and iso(entry["state_since"])}
-        for entry in entries
-    ]
+        found = worklist.placed(tx, policy, now, closed=closed, only=only)
+    for _, entry in found:
+        entry.update({key: iso(entry[key]) for key in ("received_at", "state_since") if entry[key] is not None})
+    return found
 
 
 def study_meant(config: Config, store: Store, name: str) -> str:

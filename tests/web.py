@@ -78,7 +78,7 @@ class Web:
             store=bench.store,
             spool=bench.spool,
             judging=JUDGING,
-            entries=lambda closed: views.reading_order(config, bench.store, bench.clock(), closed=closed),
+            places=lambda closed, only: views.places(config, bench.store, bench.clock(), closed=closed, only=only),
             study=lambda uid: views.study(bench.store, uid),
             status=lambda: views.status(config, bench.store, bench.clock(), call=False),
             ready=lambda: self.ready,

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
 from typing import Any
 
 from cxr_node.store.db import Row, Tx
@@ -52,13 +51,10 @@ def last(tx: Tx) -> int:
     return int(row["n"] or 0) if row else 0
 
 
-def last_besides(tx: Tx, names: Sequence[str]) -> int:
-    """The sequence number of the newest event that has none of these names; 0 where there is none."""
-    row = tx.row(
-        "SELECT sequence FROM event WHERE event NOT IN (SELECT value FROM json_each(?)) ORDER BY sequence DESC LIMIT 1",
-        (json.dumps(names),),
-    )
-    return int(row["sequence"]) if row else 0
+def studies_since(tx: Tx, after: int) -> set[str]:
+    """The studies of the events after a sequence number."""
+    rows = tx.rows("SELECT DISTINCT study_instance_uid AS study FROM event WHERE sequence > ?", (after,))
+    return {row["study"] for row in rows} - {None}
 
 
 def named_since(tx: Tx, name: str, time: float) -> list[dict[str, Any]]:

@@ -1,6 +1,9 @@
 """The worklist as it stands: one entry a study, kept in step with its images, read in the order of domain.priority."""
 
+import json
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from cxr_node.domain.finding import Tier
@@ -11,8 +14,10 @@ from cxr_node.store import events, steps, studies
 from cxr_node.store.db import Row, Tx
 
 _KEPT_IN_STEP = (EntryState.WAITING, EntryState.ANALYSED, EntryState.NOT_ANALYSED)
-_OPEN = "WHERE state NOT IN ('read', 'withdrawn')"  # in the words of the index that serves it
+_OPEN = "state NOT IN ('read', 'withdrawn')"  # in the words of the index that serves it
 _CLOSED = (EntryState.READ, EntryState.WITHDRAWN)
+Placed = tuple[tuple[bool, int, float, str], dict[str, Any]]
+"""An entry behind what it is sorted by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,13 +132,32 @@ def identity(tx: Tx, study: str) -> dict[str, str | None]:
 
 def entries(tx: Tx, policy: Policy, now: float, *, closed: bool = False) -> list[dict[str, Any]]:
     """The entries in reading order, as `worklist --json` shows them; `closed`: then those that have left the list."""
-    rows = tx.rows(f"SELECT * FROM worklist_entry {'' if closed else _OPEN}")  # noqa: S608 - constant clauses
-    placed = [(_place(row), row) for row in rows]
-    placed.sort(key=lambda one: (one[1]["state"] in _CLOSED, *sort_key(one[0], policy, now)))
-    return [
-        _shown(row, position, group(place, policy, now).name.lower())
-        for position, (place, row) in enumerate(placed, start=1)
-    ]
+    return in_order(placed(tx, policy, now, closed=closed))
+
+
+def placed(
+    tx: Tx, policy: Policy, now: float, *, closed: bool = False, only: Collection[str] | None = None
+) -> list[Placed]:
+    """The same in no order and without positions: of all studies, or of those that are named."""
+    wanted = [] if closed else [_OPEN]
+    if only is not None:
+        wanted.append("study_instance_uid IN (SELECT value FROM json_each(?))")
+    where = f"WHERE {' AND '.join(wanted)}" if wanted else ""
+    sql = f"SELECT * FROM worklist_entry {where}"  # noqa: S608 - constant clauses
+    rows = tx.rows(sql, () if only is None else (json.dumps(list(only)),))
+    return [_placed(row, policy, now) for row in rows]
+
+
+def in_order(found: Iterable[Placed]) -> list[dict[str, Any]]:
+    """Entries sorted and numbered."""
+    ordered = sorted(found, key=itemgetter(0))
+    return [{"position": position, **entry} for position, (_, entry) in enumerate(ordered, start=1)]
+
+
+def _placed(row: Row, policy: Policy, now: float) -> Placed:
+    place = _place(row)
+    key = (row["state"] in _CLOSED, *sort_key(place, policy, now))
+    return key, _shown(row, group(place, policy, now).name.lower())
 
 
 def freeze(tx: Tx, frozen: bool, now: float, by: str) -> None:
@@ -152,9 +176,8 @@ def _place(row: Row) -> Place:
     return Place(row["study_instance_uid"], row["received_at"], Tier(row["tier"]), priority)
 
 
-def _shown(row: Row, position: int, group: str) -> dict[str, Any]:
+def _shown(row: Row, group: str) -> dict[str, Any]:
     return {
-        "position": position,
         "study_instance_uid": row["study_instance_uid"],
         "accession_number": row["accession_number"],
         "patient_id": row["patient_id"],

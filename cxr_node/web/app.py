@@ -33,7 +33,7 @@ STATIC: Final = Path(__file__).parent / "static"
 def build(site: Site, door: Door, on_start: Callable[[Live], None] = lambda _: None) -> Starlette:
     """The application of a node. `on_start` is given what is to be rung when the node has worked."""
     live = Live(site.store, site.pseudonym)
-    board = Board(site.store, site.entries, site.facts.max_wait_minutes * 60, site.clock)
+    board = Board(site.store, site.places, site.facts.max_wait_minutes * 60, site.clock)
     parts = Parts(site, door, board, live, Names(site.store, site.pseudonym))
     pages = Pages(parts, Templates())
 

@@ -3,58 +3,89 @@
 import json
 import math
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from cxr_node.domain.clock import Clock
-from cxr_node.store import events
+from cxr_node.store import events, worklist
 from cxr_node.store.db import Store
+from cxr_node.store.worklist import Placed
 
 Entries = list[dict[str, Any]]
-_NO_MOVES: Final = ("study.viewed", "worklist.viewed", "user.signed_in", "user.signed_out", "user.sign_in_failed")
+Places = Callable[[bool, Collection[str] | None], list[Placed]]
+_MOST_CHANGED: Final = 500
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Reading:
-    sequence: int
-    until: float
-    entries: Entries
-    text: bytes
+    """What was read last: up to which event, by study, in order, and as JSON where somebody asked for that."""
+
+    sequence: int = -1
+    frozen: bool = False
+    until: float = -math.inf
+    places: dict[str, Placed] = field(default_factory=dict)
+    entries: Entries = field(default_factory=list)
+    text: bytes | None = None
 
 
 class Board:
-    """The entries in reading order. They are read again when anything has happened, or a study has become overdue."""
+    """The entries in reading order, kept in step with the trail of events.
 
-    def __init__(self, store: Store, entries: Callable[[bool], Entries], max_wait_seconds: float, clock: Clock) -> None:
-        self._store, self._entries, self._max_wait, self._clock = store, entries, max_wait_seconds, clock
+    Studies that something has happened to are read again; all of them when one has become overdue, or the kill switch
+    was used. `places` gives the entries of all studies, or of those named.
+    """
+
+    def __init__(self, store: Store, places: Places, max_wait_seconds: float, clock: Clock) -> None:
+        self._store, self._places, self._max_wait, self._clock = store, places, max_wait_seconds, clock
         self._locks = {closed: threading.Lock() for closed in (False, True)}
-        self._read: dict[bool, _Reading] = {}
+        self._readings = {closed: _Reading() for closed in (False, True)}
 
     def entries(self, *, closed: bool = False) -> Entries:
         """Not to be changed by whoever gets them. `closed`: also those that have left the list."""
-        return self._current(closed).entries
+        with self._locks[closed]:
+            return self._current(closed).entries
 
     def text(self, *, closed: bool = False) -> bytes:
         """The same as JSON."""
-        return self._current(closed).text
+        with self._locks[closed]:
+            found = self._current(closed)
+            if found.text is None:
+                found.text = json.dumps(found.entries, ensure_ascii=False).encode()
+            return found.text
+
+    def entry(self, study: str) -> dict[str, Any] | None:
+        """The entry of one study, in the list or not any more."""
+        for closed in (False, True):
+            if found := next((one for one in self.entries(closed=closed) if one["study_instance_uid"] == study), None):
+                return found
+        return None
 
     def _current(self, closed: bool) -> _Reading:
-        with self._locks[closed]:
-            sequence, now = self._sequence(), self._clock()
-            known = self._read.get(closed)
-            if known is None or known.sequence != sequence or now >= known.until:
-                found = self._entries(closed)
-                text = json.dumps(found, ensure_ascii=False).encode()
-                known = self._read[closed] = _Reading(sequence, self._next_overdue(found, now), found, text)
-            return known
+        known, now = self._readings[closed], self._clock()
+        with self._store.reading() as tx:  # before the entries are read: what happens meanwhile is read next time
+            sequence, frozen = events.last(tx), worklist.is_frozen(tx)
+            changed = events.studies_since(tx, known.sequence) if 0 <= known.sequence < sequence else set()
+        if known.sequence < 0 or frozen != known.frozen or now >= known.until or len(changed) > _MOST_CHANGED:
+            known.until, known.frozen = math.inf, frozen
+            self._replace(known, set(known.places), self._places(closed, None))
+        elif changed:
+            self._replace(known, changed, self._places(closed, changed))
+        known.sequence = sequence
+        return known
 
-    def _sequence(self) -> int:
-        """Taken before the entries are read: what happens meanwhile makes them be read again."""
-        with self._store.reading() as tx:
-            return events.last_besides(tx, _NO_MOVES)
+    def _replace(self, known: _Reading, studies: Collection[str], found: Collection[Placed]) -> None:
+        """Put what was found in the place of what was known of these studies."""
+        known.until = min(known.until, self._next_overdue(found))
+        newer = {entry["study_instance_uid"]: (key, entry) for key, entry in found}
+        if known.sequence >= 0 and newer == {uid: known.places[uid] for uid in studies if uid in known.places}:
+            return
+        for study in studies:
+            known.places.pop(study, None)
+        known.places.update(newer)
+        known.entries, known.text = worklist.in_order(known.places.values()), None
 
-    def _next_overdue(self, entries: Entries, now: float) -> float:
-        times = (datetime.fromisoformat(entry["received_at"]).timestamp() + self._max_wait for entry in entries)
-        return min((time for time in times if time > now), default=math.inf)
+    def _next_overdue(self, found: Collection[Placed]) -> float:
+        now = self._clock()
+        times = (key[2] + self._max_wait for key, _ in found)
+        return min((time for time in times if time >= now), default=math.inf)

@@ -56,7 +56,7 @@ class Pages:
         if request.path_params["name"] != name:
             return RedirectResponse(f"/studies/{name}", 303)
         site.looked(caller, uid)
-        entry = next((one for one in self.parts.board.entries(closed=True) if one["study_instance_uid"] == uid), None)
+        entry = self.parts.board.entry(uid)
         voice = self._voice(request)
         return self.show(
             request, caller, "study.html", study=found, name=name, entry=entry, films=self._films(found, voice),

@@ -1,6 +1,6 @@
 """The worklist and a study in words: what the templates show, from the shapes of `--json`."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -36,6 +36,10 @@ class Wanted:
             closed=fields.get("closed", "") == "1",
             page=max(1, int(page)) if page.isdecimal() and len(page) < 6 else 1,
         )
+
+    @property
+    def all(self) -> bool:
+        return not (self.text or self.group or self.state)
 
     def fits(self, entry: Entry) -> bool:
         if self.group and (entry["group"] != self.group or entry["state"] in _CLOSED):
@@ -121,9 +125,9 @@ class Voice:
         return say(N_("below the threshold")) if entry["probability"] is not None else ""
 
 
-def chosen(entries: Iterable[Entry], wanted: Wanted, voice: Voice, pseudonym: Callable[[str], str]) -> Page:
+def chosen(entries: Sequence[Entry], wanted: Wanted, voice: Voice, pseudonym: Callable[[str], str]) -> Page:
     """The page of the list that is asked for, each row in words."""
-    found = [entry for entry in entries if wanted.fits(entry)]
+    found = entries if wanted.all else [entry for entry in entries if wanted.fits(entry)]
     last = max(1, -(-len(found) // PAGE))
     number = min(wanted.page, last)
     shown = found[(number - 1) * PAGE : number * PAGE]

@@ -16,6 +16,7 @@ from cxr_node.spool import Spool
 from cxr_node.store import events, worklist
 from cxr_node.store.db import Store
 from cxr_node.web.access import Caller
+from cxr_node.web.board import Places
 
 _LOOKED_AGAIN_SECONDS = 60.0
 _MOST_LOOKS = 10_000
@@ -64,15 +65,15 @@ class Facts:
 class Site:
     """One node, as the web side sees it.
 
-    `entries(closed)` is the worklist in reading order, `study(uid)` one study, `status()` the node's health without
-    calling its peers, `ready()` whether films are received and analysed: all in the shapes of `--json`.
+    `places(closed, studies)` are entries of the worklist, `study(uid)` is one study, `status()` the node's health
+    without calling its peers, `ready()` whether films are received and analysed: all in the shapes of `--json`.
     """
 
     facts: Facts
     store: Store
     spool: Spool
     judging: Judging
-    entries: Callable[[bool], list[dict[str, Any]]]
+    places: Places
     study: Callable[[str], dict[str, Any] | None]
     status: Callable[[], dict[str, Any]]
     ready: Callable[[], Mapping[str, Any]]

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,16 @@ from click.testing import CliRunner
 from prometheus_client.parser import text_string_to_metric_families
 
 from cxr_node import cli
-from cxr_node.store import events
+from cxr_node.domain.priority import Policy
+from cxr_node.domain.reading import Actor
+from cxr_node.store import events, reading, worklist
+from cxr_node.store.worklist import Placed
 from cxr_node.web.board import Board
 from cxr_node.web.live import Live
-from tests.bench import Bench
+from tests.bench import Bench, header, study_uid
 from tests.web import PSEUDONYMS, Web
 
+POLICY = Policy(max_wait_seconds=60)
 DOCUMENTED = Path(__file__).parents[2] / "docs" / "operations.md"
 
 
@@ -108,30 +113,50 @@ def test_every_metric_is_documented(web: Web) -> None:
     assert [name for name in names if f"`{name}" not in documented] == []
 
 
-def test_the_list_is_read_again_when_something_happens_or_a_study_is_overdue(tmp_path: Path) -> None:
-    bench, asked = Bench(tmp_path), []
+def test_what_is_read_again_is_what_something_happened_to(tmp_path: Path) -> None:
+    bench, asked = Bench(tmp_path), list[Any]()
 
-    def entries(closed: bool) -> list[dict[str, Any]]:
-        asked.append(closed)
-        return [{"received_at": "2026-01-01T12:00:00.000Z"}]
+    def places(closed: bool, only: Collection[str] | None) -> list[Placed]:
+        asked.append(None if only is None else set(only))
+        with bench.store.reading() as tx:
+            return worklist.placed(tx, POLICY, bench.clock(), closed=closed, only=only)
 
-    board = Board(bench.store, entries, 60, bench.clock)
+    def arrive(number: int) -> None:
+        with bench.store.transaction() as tx:
+            worklist.arrive(tx, header(number), bench.clock())
+            events.append(tx, 0, "instance.stored", study_uid(number))
+
+    def happened(*names: str) -> None:
+        with bench.store.transaction() as tx:
+            for name in names:
+                events.append(tx, 0, name)
+
+    board = Board(bench.store, places, 60, bench.clock)
+    arrive(1)
     for _ in range(3):
-        assert board.text() == b'[{"received_at": "2026-01-01T12:00:00.000Z"}]'
-    assert asked == [False]
+        assert [one["group"] for one in board.entries()] == ["arrival"]
+    assert asked == [None]
+    happened("worklist.viewed")
+    board.entries()
+    assert asked == [None], "that somebody looked changes nothing"
+    bench.clock.turn(1)
+    arrive(2)
+    assert [one["position"] for one in board.entries()] == [1, 2]
+    assert asked == [None, {study_uid(2)}]
+    bench.clock.turn(59.5)
+    assert [one["group"] for one in board.entries()] == ["overdue", "arrival"]
     with bench.store.transaction() as tx:
-        events.append(tx, 0, "worklist.viewed")
+        worklist.freeze(tx, True, 0, "ana")
     board.entries()
-    assert asked == [False], "that somebody looked changes nothing"
+    board.entries()
+    assert asked == [None, {study_uid(2)}, None, None]
     with bench.store.transaction() as tx:
-        events.append(tx, 0, "instance.stored")
-    board.entries()
-    bench.clock.turn(60)
-    board.entries()
-    board.entries()
-    assert asked == [False] * 3
-    board.entries(closed=True)
-    assert asked[-1] is True
+        reading.mark_read(tx, study_uid(1), Actor("ana"), 0)
+    assert [one["study_instance_uid"] for one in board.entries()] == [study_uid(2)]
+    assert board.text() == json.dumps(board.entries()).encode()
+    assert [(entry or {}).get("state") for entry in map(board.entry, (study_uid(1), study_uid(2), "1"))] == [
+        "read", "waiting", None,
+    ]  # fmt: skip
 
 
 # -- events

@@ -208,7 +208,8 @@ def test_each_button_does_what_it_says(web: Web, client: TestClient) -> None:
     name = PSEUDONYMS.study(uid)
 
     def entry() -> dict[str, Any]:
-        return next(one for one in web.site().entries(True) if one["study_instance_uid"] == uid)
+        found = worklist.in_order(web.site().places(True, None))
+        return next(one for one in found if one["study_instance_uid"] == uid)
 
     for action, state, reader in (
         ("claim", "reading", "local"), ("release", "analysed", None), ("read", "read", "local"),
