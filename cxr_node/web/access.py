@@ -69,8 +69,9 @@ class Door:
         """Raises Permanent("ACCOUNTS") when a file of accounts cannot be used."""
         address, by_proxy = self.address(connection), self._is_proxy(_peer(connection))
         headers = connection.headers
-        if by_proxy and (name := headers.get(self.user_header, "").strip()):
-            return self._proxied(name, address)
+        named = [name for value in headers.getlist(self.user_header) if (name := value.strip())]
+        if by_proxy and len(named) == 1:  # of two, one may be the caller's own
+            return self._proxied(named[0], address)
         if scheme_and_token := headers.get("authorization"):
             return self._with_token(scheme_and_token, address)
         if session := self.sessions.read(connection.cookies.get(SESSION_COOKIE)):

@@ -232,6 +232,8 @@ def test_a_proxy_of_the_site_says_who_the_user_is_and_nobody_else_does(tmp_path:
     assert details(web, "worklist.viewed") == [{"by": "root", "address": "192.0.2.77"}]
     assert "Secure" in web.client(address="10.0.0.6", **named).get("/").headers["set-cookie"]
     assert web.client(address="10.0.1.5", **named).get("/").status_code == 303
+    twice = web.client(address="10.0.0.5").get("/", headers=[("X-Forwarded-User", "root")] * 2)
+    assert twice.status_code == 303
     unknown = web.client(address="10.0.0.5", **{"X-Forwarded-User": "somebody"})
     assert "viewer" in unknown.get("/").text
 
