@@ -109,7 +109,7 @@ class Analyst:
     def _finish(self, judged: tuple[_Film, Prediction]) -> Result:
         """Write what belongs to an analysed film."""
         film, prediction = judged
-        analysis = analyse(self._plan.manifest, prediction, self._plan.config.model.prevalence)
+        analysis = analyse(self._plan.manifest, prediction, self._plan.prevalence_of(self._plan.manifest))
         picture = self._out / f"{film.name}.png"
         Image.fromarray(draw_panel(film.shown, analysis, film.path.name, self._profile)).save(picture)
         positive = analysis.probability >= self._profile.cutoffs.threshold

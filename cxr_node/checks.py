@@ -9,16 +9,19 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from cxr_node import auditing, tls, trust, views
 from cxr_node.audit import syslog
 from cxr_node.config import Config
+from cxr_node.domain.clock import iso
 from cxr_node.errors import CxrNodeError
-from cxr_node.inference.manifest import is_release, verify
+from cxr_node.inference.manifest import Manifest, is_release, verify
 from cxr_node.plan import Plan, announcement, database_of, modalities_of, open_store, peers_of
 from cxr_node.store import trail
+from cxr_node.store.activations import Activation
 
 _ASK_TORCH = "import torch; print(torch.cuda.get_device_name() if torch.cuda.is_available() else '')"
 
@@ -45,6 +48,7 @@ def examine(config: Config, *, offline: bool) -> Iterator[Finding]:
     yield from _guarded("database", lambda: _database(config))
     yield from _guarded("audit trail", lambda: _trail(config))
     yield from _guarded("model", lambda: _model(config))
+    yield from _shadows(config)
     yield from _guarded("device", lambda: _device(config))
     yield from _each("certificate", lambda: _certificates(config, datetime.now(UTC)))
     yield from _guarded("web page", lambda: _web(config))
@@ -131,15 +135,44 @@ def _audit(config: Config, *, offline: bool) -> Finding:
 
 
 def _model(config: Config) -> Finding:
-    plan = Plan.of(config)
+    plan = Plan.in_service(config)
     verify(plan.manifest)
     cutoffs = plan.judging().cutoffs
     whose = "every file as released" if is_release(plan.manifest) else "whole, and not a released model"
     said = f"{plan.manifest.name} {plan.manifest.version}, digest {plan.manifest.digest[:12]}, {whose}; "
     said += f"positive from {cutoffs.threshold:.3f}, tier high from {cutoffs.high:.3f}"
+    if plan.manifest.outputs.site_calibration:
+        said += f"; calibrated at this site, {plan.manifest.outputs.site_calibration[:12]}"
+    if plan.activation:
+        said += f"; {by_activation(plan.activation)}, not as model.name says"
     if plan.manifest.restriction:
         return Finding("warning", "model", f"{said}. RESTRICTED: {plan.manifest.restriction}")
     return Finding("ok", "model", said)
+
+
+def by_activation(activation: Activation) -> str:
+    """Who put it in service, and when."""
+    return f"activated by {activation.by} at {iso(activation.at)}"
+
+
+def _shadows(config: Config) -> Iterator[Finding]:
+    """The models beside the one in service; one that is missing holds nobody up."""
+    try:
+        plan = Plan.in_service(config)
+    except CxrNodeError:
+        return  # told of the model in service
+    for build in plan.lineup.idle:
+        yield Finding("warning", "calibration", f"model.calibration has a file for {build}, which does not serve")
+    for name, reason in plan.lineup.absent.items():
+        yield Finding("warning", f"shadow {name}", reason)
+    for model in plan.shadows:
+        yield from _guarded(f"shadow {model.called}", partial(_shadow, model))
+
+
+def _shadow(model: Manifest) -> Finding:
+    verify(model)
+    restricted = f". RESTRICTED: {model.restriction}" if model.restriction else ""
+    return Finding("ok", f"shadow {model.called}", f"digest {model.digest[:12]}{restricted}")
 
 
 def _device(config: Config) -> Finding:

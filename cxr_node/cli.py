@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from cxr_node.commands.accounts import token, user
 from cxr_node.commands.audit import audit
 from cxr_node.commands.export import export
 from cxr_node.commands.models import models
-from cxr_node.commands.options import as_json, operator, with_config
+from cxr_node.commands.options import DAY, as_json, midnight, operator, with_config
 from cxr_node.commands.reading import priority, read, reopen
 from cxr_node.config import Config
 from cxr_node.errors import ConfigError, CxrNodeError
@@ -72,6 +73,13 @@ def infer(file: Path | None) -> None:
 def work(file: Path | None) -> None:
     """Run the documents' worker alone, for debugging."""
     _child("work", file)
+
+
+@main.command(hidden=True)
+@click.option("-c", "--config", "file", type=click.Path(path_type=Path))
+def shadow(file: Path | None) -> None:
+    """Run the process of the models beside the one in service alone, for debugging."""
+    _child("shadow", file)
 
 
 @main.command(epilog="Example: cxr-node web -c config/cxr-node.toml")
@@ -154,22 +162,31 @@ def study(config: Config, uid: str, as_json: bool) -> None:
     click.echo(json.dumps(found, indent=2) if as_json else tables.study(found))
 
 
-@main.command(epilog="Examples: cxr-node requeue --failed; cxr-node requeue 1.2.826.0.1")
+@main.command(epilog="Examples: cxr-node requeue --failed; cxr-node requeue 1.2.826.0.1; cxr-node requeue --with-model")
 @click.argument("uid", required=False)
 @click.option("--failed", is_flag=True, help="Every job that failed.")
+@click.option("--with-model", is_flag=True, help="Every film that the model in service has not judged.")
+@click.option("--since", type=DAY, help="With --with-model: only films received on this day and later.")
 @with_config
-def requeue(config: Config, uid: str | None, failed: bool) -> None:
-    """Try again: all that failed, or one study from its films on."""
+def requeue(config: Config, uid: str | None, failed: bool, with_model: bool, since: datetime | None) -> None:
+    """Try again: all that failed, one study from its films on, or every film with the model in service now."""
     from cxr_node.plan import Plan, open_store
-    from cxr_node.store.requeue import requeue_failed, requeue_study
+    from cxr_node.store.requeue import requeue_failed, requeue_study, requeue_unjudged
 
-    if failed == (uid is not None):
-        raise click.UsageError("give a study UID, or --failed")
-    with open_store(config, create=False).transaction() as tx:
-        if uid is None:
+    if [uid is not None, failed, with_model].count(True) != 1:
+        raise click.UsageError("give a study UID, or --failed, or --with-model")
+    if since is not None and not with_model:
+        raise click.UsageError("--since goes with --with-model")
+    store = open_store(config, create=False)
+    judging = None if failed else Plan.in_service(config).judging()
+    with store.transaction() as tx:
+        if judging is None:
             count = requeue_failed(tx, time.time())
+        elif uid is not None:
+            count = requeue_study(tx, uid, judging, time.time())
         else:
-            count = requeue_study(tx, uid, Plan.of(config).judging(), time.time())
+            day = midnight(config, since) if since else 0.0
+            count = requeue_unjudged(tx, judging.model_digest, day, time.time())
     click.echo(f"{count} jobs will be tried again")
 
 

@@ -1,18 +1,14 @@
 """The node as a service: configuration -> objects -> loops -> signals -> notifications.
 
-Four processes, joined by the database: this one listens and supervises, `work` makes and sends documents, `infer`
-judges films, `web` shows them. This one never imports torch, so it is ready in a second or two while the model loads.
+Processes joined by the database: this one listens and supervises, `work` makes and sends documents, `infer` judges
+films, `web` shows them, and `shadow`, where a site wants it, has other models judge them too. This one never imports
+torch, so it is ready in a second or two while the model loads beside it.
 """
 
-import fcntl
-import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -21,18 +17,14 @@ from cxr_node import auditing, keys, tls, trust
 from cxr_node.config import Config
 from cxr_node.dimse.listener import Listener
 from cxr_node.dimse.mpps import PerformedProcedureStep
-from cxr_node.domain.job import Job
-from cxr_node.errors import ConfigError
+from cxr_node.lock import only_one
 from cxr_node.observe.sdnotify import Notifier
-from cxr_node.plan import Plan, announcement, open_own_store
+from cxr_node.plan import announcement, open_own_store
 from cxr_node.reconcile import reconcile
-from cxr_node.stages import analyse, compare
+from cxr_node.service import Service
 from cxr_node.stages.procedure import Procedure
 from cxr_node.stages.receive import Receive
-from cxr_node.store import events, jobs, reading, subjects, trail
-from cxr_node.store.db import Tx
-from cxr_node.store.requeue import adopt_model
-from cxr_node.supervisor import Child
+from cxr_node.store import events, jobs, reading, trail
 
 log = structlog.get_logger()
 
@@ -48,38 +40,33 @@ class Daemon:
 
     def __init__(self, config: Config) -> None:
         trust.require(config, datetime.now(UTC))
-        self._plan = Plan.of(config)
-        self._spool, self._judging = self._plan.spool(), self._plan.judging()
         self._store = open_own_store(config)
         self._pseudonyms = keys.pseudonyms(config.node.data_dir, create=True)
+        self._service = Service(config, self._store, self._pseudonyms.study)
+        self._plan = self._service.plan
+        self._spool = self._plan.spool()
         self._began = time.time()
         self._clock_ahead = self._began - time.monotonic()
         self._stopping = threading.Event()
         self._notifier = Notifier()
-        self._children = [
-            Child(
-                role,
-                configuration=f"{self._plan.manifest.digest} {self._plan.pinned().model_dump_json()}",
-                store=self._store,
-                set_aside=self._set_aside,
-                wake=self._wake,
-                clock=time.time,
-            )
-            for role in ("infer", "work", *(["web"] if config.web.enabled else []))
-        ]
         self._intake = Receive(
             store=self._store,
             spool=self._spool,
             rules=self._plan.rules(),
-            judging=self._judging,
+            judging=self._service.judging,
             waiting=self._plan.waiting(),
             charsets=config.receive.charset_override,
             clock=time.time,
-            wake=self._wake,
+            wake=self._service.wake,
             pseudonym=self._pseudonyms.study,
         )
         procedure = Procedure(
-            self._store, self._judging, self._plan.waiting(), time.time, self._wake, self._pseudonyms.study
+            self._store,
+            self._service.judging,
+            self._plan.waiting(),
+            time.time,
+            self._service.wake,
+            self._pseudonyms.study,
         )
         self._listener = Listener(
             self._plan.endpoint(),
@@ -92,7 +79,7 @@ class Daemon:
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT."""
-        with _only_one(self._plan.config.node.data_dir):
+        with only_one(self._plan.config.node.data_dir):
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: self._stopping.set())
             self._start()
@@ -106,12 +93,11 @@ class Daemon:
         dropped = self._spool.drop_parts()
         with self._store.transaction() as tx:
             released = jobs.release_all(tx, time.time())
-            adopt_model(tx, self._plan.manifest.digest, time.time())
+            self._service.adopt(tx)
             events.append(
                 tx, time.time(), "node.started", None, mode=config.node.mode, model=self._plan.manifest.digest
             )
-        for child in self._children:
-            child.start()
+        self._service.start()
         self._listener.start()
         self._scheduler.start()
         for exporter in self._exporters:
@@ -132,9 +118,9 @@ class Daemon:
     def _beat(self) -> None:
         """systemd hears from us only while every loop lives: the listener, the scheduler, and what has a thread."""
         self._watch_clock()
-        for child in self._children:
-            child.ping()
-        others = [*(child.alive() for child in self._children), *(exporter.alive() for exporter in self._exporters)]
+        self._service.ping()
+        self._service.look()
+        others = [self._service.alive(), *(exporter.alive() for exporter in self._exporters)]
         if self._listener.alive() and self._scheduler.running and all(others):
             self._notifier.alive()
 
@@ -154,27 +140,12 @@ class Daemon:
         for exporter in self._exporters:
             exporter.stop()
         self._listener.stop(_DRAIN_SECONDS)
-        for child in self._children:
-            child.stop(_DRAIN_SECONDS)
+        self._service.stop()
         with self._store.transaction() as tx:
             released = jobs.release_all(tx, time.time())
             events.append(tx, time.time(), "node.stopped", None)
         self._store.close()
         log.info("node.stopped", released_jobs=released)
-
-    def _wake(self) -> None:
-        for child in self._children:
-            child.wake()
-
-    def _set_aside(self, tx: Tx, job: Job) -> None:
-        """A job that killed its process is failed; what follows is what its stage would have had follow."""
-        now, study = time.time(), subjects.study_of(tx, job)
-        events.append(tx, now, "job.failed", study, kind=job.kind, subject=job.subject, code="CRASH")
-        log.error("job.set_aside", kind=job.kind, study=self._pseudonyms.study(study) if study else None)
-        if job.kind == "compare":
-            jobs.enqueue(tx, compare.set_aside(tx, job.subject, self._plan.waiting(), now), now)
-        elif job.kind == "analyse" and study:
-            jobs.enqueue(tx, analyse.follow(tx, study, self._judging, self._plan.waiting(), now), now)
 
     def _schedule(self) -> BackgroundScheduler:
         scheduler = BackgroundScheduler(timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1})
@@ -189,9 +160,10 @@ class Daemon:
     def _release_expired(self) -> None:
         with self._store.transaction() as tx:
             released = jobs.release_expired(tx, time.time())
+            self._service.adopt(tx)
         if released:
             log.warning("jobs.released", count=released, reason="their leases ran out")
-            self._wake()
+            self._service.wake()
 
     def _reconcile(self) -> None:
         reconcile(self._store, self._spool, self._intake, older_than=max(self._began, time.time() - _IN_FLIGHT_SECONDS))
@@ -223,19 +195,3 @@ class Daemon:
         for own in trust.identities(self._plan.config):
             if end := tls.expires_soon(own, datetime.now(UTC)):
                 log.error("certificate.expires", file=str(own.certificate), on=f"{end:%Y-%m-%d}")
-
-
-@contextmanager
-def _only_one(data_dir: Path) -> Iterator[None]:
-    """Two nodes on one folder would take each other's jobs."""
-    data_dir.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(data_dir / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        raise ConfigError(f"another node is running on {data_dir}; stop it, or set node.data_dir") from error
-    try:
-        yield
-    finally:
-        os.close(descriptor)

@@ -1,7 +1,7 @@
 """The line between the daemon and its children: one socket pair each, one word a line.
 
-    parent -> child    config {model digest} {json}, then hints: wake, ping
-    child -> parent    ready, failed <code> <sentence>; hints: pong, wake
+    parent -> child    config {model digest} {json}, or candidate with the same, and go later; then hints: wake, ping
+    child -> parent    standing (a candidate, that it is loaded), ready, failed <code> <sentence>; hints: pong, wake
 
 The end of the line is the end of the child: when the daemon is gone, however it went, the child reads end of file.
 """
@@ -58,13 +58,22 @@ class Link:
         self._connection.close()
 
 
-def attend(link: Link, *, on_wake: Callable[[], None], healthy: Callable[[], bool], on_end: Callable[[], None]) -> None:
+def attend(
+    link: Link,
+    *,
+    on_wake: Callable[[], None],
+    on_go: Callable[[], None],
+    healthy: Callable[[], bool],
+    on_end: Callable[[], None],
+) -> None:
     """Answer the parent in a thread of its own: a ping only while the loops are healthy."""
 
     def listen() -> None:
         for word, _ in link.lines():
             if word == "wake":
                 on_wake()
+            elif word == "go":
+                on_go()
             elif word == "ping" and healthy():
                 link.hint("pong")
         on_end()

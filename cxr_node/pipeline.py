@@ -1,13 +1,14 @@
 """The flow of the node as one table. Read this first.
 
     C-STORE -> receive -> analyse -> settle -> report -> heatmap
-                   \\-> compare           \\-> deliver  \\-> deliver -> commit
+                   \\-> compare  \\-> shadow  \\-> deliver  \\-> deliver -> commit
     N-ACTION -> confirm -> notify
 
 `receive` runs in the listener and is not a job: the peer waits for its answer. It stores the film, opens or moves its
 worklist entry, and enqueues the first jobs, all in one transaction. Each job's result, its completion and its
 successors are one transaction too; the end of an analysis moves the worklist inside its own. `commit` asks whether what
 was delivered is kept; the answer may come over the listener. `confirm` and `notify` answer the X-ray machines that ask.
+`shadow` has other models judge the film beside the one in service, in a process of their own; nothing follows from it.
 
 Stages are named here and resolved only in the process that runs them, so that no other process imports what they need.
 """
@@ -20,7 +21,7 @@ from typing import Any, Literal
 from cxr_node.domain.job import RetryPolicy
 from cxr_node.stages.stage import Stage
 
-Role = Literal["infer", "work"]
+Role = Literal["infer", "shadow", "work"]
 
 _PATIENT = RetryPolicy(base=1.0, ceiling=60.0, attempts=5000)  # a peer may be away, or a disk full, for days
 
@@ -45,9 +46,12 @@ class Step:
 
 
 PIPELINE = (
-    Step("analyse", "instance digest, model digest", "analyse:Analyse", "infer", then=("settle",), batched=True),
+    Step(
+        "analyse", "instance digest, model digest", "analyse:Analyse", "infer", then=("settle", "shadow"), batched=True
+    ),
+    Step("shadow", "instance digest, model digest", "shadow:Shadow", "shadow", then=(), batched=True),
     Step("compare", "instance digest", "compare:Compare", "infer", then=("settle",)),
-    Step("settle", "study", "settle:Settle", "work", then=("settle", "report", "heatmap")),
+    Step("settle", "study", "settle:Settle", "work", then=("settle", "analyse", "report", "heatmap")),
     Step("report", "study, revision/mode", "report:Report", "work", then=("deliver", "heatmap")),
     Step("heatmap", "study, revision/mode", "heatmap:Heatmap", "work", then=("deliver",)),
     Step("deliver", "document, destination", "deliver:Deliver", "work", then=("commit",), blameless=True),

@@ -5,6 +5,7 @@ With the daemon and the roles this is the composition root, the only place that 
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,8 +24,11 @@ from cxr_node.domain.study import Judging, Waiting
 from cxr_node.errors import ConfigError, Permanent
 from cxr_node.inference import manifest as models
 from cxr_node.inference.manifest import Manifest
+from cxr_node.lineup import Lineup, by_finding, line_up
 from cxr_node.spool import Spool
 from cxr_node.stages.ledger import CommitmentLedger
+from cxr_node.store import activations
+from cxr_node.store.activations import Activation
 from cxr_node.store.db import Store, examine
 
 log = structlog.get_logger()
@@ -35,40 +39,86 @@ _EXAMINE_SECONDS = 20.0  # enough for a gigabyte or two; systemd waits 90 s for 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A configuration with its model found. Raises ConfigError when the model is not there."""
+    """A configuration with its model found.
+
+    `activation` is what a person put in service instead of the configuration's model. `lineup` has the models as the
+    site reads them.
+    """
 
     config: Config
-    manifest: Manifest
+    lineup: Lineup
+    activation: Activation | None = None
 
     @classmethod
-    def of(cls, config: Config) -> "Plan":
-        model = config.model
-        return cls(config, models.find(model.directory, model.name, model.version))
+    def of(cls, config: Config, activation: Activation | None = None) -> "Plan":
+        """Raises ConfigError when the model in service is not there; one beside it may be missing."""
+        return cls(by_finding(config, activation), line_up(config, activation), activation)
+
+    @property
+    def manifest(self) -> Manifest:
+        """The model in service."""
+        return self.lineup.serving
+
+    @property
+    def shadows(self) -> tuple[Manifest, ...]:
+        """The models beside it."""
+        return self.lineup.shadows
+
+    @property
+    def identity(self) -> str:
+        """Which model is in service, and how the site reads it."""
+        return f"{self.manifest.digest}{self.manifest.outputs.site_calibration}"
+
+    @classmethod
+    def in_service(cls, config: Config) -> "Plan":
+        """By what the node's database says of the model, where there is one. Raises as `of`."""
+        if not database_of(config).is_file():
+            return cls.of(config)
+        with closing(open_store(config, create=False)) as store, store.reading() as tx:
+            found = activations.stack(tx)
+        return cls.of(config, found[-1] if found else None)
 
     def pinned(self) -> Config:
-        """The configuration with this model's version, whatever may be installed later."""
-        return self.config.model_copy(
-            update={"model": self.config.model.model_copy(update={"version": self.manifest.version})}
-        )
+        """The configuration with these models and their versions, whatever may be installed later."""
+        shadows = tuple(each.called for each in self.shadows)
+        pins = {"name": self.manifest.name, "version": self.manifest.version, "shadow": shadows}
+        return self.config.model_copy(update={"model": self.config.model.model_copy(update=pins)})
 
     def spool(self) -> Spool:
         return spool_of(self.config)
 
     def judging(self) -> Judging:
-        """Raises ConfigError for a threshold of something that the model does not find."""
-        model, tiers = self.config.model, self.config.worklist.tiers
-        if unknown := sorted(model.thresholds.keys() - {self.manifest.finding}):
-            raise ConfigError(
-                f"model.thresholds: {self.manifest.name} {self.manifest.version} finds {self.manifest.finding!r}, "
-                f"not {', '.join(map(repr, unknown))}"
-            )
-        cutoffs = self.manifest.cutoffs(
-            prevalence=model.prevalence,
-            threshold=model.thresholds.get(self.manifest.finding),
+        """Raises ConfigError for a threshold or a prevalence of something that no model finds."""
+        for key in ("thresholds", "prevalence"):
+            if unknown := sorted(getattr(self.config.model, key).keys() - self._findings(key)):
+                raise ConfigError(
+                    f"model.{key}: {self.manifest.name} {self.manifest.version} finds {self.manifest.finding!r}, "
+                    f"not {', '.join(map(repr, unknown))}, and no other model here does"
+                )
+        return self.judging_of(self.manifest)
+
+    def judging_of(self, model: Manifest) -> Judging:
+        """How this site reads a model: the one in service, or another."""
+        tiers, prevalence = self.config.worklist.tiers, self.prevalence_of(model)
+        cutoffs = model.cutoffs(
+            prevalence=prevalence,
+            threshold=self.config.model.thresholds.get(model.finding),
             medium=tiers.get("medium"),
             high=tiers.get("high"),
         )
-        return Judging(self.manifest.digest, cutoffs)
+        return Judging(model.digest, cutoffs, prevalence)
+
+    def prevalence_of(self, model: Manifest) -> float | None:
+        """The site's prevalence (0..1) of what a model finds, where it states one or has calibrated the model."""
+        calibrated = model.outputs.prevalence if model.outputs.site_calibration else None
+        return self.config.model.prevalence.get(model.finding, calibrated)
+
+    def _findings(self, key: str) -> set[str]:
+        """What models find here; those that serve first, since others are looked at only where that is not enough."""
+        serving = {each.finding for each in (self.manifest, *self.shadows)}
+        if getattr(self.config.model, key).keys() <= serving:
+            return serving
+        return {each.finding for each in models.list_models(self.config.model.directory)}
 
     def waiting(self) -> Waiting:
         study = self.config.study

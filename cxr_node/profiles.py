@@ -9,12 +9,12 @@ from cxr_node.plan import Plan
 
 def profile_of(plan: Plan, mode: Mode) -> Profile:
     """The site's profile in a mode."""
-    node, config = plan.config.node, plan.config
+    node, config, judging = plan.config.node, plan.config, plan.judging()
     return Profile(
         mode=mode,
         language=node.language,
-        cutoffs=plan.judging().cutoffs,
-        prevalence=config.model.prevalence,
+        cutoffs=judging.cutoffs,
+        prevalence=judging.prevalence,
         triage_category={Tier(name): category for name, category in config.report.triage_category.items()},
         timezone=node.timezone,
         uid_root=node.uid_root,

@@ -1,4 +1,4 @@
-"""What the daemon's children do: `work` makes and sends documents, `infer` judges films."""
+"""What the daemon's children do: `work` makes and sends documents, `infer` judges films, `shadow` judges them too."""
 
 import os
 import socket
@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -20,14 +20,19 @@ from cxr_node.link import Link, attend
 from cxr_node.observe import log as logging
 from cxr_node.pipeline import Role, assemble
 from cxr_node.plan import Plan, modalities_of, open_store
-from cxr_node.store import jobs
+from cxr_node.store import events, jobs
 from cxr_node.store.db import Store
 from cxr_node.worker import Bell, Lane, Worker
+
+if TYPE_CHECKING:
+    from cxr_node.inference.predictor import Predictor
 
 log = structlog.get_logger()
 
 _HANGING_SECONDS = 180.0
 _ORPHAN_GRACE_SECONDS = 20.0
+_STANDING_BEAT_SECONDS = 1.0
+_SHADOW_NICENESS = 10  # whatever else there is to do comes first
 _ASKED_TOGETHER = 50  # documents in one request for commitment
 
 
@@ -47,17 +52,22 @@ def owner_of(role: str, pid: int) -> str:
 
 def run(role: Role, config: Config | None) -> int:
     """A child's whole life; its exit status. Without `config` the daemon sends it over the link."""
-    link, model = Link.inherited(), None
+    link, model, life = Link.inherited(), None, _Life()
     if config is None:
-        model, config = configuration_of(link)
+        candidate, model, config = configuration_of(link)
+        if not candidate:
+            life.go.set()
+    else:
+        life.go.set()
     logging.configure(config.log.level, config.log.format, role=role)
-    life = _Life()
     if link:  # before the model is loaded, which takes its time: the daemon asks, and may end, meanwhile
-        attend(link, on_wake=life.bell.ring, healthy=life.healthy, on_end=life.end)
+        attend(link, on_wake=life.bell.ring, on_go=life.go.set, healthy=life.healthy, on_end=life.end)
     try:
         store = open_store(config, create=False)
         pseudonyms = keys.pseudonyms(config.node.data_dir, create=False)
         part = ROLES[role](plan_of(config, model), store)
+        if link and not life.go.is_set():
+            _stand_by(link, role, part.values["predictor"], life)
     except CxrNodeError as error:
         log.error(f"{role}.unavailable", code=error.code, reason=error.message)
         if link:
@@ -84,6 +94,7 @@ class _Life:
 
     bell: Bell = field(default_factory=Bell)
     stopping: threading.Event = field(default_factory=threading.Event)
+    go: threading.Event = field(default_factory=threading.Event)
     beats: dict[str, float] = field(default_factory=lambda: {"loading": time.monotonic()})
 
     def healthy(self) -> bool:
@@ -92,10 +103,22 @@ class _Life:
     def end(self) -> None:
         """The daemon is gone or stops: finish the job in hand, but do not outlive it for long."""
         self.stopping.set()
+        self.go.set()
         self.bell.ring()
         grace = threading.Timer(_ORPHAN_GRACE_SECONDS, partial(os._exit, 0))
         grace.daemon = True
         grace.start()
+
+
+def _stand_by(link: Link, role: str, predictor: "Predictor", life: _Life) -> None:
+    """Show that the model computes here what it should, and wait until it is put in service."""
+    from cxr_node.inference import golden  # noqa: PLC0415 - as the predictor's
+
+    golden.check(predictor)
+    log.info(f"{role}.standing_by", device=str(predictor.device))
+    link.say("standing", str(predictor.device))
+    while not life.go.wait(_STANDING_BEAT_SECONDS):
+        life.beats["standing"] = life.beats["loading"] = time.monotonic()
 
 
 def _live(worker: Worker, lanes: list[Lane], link: Link | None, role: str, device: str) -> None:
@@ -110,23 +133,24 @@ def _live(worker: Worker, lanes: list[Lane], link: Link | None, role: str, devic
     os._exit(1 if worker.broken else 0)  # library threads must not keep a finished child alive
 
 
-def configuration_of(link: Link | None) -> tuple[str, Config]:
-    """The digest of the daemon's model, and its configuration."""
+def configuration_of(link: Link | None) -> tuple[bool, str, Config]:
+    """Whether it is to stand by first, the identity of the daemon's model, and its configuration."""
     for word, rest in link.lines() if link else ():
-        if word == "config":
+        if word in ("config", "candidate"):
             model, _, configuration = rest.partition(" ")
-            return model, Config.model_validate_json(configuration)
+            return word == "candidate", model, Config.model_validate_json(configuration)
     raise SystemExit("a child needs the daemon at the other end of its link, or a configuration file")
 
 
 def plan_of(config: Config, model: str | None) -> Plan:
-    """The plan. Raises Permanent("MODEL_REPLACED") where the daemon goes by another `model`: its jobs are not ours."""
-    plan = Plan.of(config)
-    if model not in (None, plan.manifest.digest):
+    """Raises Permanent("MODEL_REPLACED") where the daemon goes by another `model`: its jobs are not for this one."""
+    plan = Plan.in_service(config) if model is None else Plan.of(config)
+    if model not in (None, plan.identity):
         raise Permanent(
             "MODEL_REPLACED",
-            f"the model {plan.manifest.name} {plan.manifest.version} in {plan.manifest.directory} is not the one that "
-            "the node was started with; put that one back, or restart the node to take this one into service",
+            f"the model {plan.manifest.name} {plan.manifest.version} in {plan.manifest.directory}, or the site's "
+            "calibration of it, is not the one that the node was started with; put that one back, or restart the node "
+            "to take this one into service",
         )
     return plan
 
@@ -139,10 +163,33 @@ def _wake(link: Link | None) -> None:
 def _inferring(plan: Plan, store: Store) -> Part:
     from cxr_node.inference.predictor import Predictor, analyse  # noqa: PLC0415 - torch is loaded here and only here
 
-    predictor = Predictor(plan.manifest, plan.config.inference.device, plan.config.report.explain)
-    judge = partial(analyse, plan.manifest, prevalence=plan.config.model.prevalence)
-    values = _common(plan, store) | {"predictor": predictor, "judge": judge}
-    return Part(values, [Lane("infer", ("compare", "analyse"))], plan.config.inference.batch_size)
+    model = plan.manifest
+    predictor = Predictor(model, plan.config.inference.device, plan.config.report.explain)
+    judge = partial(analyse, model, prevalence=plan.prevalence_of(model))
+    shadows = [each.digest for each in plan.shadows]
+    values = _common(plan, store) | {"predictor": predictor, "judge": judge, "shadows": shadows}
+    # Films that wait for another model are for its process: while one takes over from another both are there.
+    return Part(values, [Lane("infer", ("compare", "analyse"), target=model.digest)], plan.config.inference.batch_size)
+
+
+def _shadowing(plan: Plan, store: Store) -> Part:
+    from cxr_node.inference.predictor import Predictor, analyse  # noqa: PLC0415 - torch again, in a process of its own
+    from cxr_node.stages.shadow import Beside  # noqa: PLC0415
+
+    os.nice(_SHADOW_NICENESS)
+    beside, lacking = {}, {}
+    for model in plan.shadows:
+        try:
+            predictor = Predictor(model, plan.config.inference.device, plan.config.report.explain)
+        except CxrNodeError as error:  # the others go on without it
+            log.error("shadow.lacking", model=model.called, code=error.code, reason=error.message)
+            lacking[model.called] = error.message
+        else:
+            beside[model.digest] = Beside(predictor, partial(analyse, model, prevalence=plan.prevalence_of(model)))
+    with store.transaction() as tx:
+        events.append(tx, time.time(), "shadow.loaded", None, models=len(beside), lacking=lacking)
+    values = _common(plan, store) | {"beside": beside}
+    return Part(values, [Lane("shadow", ("shadow",))], plan.config.inference.batch_size)
 
 
 def _working(plan: Plan, store: Store) -> Part:
@@ -196,5 +243,6 @@ def _common(plan: Plan, store: Store) -> dict[str, Any]:
 
 ROLES: Mapping[Role, Callable[[Plan, Store], Part]] = {
     "infer": _inferring,
+    "shadow": _shadowing,
     "work": _working,
 }

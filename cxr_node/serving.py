@@ -38,11 +38,11 @@ def run(config: Config | None) -> int:
     """The whole life of the web process; its exit status. Without `config` the daemon sends it over the link."""
     link, model = Link.inherited(), None
     if config is None:
-        model, config = configuration_of(link)
+        _, model, config = configuration_of(link)
     logging.configure(config.log.level, config.log.format, role=_ROLE)
     bell, serving = _Bell(), _Serving()
     if link:
-        attend(link, on_wake=bell.ring, healthy=lambda: True, on_end=serving.end)
+        attend(link, on_wake=bell.ring, on_go=lambda: None, healthy=lambda: True, on_end=serving.end)
     try:
         plan = plan_of(config, model)
         store = open_store(config, create=False)
@@ -66,7 +66,7 @@ def run(config: Config | None) -> int:
 
 def site(plan: Plan, store: Store) -> Site:
     """The node as its pages see it."""
-    config = plan.config
+    config, judging = plan.config, plan.judging()
     return Site(
         facts=Facts(
             version=cxr_node.__version__,
@@ -76,13 +76,13 @@ def site(plan: Plan, store: Store) -> Site:
             model=f"{plan.manifest.name} {plan.manifest.version}",
             max_wait_minutes=config.worklist.max_wait_minutes,
             localises=config.node.mode != "triage",
-            calibrated=config.model.prevalence is not None,
+            calibrated=judging.prevalence is not None,
             viewer_url=config.web.viewer_url,
             institution=config.node.institution,
         ),
         store=store,
         spool=plan.spool(),
-        judging=plan.judging(),
+        judging=judging,
         places=lambda closed, only: views.places(config, store, time.time(), closed=closed, only=only),
         study=partial(views.study, store),
         status=lambda: views.status(config, store, time.time(), call=False),

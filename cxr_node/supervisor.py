@@ -42,9 +42,10 @@ class _Running:
 class Child:
     """One role, in a process of its own that is started again whenever it ends.
 
-    `set_aside` is called in the transaction that fails a job because its process died of it. `wake` is called when the
-    child has made work for others. `command` starts the process when the role is added to it; one that has answered no
-    ping for `silent_seconds` is killed.
+    A `candidate` loads its model and stands by until it is promoted; what befalls it until then is recorded as the
+    candidate's. `set_aside` is called in the transaction that fails a job because its process died of it. `wake` is
+    called when the child has made work for others. `command` starts the process when the role is added to it; one that
+    has answered no ping for `silent_seconds` is killed.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Child:
         set_aside: Callable[[Tx, Job], None],
         wake: Callable[[], None],
         clock: Clock,
+        candidate: bool = False,
         command: Sequence[str] = _COMMAND,
         silent_seconds: float = _SILENT_SECONDS,
     ) -> None:
@@ -63,7 +65,9 @@ class Child:
         self._command, self._silent_seconds = command, silent_seconds
         self._configuration, self._store, self._clock = configuration, store, clock
         self._set_aside, self._wake = set_aside, wake
-        self._stopping = threading.Event()
+        self._stopping, self._decided = threading.Event(), threading.Event()
+        self._candidate, self._failure = candidate, ""
+        self._starting = threading.Lock()
         self._running: _Running | None = None
         self._thread = threading.Thread(target=self._keep, name=f"child {role}", daemon=True)
 
@@ -86,9 +90,30 @@ class Child:
                 running.process.kill()
             running.link.hint("ping")
 
+    def standing(self, seconds: float) -> str:
+        """Wait until a candidate stands by; why it does not, or nothing."""
+        if not self._decided.wait(seconds):
+            return f"it was not loaded within {seconds:g} s"
+        return self._failure
+
+    def promote(self) -> None:
+        """A candidate that stands by begins to work."""
+        with self._starting:
+            self._candidate = False
+            if running := self._running:
+                running.link.say("go")
+
+    def renew(self, configuration: str) -> None:
+        """Let it finish the job in hand, and start it again with another configuration."""
+        with self._starting:
+            self._configuration = configuration
+            if running := self._running:
+                running.link.close()
+
     def stop(self, grace: float) -> None:
         """Let it finish the job in hand for `grace` seconds; hand its jobs back."""
         self._stopping.set()
+        self._give_up("the node stops")
         if running := self._running:
             running.link.close()
             try:
@@ -100,7 +125,8 @@ class Child:
     def _keep(self) -> None:
         pause = _FIRST_PAUSE
         while not self._stopping.is_set():
-            running = self._running = self._spawn()
+            with self._starting:
+                running = self._running = self._spawn()
             self._listen(running)
             status = running.process.wait()
             running.link.close()
@@ -119,25 +145,37 @@ class Child:
             process = subprocess.Popen(
                 command, env=environment, pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL, start_new_session=True
             )
-        link.say("config", self._configuration)
+        link.say("candidate" if self._candidate else "config", self._configuration)
         now = time.monotonic()
         return _Running(process, link, started=now, heard=now)
 
     def _listen(self, running: _Running) -> None:
         for word, rest in running.link.lines():
-            if word in ("ready", "pong"):  # a lane that works on may say `wake` while another hangs
+            if word in ("standing", "ready", "pong"):  # a lane that works on may say `wake` while another hangs
                 running.heard = time.monotonic()
-            if word == "ready":
-                self._record(f"{self.role}.ready", device=rest)
+            if word == "standing":
+                self._decided.set()
+            elif word == "ready":
+                self._record("ready", device=rest)
             elif word == "failed":
                 running.excused = True
                 code, _, reason = rest.partition(" ")
-                self._record(f"{self.role}.unavailable", code=code, reason=reason)
+                self._record("unavailable", code=code, reason=reason)
+                self._give_up(reason)
             elif word == "wake":
                 self._wake()
 
-    def _record(self, event: str, **detail: str) -> None:
-        self._write(lambda tx: events.append(tx, self._clock(), event, None, **detail))
+    def _give_up(self, reason: str) -> None:
+        """A candidate gets no second chance: who waits for it is told at once."""
+        if self._candidate:
+            self._failure = reason
+            self._decided.set()
+
+    def _name(self) -> str:
+        return "candidate" if self._candidate else self.role
+
+    def _record(self, what: str, **detail: str) -> None:
+        self._write(lambda tx: events.append(tx, self._clock(), f"{self._name()}.{what}", None, **detail))
 
     def _account(self, running: _Running, status: int) -> None:
         """Hand back what the child held; after a crash, find out by and by which job is to blame."""
@@ -146,13 +184,14 @@ class Child:
             self._write(lambda tx: jobs.release(tx, owner, self._clock()))
             return
         how = signal.Signals(-status).name if status < 0 else f"exit status {status}"
-        log.error("child.died", role=self.role, pid=running.process.pid, how=how)
+        log.error("child.died", role=self._name(), pid=running.process.pid, how=how)
+        self._give_up(f"its process died ({how})")
         self._write(lambda tx: self._blame(tx, owner, how))
         self._wake()
 
     def _blame(self, tx: Tx, owner: str, how: str) -> None:
         now = self._clock()
-        events.append(tx, now, f"{self.role}.died", None, how=how)
+        events.append(tx, now, f"{self._name()}.died", None, how=how)
         error = f"the process that ran it died twice while it ran alone ({how})"
         for job in jobs.blame(tx, owner, now, crashes=_CRASHES_ALONE, error=error, blameless=_BLAMELESS):
             self._set_aside(tx, job)

@@ -45,7 +45,11 @@ def status(found: dict[str, Any]) -> str:
     lines = [
         f"listening     {'yes' if found['listening'] else 'no: no node is running here, or its port is silent'}",
         f"inference     {found['inference']['state']}{f' ({reason})' if reason else ''}",
-        f"model         {found['model']} on {found['device'] or 'an unknown device'}",
+        f"model         {found['model']} on {found['device'] or 'an unknown device'}{_activated(found['activated'])}",
+        *(
+            f"shadow        {each['model']}{': judges nothing; ' + each['reason'] if each['reason'] else ''}"
+            for each in found["shadow"]
+        ),
         f"mode          {found['mode']}{', worklist frozen' if found['frozen'] else ''}",
         f"dead letters  {found['dead_letters']}",
         f"quarantine    {found['quarantined']['objects']} objects, {found['quarantined']['films']} films",
@@ -85,6 +89,10 @@ def status(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _activated(how: dict[str, str] | None) -> str:
+    return f", activated by {how['by']} at {_second(how['at'])}" if how else ""
+
+
 def study(found: dict[str, Any]) -> str:
     state = (found["state"] or "not in the worklist").replace("_", " ")
     lines = [f"study {found['study_instance_uid']}, revision {found['revision']}, {state}", ""]
@@ -92,7 +100,8 @@ def study(found: dict[str, Any]) -> str:
         refusal = f": {one['refusal']['reason']}" if one["refusal"] else ""
         lines.append(f"image  {one['sop_instance_uid']}  {one['state']}{refusal}")
     for one in found["results"]:
-        lines.append(f"result {one['model']} {one['version']}: {one['finding']} {tenths(one['probability'])} %")
+        beside = " (shadow)" if one["shadow"] else ""
+        lines.append(f"result {one['model']} {one['version']}{beside}: {one['finding']} {tenths(one['probability'])} %")
     for one in found["outputs"]:
         lines.append(f"output {one['kind']} revision {one['revision']} ({one['mode']})  {one['path']}")
     for one in found["deliveries"]:

@@ -32,6 +32,7 @@ def status(config: Config, store: Store, now: float, *, call: bool = True) -> di
 
     `call`: destinations are called to see whether they answer; without, `reachable` is None.
     """
+    plan = Plan.in_service(config)
     with store.reading() as tx:
         queues = jobs.counts(tx)
         oldest = jobs.oldest_ready(tx, now)
@@ -41,16 +42,18 @@ def status(config: Config, store: Store, now: float, *, call: bool = True) -> di
         frozen = worklist.is_frozen(tx)
         newest, failed = overview.newest_studies(tx, _STUDIES_SHOWN), overview.failed_jobs(tx, _FAILED_SHOWN)
         aside = overview.kept_aside(tx)
+        shadows = _shadows(tx, plan)
         unsent = {target: trail.unsent(tx, target) for target in auditing.targets(config)}
     listening = answers(config)
-    model = Plan.of(config).manifest
     analysing = inference.get("event") == "infer.ready"
     return {
         "ready": listening and analysing,
         "listening": listening,
         "mode": config.node.mode,
         "frozen": frozen,
-        "model": f"{model.name} {model.version}",
+        "model": f"{plan.manifest.name} {plan.manifest.version}",
+        "activated": {"by": plan.activation.by, "at": iso(plan.activation.at)} if plan.activation else None,
+        "shadow": shadows,
         "device": inference.get("device"),
         "inference": {
             "state": "ready" if analysing and listening else inference.get("state", "unavailable"),
@@ -83,6 +86,18 @@ def _inference(tx: Tx) -> dict[str, Any]:
     if latest is None or (started and latest["time"] < started["time"]):
         return {"state": "loading", "reason": "the model is being loaded"}
     return latest
+
+
+def _shadows(tx: Tx, plan: Plan) -> list[dict[str, Any]]:
+    """The models beside the one in service, and why one of them judges nothing."""
+    loaded, latest = events.latest(tx, "shadow.loaded"), events.latest(tx, "shadow.")
+    ended = latest is not None and latest["event"] in ("shadow.died", "shadow.unavailable")
+    trouble = (latest.get("reason") or f"its process died ({latest.get('how')})") if latest and ended else None
+    lacking = loaded["lacking"] if loaded else {}
+    return [
+        *({"model": each.called, "reason": lacking.get(each.called) or trouble} for each in plan.shadows),
+        *({"model": name, "reason": reason} for name, reason in plan.lineup.absent.items()),
+    ]
 
 
 def answers(config: Config) -> bool:

@@ -50,7 +50,10 @@ class Bell:
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """One thread's share of the work: kinds of job in the order they are looked for, for one target or for all."""
+    """One thread's share of the work: kinds of job in the order they are looked for.
+
+    With a target, those for it and those for none; without, all.
+    """
 
     name: str
     kinds: tuple[str, ...]

@@ -56,7 +56,7 @@ class Bench:
         self.spool.prepare()
         self.store = Store.open(self.root / "cxr-node.sqlite")
         self.intake = Receive(
-            self.store, self.spool, self.rules, JUDGING, self.waiting, {}, self.clock, self._wake, str
+            self.store, self.spool, self.rules, lambda: JUDGING, self.waiting, {}, self.clock, self._wake, str
         )
 
     def _wake(self) -> None:

@@ -29,13 +29,14 @@ class Authority:
         self._folder.mkdir(parents=True)
         self.pem, self._key = self._folder / "ca.pem", self._folder / "ca.key"
         _openssl("req", "-x509", "-nodes", "-days", "30", "-subj", f"/CN={name}", "-newkey", *_KEYS["ec"],
+                 "-addext", "keyUsage=critical,keyCertSign,cRLSign",
                  "-keyout", self._key, "-out", self.pem)  # fmt: skip
 
     def issue(self, name: str, *, days: int = 365, names: str = HERE, key: str = "ec") -> Pair:
         """A certificate for `names` that is valid for `days` from now on, or was until as long ago."""
         pair = Pair(self._folder / f"{name}.pem", self._folder / f"{name}.key")
         request, extensions = self._folder / f"{name}.csr", self._folder / f"{name}.ext"
-        extensions.write_text(f"subjectAltName={names}\n")
+        extensions.write_text(f"subjectAltName={names}\nauthorityKeyIdentifier=keyid\n")
         _openssl("req", "-nodes", "-subj", f"/CN={name}", "-newkey", *_KEYS[key], "-keyout", pair.key, "-out", request)
         _openssl("x509", "-req", "-in", request, "-CA", self.pem, "-CAkey", self._key, "-CAcreateserial",
                  "-days", str(days), "-extfile", extensions, "-out", pair.certificate)  # fmt: skip

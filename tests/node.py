@@ -8,8 +8,10 @@ with Node(tmp_path, study__settle_seconds=0.2) as node:
 Nothing stays behind: leaving the `with` ends the node and whatever it started.
 """
 
+import itertools
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -51,10 +53,22 @@ def wait_for(condition: Callable[[], T], timeout: float = TIMEOUT, what: str = "
     return value
 
 
+_PORTS = range(20_000, 32_000)  # below those that the system gives to connections (from 32768 on)
+_candidates = itertools.cycle(random.sample(_PORTS, len(_PORTS)))
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on, for somebody who will later.
+
+    As long as this process lives it keeps UDP's port of the same number, so that no other run of tests takes it.
+    """
+    while True:
+        port = next(_candidates)
+        with socket.socket() as probe, socket.socket(type=socket.SOCK_DGRAM) as claim, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            claim.bind(("127.0.0.1", port))
+            claim.detach()
+            return port
 
 
 class Node:

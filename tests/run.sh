@@ -31,6 +31,9 @@ run() {
 
 pytest() { $bin/python -m pytest -q "$@"; }
 
+# Two at a time, each file by one: nodes start and wait for most of these parts.
+side_by_side() { pytest tests -n 2 --dist loadfile "$@"; }
+
 part() {
     case $1 in
         lint)
@@ -39,10 +42,10 @@ part() {
             run types $bin/mypy
             run layers $bin/lint-imports --no-logo
             ;;
-        unit) run unit pytest tests -m "not peers and not browser and not fault and not training" --ignore tests/docs ;;
+        unit) run unit side_by_side -m "not peers and not browser and not fault and not training" --ignore tests/docs ;;
         peers) run peers pytest tests -m "peers and not fault and not training" ;;
         browser) run browser pytest tests -m browser ;;
-        faults) run faults pytest tests -m fault ;;
+        faults) run faults side_by_side -m fault ;;
         training) run training pytest tests -m training ;;
         docs) run docs pytest tests/docs ;;
         *) echo "unknown part: $1 (lint unit peers browser faults training docs)" >&2; exit 2 ;;

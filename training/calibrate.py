@@ -8,10 +8,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
-from torch.nn import functional
 
 from cxr_node.domain.finding import Cutoffs
 from cxr_node.errors import ConfigError
@@ -19,6 +17,7 @@ from cxr_node.inference.calibration import Calibration, ClassCalibration
 from cxr_node.inference.outputs import Classes
 from training.data import Film
 from training.recipe import Recipe
+from training.scaling import likeliest
 
 Floats = NDArray[np.float64]
 
@@ -57,28 +56,6 @@ def calibrate(films: Sequence[Film], logits: Floats) -> Calibration:
     )
 
 
-def temperature_and_biases(logits: Floats, targets: Floats, weights: Floats) -> tuple[float, Floats]:
-    """The scale (1 / temperature), and a bias for each class, with which softmax(scale * logits + bias) fits best.
-
-    `logits` (n, classes), `targets` (n,) the place of each film's class; by maximum likelihood (Guo et al., 2017).
-    """
-    given = torch.from_numpy(np.asarray(logits, dtype=np.float64))
-    true, even = torch.from_numpy(targets.astype(np.int64)), torch.from_numpy(weights / weights.sum())
-    log_scale = torch.zeros((), dtype=torch.float64, requires_grad=True)
-    biases = torch.zeros(given.shape[1], dtype=torch.float64, requires_grad=True)
-    optimiser = torch.optim.LBFGS([log_scale, biases], max_iter=500, line_search_fn="strong_wolfe")
-
-    def loss() -> float:
-        optimiser.zero_grad()
-        each = functional.cross_entropy(log_scale.exp() * given + biases, true, reduction="none")
-        total = (each * even).sum() + biases.mean() ** 2  # a common shift of all biases changes nothing else
-        total.backward()  # type: ignore[no-untyped-call]
-        return float(total.detach())
-
-    optimiser.step(loss)  # type: ignore[no-untyped-call]
-    return float(log_scale.detach().exp()), biases.detach().numpy()
-
-
 def calibrate_classes(recipe: Recipe, films: Sequence[Film], logits: Floats) -> tuple[ClassCalibration, Cutoffs]:
     """Temperature, biases and operating points of a recipe with classes of its own, on validation films.
 
@@ -98,9 +75,9 @@ def calibrate_classes(recipe: Recipe, films: Sequence[Film], logits: Floats) -> 
     cells = Counter(zip((film.source for film in films), targets.tolist(), strict=True))
     weights = np.array([1 / cells[film.source, place] for film, place in zip(films, targets.tolist(), strict=True)])
     weights /= weights.sum()
-    scale, biases = temperature_and_biases(logits, targets, weights)
+    scales, biases = likeliest(logits, targets, weights)
     found = np.isin(targets, [names.index(name) for name in recipe.served.finding_classes])
-    calibration = ClassCalibration((scale,) * len(names), tuple(map(float, biases)), float(weights[found].sum()))
+    calibration = ClassCalibration(scales, biases, float(weights[found].sum()))
     outputs = Classes(names, recipe.served.finding_classes, calibration)
     probabilities = np.array([outputs.read([float(each) for each in row])[0] for row in logits])
     return calibration, points_of(found, probabilities, weights)

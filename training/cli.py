@@ -7,35 +7,32 @@ from pathlib import Path
 import click
 
 from cxr_node.errors import ConfigError, CxrNodeError
+from training import judging
 from training import recipe as recipes
+from training.options import (
+    DATA,
+    FILE,
+    FOLDER,
+    PLACE,
+    data_option,
+    device_named,
+    device_option,
+    limit_option,
+    runs_option,
+    scratch_option,
+    weights_option,
+)
 from training.recipe import Recipe
 from training.run import Run
-
-FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-DATA = click.Path(exists=True, path_type=Path)
-PLACE = click.Path(path_type=Path)
-
-data_option = click.option(
-    "--data", type=DATA, required=True, envvar="CXR_TRAIN_DATA", help="A manifest CSV, or a folder in a known layout."
-)
-runs_option = click.option(
-    "--runs", type=PLACE, default=Path("runs"), show_default=True, help="The folder of runs, each by its recipe's name."
-)
-weights_option = click.option(
-    "--weights", type=PLACE, default=Path("weights"), show_default=True, envvar="CXR_TRAIN_WEIGHTS",
-    help="The public weights to start from, or the folder that they are in.",
-)  # fmt: skip
-scratch_option = click.option("--from-scratch", is_flag=True, help="Start from random weights; the results say so.")
-device_option = click.option(
-    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where to compute."
-)
-limit_option = click.option("--limit", type=click.IntRange(1), help="At most so many films of each split.")
 
 
 @click.group()
 def commands() -> None:
     """Make a model from labelled chest films."""
+
+
+for _command in judging.COMMANDS:
+    commands.add_command(_command)
 
 
 @commands.command("list")
@@ -107,7 +104,7 @@ def train(
     start = starting_file(wanted, weights) if public else None
     fit(
         wanted, read_films(data), run,
-        name=name, start=start, before=before, limit=limit, epochs=epochs, device=_device(device),
+        name=name, start=start, before=before, limit=limit, epochs=epochs, device=device_named(device),
     )  # fmt: skip
 
 
@@ -127,7 +124,7 @@ def search(*, recipe: str, data: Path, runs: Path, budget: float, limit: int | N
 
     name, wanted = recipes.find(recipe)
     found = try_variants(
-        wanted, read_films(data), runs / name, minutes=budget, limit=limit, device=_device(device), echo=click.echo
+        wanted, read_films(data), runs / name, minutes=budget, limit=limit, device=device_named(device), echo=click.echo
     )
     for tried in found:
         click.echo(f"{tried.accuracy:.4f}  {tried.changes}")
@@ -201,19 +198,6 @@ def calibrate(run: Path, data: Path) -> None:
 
 @commands.command()
 @click.argument("run", type=FOLDER)
-@data_option
-def evaluate(run: Path, data: Path) -> None:
-    """Read the test films with RUN's calibrated network and keep the figures."""
-    from training.results import evaluate as find_results
-    from training.sources import read_films
-
-    kept = _of_the_node(Run(run))
-    kept.keep_results(find_results(kept, read_films(data)))
-    click.echo(json.dumps(kept.results(), indent=2))
-
-
-@commands.command()
-@click.argument("run", type=FOLDER)
 @click.option("--name", required=True, help="The model's name.")
 @click.option("--version", required=True, help="The model's version, as 1.0.0.")
 @click.option("--card", type=FILE, required=True, help="The model card, with places for the figures.")
@@ -256,15 +240,6 @@ def _parts(text: str) -> dict[str, float]:
         return {"train": train / total, "val": val / total, "test": test / total}
     except (ValueError, ZeroDivisionError) as error:
         raise click.BadParameter(f"{text!r} is not three numbers, as 70:15:15", param_hint="--deal") from error
-
-
-def _device(name: str) -> str:
-    import torch
-
-    available = torch.cuda.is_available()
-    if name == "cuda" and not available:
-        raise ConfigError("No CUDA device is there; take --device auto or cpu.")
-    return "cuda" if available and name != "cpu" else "cpu"
 
 
 def main() -> None:

@@ -20,8 +20,9 @@ LABELS = PNEUMONIA | {
 """Every label that a film may have: `unknown` until somebody has labelled it; the last four are SIIM's of a study."""
 COLUMNS = (
     "path", "source", "patient_id", "label", "view", "split", "native_width", "native_height", "second_label", "boxes",
+    "age_group",
 )  # fmt: skip
-"""What a manifest of ours has; the last four may be missing or empty."""
+"""What a manifest of ours has; the last five may be missing or empty."""
 
 
 Box = tuple[float, float, float, float]
@@ -43,6 +44,8 @@ class Film:
     second_label: str = ""
     """What another label of the same source says of the film (SIIM: its image-level label); empty: nothing."""
     boxes: tuple[Box, ...] = ()
+    age: str = "unknown"
+    """The age group, as the source gives it: `adult`, `paediatric`."""
 
     @property
     def pneumonia(self) -> float:
@@ -92,6 +95,7 @@ def _film(directory: Path, row: dict[str, str]) -> Film:
         _native(row),
         row.get("second_label") or "",
         _boxes(row.get("boxes") or ""),
+        row.get("age_group") or "unknown",
     )
 
 
@@ -123,9 +127,8 @@ def write_manifest(films: Iterable[Film], manifest: Path) -> None:
             path = film.path.relative_to(manifest.parent) if beside else film.path.resolve()
             native = film.native or ("", "")
             boxes = ";".join(" ".join(f"{each:g}" for each in box) for box in film.boxes)
-            writer.writerow(
-                (path, film.source, film.patient, film.label, film.view, film.split, *native, film.second_label, boxes)
-            )
+            row = (path, film.source, film.patient, film.label, film.view, film.split)
+            writer.writerow((*row, *native, film.second_label, boxes, film.age))
 
 
 def check_labels(films: Iterable[Film]) -> None:

@@ -17,7 +17,8 @@ from cxr_node.inference import golden
 from cxr_node.inference.calibration import Calibration, ClassCalibration
 from cxr_node.inference.manifest import METADATA, WEIGHTS, Manifest, load, sha256
 from cxr_node.inference.predictor import Predictor
-from training.recipe import PrepareRecipe, Recipe, Served
+from training.about import Served
+from training.recipe import PrepareRecipe, Recipe
 
 CLASSES = ("normal", "bacterial_pneumonia", "viral_pneumonia")
 PNEUMONIA = Served(

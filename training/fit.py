@@ -5,6 +5,7 @@ weights.safetensors (when done). It is saved at the end of every epoch, and ever
 killed at any point resumes to the result that it would have had.
 """
 
+import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -27,6 +28,8 @@ from cxr_node.inference.manifest import sha256
 from cxr_node.inference.network import FilmNetwork
 from training import curves
 from training.data import Film, weights
+from training.files import write_whole
+from training.frozen import Head, computed_once, features_of, training_features
 from training.networks import NETWORKS
 from training.networks.parts import PublicNetwork, Standardise
 from training.networks.weights import load_public
@@ -34,8 +37,8 @@ from training.recipe import Recipe
 from training.run import Conditions, Run, network_of
 from training.splits import films_of
 from training.task import Task, task_of
-from training.trainer import Trainer, write_whole
-from training.transforms import evaluation_transforms, training_transforms
+from training.trainer import Trainer
+from training.transforms import evaluation_transforms, foreseen, training_transforms
 
 console = Console()
 
@@ -78,10 +81,16 @@ def starting_network(recipe: Recipe, public: Path | None, before: Run | None) ->
 
 
 def film_batches(films: Sequence[Film], recipe: Recipe, batch: int = 32) -> Iterator[Tensor]:
-    """Films (n, 1, size, size) as the node prepares them, in their order."""
+    """Films (n, 1, size, size) as the node prepares them, in their order.
+
+    Raises:
+        ConfigError: a film cannot be used.
+    """
     prepare = evaluation_transforms(recipe)
     for start in range(0, len(films), batch):
-        yield torch.from_numpy(np.stack([prepare({"film": film})["film"] for film in films[start : start + batch]]))
+        with foreseen():
+            shown = [prepare({"film": film})["film"] for film in films[start : start + batch]]
+        yield torch.from_numpy(np.stack(shown))
 
 
 @torch.inference_mode()
@@ -115,17 +124,27 @@ def fit(
     before: Run | None = None,
     limit: int | None = None,
     epochs: int | None = None,
+    minutes: float | None = None,
+    variants: int | None = None,
+    stand_in: str = "",
     device: str = "cpu",
 ) -> None:
     """Train from the public weights `start`, from the run `before`, or from scratch; or on from the run's checkpoint.
 
-    `limit` is the most films of each split, `epochs` the most epochs; `device` is cpu or cuda.
+    `limit` is the most films of each split, `epochs` the most epochs. After so many `minutes` no epoch is begun; the
+    run then has the weights so far, and goes on when it is called again. With `variants` a frozen network computes its
+    features once, from so many variants of each film's random changes. `stand_in` says what stands in for the recipe's
+    films, `device` is cpu or cuda.
     """
     used = films_of(recipe, films, limit)
     short = recipe.shortened(epochs)
     scratch = start is None and before is None and bool(recipe.weights_sha256 or recipe.starts_from)
     digest = sha256(start) if start else ""
-    run.begin(short, Conditions(name, digest, scratch, limit, short.fit.all_epochs, recipe.fit.all_epochs), used)
+    run.begin(
+        short,
+        Conditions(name, digest, scratch, limit, short.fit.all_epochs, recipe.fit.all_epochs, variants, stand_in),
+        used,
+    )
     torch.manual_seed(recipe.seed)
     train = [film for film in used if film.split == "train"]
     task = task_of(short, train)
@@ -134,26 +153,38 @@ def fit(
     trainer = Trainer(short, network, task, torch.device(device))
     if run.checkpoint.exists():
         trainer.load(run.checkpoint)
-    _run_epochs(trainer, train, [film for film in used if film.split == "val"], run)
+    ends = math.inf if minutes is None else time.monotonic() + 60 * minutes
+    _run_epochs(trainer, train, [film for film in used if film.split == "val"], run, ends=ends, variants=variants)
     state = {name: value.contiguous().cpu() for name, value in trainer.average.items()}
     write_whole(run.weights, lambda stream: stream.write(save(state)))
 
 
-def _run_epochs(trainer: Trainer, train: Sequence[Film], validation: Sequence[Film], run: Run) -> None:
+def _run_epochs(
+    trainer: Trainer, train: Sequence[Film], validation: Sequence[Film], run: Run, *, ends: float, variants: int | None
+) -> None:
     if trainer.finished:
         return
+    began = time.monotonic()
     recipe, task = trainer.recipe, trainer.task
     transforms = training_transforms(recipe)
-    items = [{"film": film, **task.targets(film)} for film in train]
-    dataset = CacheDataset(items, transforms, num_workers=2, progress=console.is_terminal)
+    once = computed_once(recipe, trainer.network, variants)
     prepared = list(film_batches(validation, recipe))
-    while not trainer.finished:
-        began = time.monotonic()
+    dataset: Any
+    if once:
+        dataset = training_features(trainer, train, variants or 1, console)
+        prepared = [features_of(trainer.network, [batch]) for batch in prepared]
+    else:
+        items = [{"film": film, **task.targets(film)} for film in train]
+        with foreseen():
+            dataset = CacheDataset(items, transforms, num_workers=2, progress=console.is_terminal)
+    while not trainer.finished and time.monotonic() < ends:
         loader = _loader(trainer, dataset, train, transforms)
         shown = track(loader, f"epoch {trainer.epoch + 1}", console=console, disable=not console.is_terminal)
         figures = trainer.run_epoch(shown, len(loader))
-        figures |= validate(trainer.averaged(), task, validation, prepared)
+        kept = trainer.averaged()
+        figures |= validate(Head(kept) if once else kept, task, validation, prepared)
         trainer.note({"epoch": trainer.epoch, **figures, "seconds": round(time.monotonic() - began, 1)})
+        began = time.monotonic()
         trainer.save(run.checkpoint)
         run.keep_log(trainer.history)
         (run.directory / "curves.svg").write_text(curves.draw(trainer.history), encoding="utf-8")

@@ -5,7 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr_node.errors import ConfigError, CxrNodeError
-from cxr_node.imaging import PICTURES, Prepared, Stored, decode, prepare, prepare_grey, read_picture
+from cxr_node.imaging import PICTURES, Prepared, decode, prepare, prepare_grey, read_picture
 from cxr_node.imaging.part10 import read_film
 from training.data import Film
 from training.recipe import Crop, PrepareRecipe
@@ -29,15 +29,18 @@ def prepared_film(film: Film, size: int, recipe: PrepareRecipe) -> Prepared:
 def _prepared(film: Film, size: int, crop: Crop | None) -> Prepared:
     if film.path.suffix.lower() in PICTURES:
         picture = read_picture(film.path)
-        return prepare_grey(picture[_window(picture, film, crop)], size)
+        return prepare_grey(picture[window(picture.shape, film, crop)], size)
     dataset = read_film(film.path)
     stored = decode(dataset)
-    return prepare(stored[_window(stored, film, crop)], dataset, size)
+    return prepare(stored[window(stored.shape, film, crop)], dataset, size)
 
 
-def _window(picture: Stored, film: Film, crop: Crop | None) -> tuple[slice, slice]:
-    """What the crop leaves, about the middle; the larger the original the less of it (document 002, equations 1, 2)."""
-    height, width = picture.shape
+def window(shape: tuple[int, ...], film: Film, crop: Crop | None) -> tuple[slice, slice]:
+    """What the crop leaves of a picture of a film, whatever size (h, w) the picture has.
+
+    It is about the middle; the larger the original the less is left (document 002, equations 1 and 2).
+    """
+    height, width = shape
     if crop is None:
         return slice(height), slice(width)
     native = film.native or crop.usual or (width, height)

@@ -5,34 +5,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from cxr_node.errors import ConfigError
+from training.about import Published, Served, StandIn
+from training.augmentation import FROZEN, AugmentRecipe, JitterRecipe, NotNegative, Positive, Share
 from training.data import PNEUMONIA, SPLITS
 from training.networks import NETWORKS
 from training.networks.parts import FRONTS, HEADS
 
-Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
-Range = tuple[Positive, Positive]
-
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Published(_Frozen):
-    """The system of a document that a recipe reproduces, and the figure that the document gives."""
-
-    document: str
-    system: str
-    figure: float | None = None
-    """Accuracy, 0..1; None where the document gives none."""
-    on: str
-    """What the document's figure was measured on."""
-    differs: str
-    """How the run differs from the document's, and what the document leaves open."""
+    model_config = FROZEN
 
 
 class DataRecipe(_Frozen):
@@ -130,32 +114,6 @@ class FitRecipe(_Frozen):
         return self.warm_up_epochs + self.epochs
 
 
-class AugmentRecipe(_Frozen):
-    """How far each random change goes; the comments of the shipped recipes give units."""
-
-    flip: Share
-    rotation: NotNegative
-    scale: Share
-    aspect: Share
-    shift: Share
-    gamma: NotNegative
-    contrast: Share
-    blur: NotNegative
-    jpeg: Annotated[int, Field(ge=1, le=100)]
-    marker: Share
-
-
-class JitterRecipe(_Frozen):
-    """The documents' own random changes, each from a range: factors, and degrees for the shear."""
-
-    flip: Share = 0.0
-    zoom: Range = (1.0, 1.0)
-    """Above 1 the film is enlarged about its middle."""
-    shear: NotNegative = 0.0
-    brightness: Range = (1.0, 1.0)
-    contrast: Range = (1.0, 1.0)
-
-
 class SearchRecipe(_Frozen):
     """Variants to try: for each key of the recipe (`options.widths`, `fit.rate`) the values that it may take."""
 
@@ -168,33 +126,6 @@ class Cascade(_Frozen):
 
     first: str
     called: str
-
-
-class Coded(_Frozen):
-    """The coded concept that documents name an output by (PS3.3 8.8)."""
-
-    value: Annotated[str, Field(min_length=1, max_length=16)]
-    scheme: Annotated[str, Field(min_length=1, max_length=16)]
-    meanings: dict[Literal["en", "es"], Annotated[str, Field(min_length=1, max_length=64)]]
-
-
-class Served(_Frozen):
-    """What the node is told of the model that the run becomes."""
-
-    finding: str
-    """The one that sets the severity of a film."""
-    finding_classes: tuple[str, ...] = ()
-    """Those of the recipe's classes that have it; where it has two logits, none."""
-    codes: dict[str, Coded] = {}
-    """By output: the finding, its kinds, and further classes that are findings; those that the node has need none."""
-    task: str
-    description: str
-    data_source: str
-    population: str
-    intended_use: str
-    licence: str
-    restriction: str = ""
-    """What the training films do not allow; such a model is no default."""
 
 
 class Recipe(_Frozen):
@@ -220,6 +151,7 @@ class Recipe(_Frozen):
     """Another recipe, whose finished run this one goes on from (document 004)."""
     cascade: Cascade | None = None
     search: SearchRecipe | None = None
+    stand_in: StandIn | None = None
     points: tuple[Share, ...] = ()
     """Sensitivities at which an operating point is wanted."""
     served: Served | None = None
@@ -257,6 +189,22 @@ class Recipe(_Frozen):
         if not self.classes:
             return PNEUMONIA | {"normal"}
         return frozenset(label for each in self.classes.values() for label in each)
+
+    @property
+    def frozen(self) -> bool:
+        """Whether nothing but the head ever learns."""
+        return bool(self.fit.warm_up_epochs) and not self.fit.epochs and not self.fit.learns
+
+    def stood_in(self) -> "Recipe":
+        """The same recipe on the films that stand in.
+
+        Raises:
+            ConfigError: nothing can.
+        """
+        if self.stand_in is None or not self.stand_in.sources:
+            says = self.stand_in.says if self.stand_in else "The recipe names none that could stand in."
+            raise ConfigError(f"No film of {', '.join(self.data.sources)} is at hand. {says}")
+        return self.changed({"data.sources": self.stand_in.sources})
 
     def shortened(self, epochs: int | None) -> "Recipe":
         """The same recipe with at most so many epochs in all; warm-up first."""

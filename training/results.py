@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from cxr_node.domain.finding import Cutoffs
 from cxr_node.inference.calibration import Calibration, shift, sigmoid
+from training.bootstrap import patients_of
 from training.data import Film, trainable
-from training.evaluate import calibration_error, patients_of, positive_share, score
+from training.evaluate import positive_share, score
 from training.fit import film_batches, logits_of
+from training.metrics import calibration_error
 from training.run import Run
 from training.shortcut import thumbnail_auc, view_auc
 
@@ -72,7 +74,7 @@ def _finding(films: Sequence[Film], logits: Floats, calibration: Calibration, po
     threshold = shift(points.threshold, calibration.prevalence, prevalence)
     scores = score(targets, probabilities, patients_of(films), threshold)
     raw = calibrated(logits[:, 0], 1.0, 0.0)
-    return {**asdict(scores), "ece_before": calibration_error(targets, raw, np.ones_like(raw))}
+    return {**asdict(scores), "ece_before": float(calibration_error(targets, raw, np.ones_like(raw)))}
 
 
 def _kind(films: Sequence[Film], logits: Floats, calibration: Calibration) -> dict[str, Any]:
@@ -82,7 +84,7 @@ def _kind(films: Sequence[Film], logits: Floats, calibration: Calibration) -> di
     probabilities = calibrated(logits[known, 1], calibration.kind_scale, calibration.kind_bias)
     raw = calibrated(logits[known, 1], 1.0, 0.0)
     scores = score(targets, probabilities, patients_of([films[index] for index in known]), 0.5)
-    return {**asdict(scores), "ece_before": calibration_error(targets, raw, np.ones_like(raw))}
+    return {**asdict(scores), "ece_before": float(calibration_error(targets, raw, np.ones_like(raw)))}
 
 
 def _unseen(films: Sequence[Film], logits: Floats, calibration: Calibration, points: Cutoffs) -> dict[str, Any]:

@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 
 from cxr_node.domain.finding import Cutoffs
 from cxr_node.errors import ConfigError
 from cxr_node.inference.calibration import Calibration, ClassCalibration
 from cxr_node.inference.network import FilmNetwork, channels_last
 from training.data import Film, write_manifest
+from training.files import write_text
 from training.networks import build
+from training.networks.weights import read_state
 from training.recipe import Recipe
 
 
@@ -34,6 +35,10 @@ class Conditions:
     """As many as the recipe as it was run has."""
     recipe_epochs: int
     """As many as the recipe has."""
+    variants: int | None = None
+    """Of a frozen network: each film's random changes come from so many, whose features were computed once."""
+    stand_in: str = ""
+    """What stands in for the recipe's films, where those are not at hand."""
 
 
 def network_of(recipe: Recipe) -> FilmNetwork:
@@ -100,6 +105,22 @@ class Run:
         return Conditions(**self._read("conditions.json"))
 
     @property
+    def epochs_done(self) -> int:
+        """Epochs that the run has come through."""
+        return len(self.history())
+
+    def history(self) -> list[dict[str, float]]:
+        """The lines of the log: one entry an epoch."""
+        if not self.log.is_file():
+            return []
+        return [json.loads(line) for line in self.log.read_text(encoding="utf-8").splitlines()]
+
+    @property
+    def begun(self) -> bool:
+        """Whether the folder holds a run at all."""
+        return (self.directory / "conditions.json").is_file()
+
+    @property
     def finished(self) -> bool:
         """Whether the weights are there."""
         return self.weights.is_file()
@@ -117,16 +138,23 @@ class Run:
         """The finished run's weights by name.
 
         Raises:
-            ConfigError: the run is not finished.
+            ConfigError: the run is not finished, or its file is damaged.
         """
         if not self.finished:
             raise ConfigError(f"{self.directory} holds no finished run; continue it with --resume.")
-        return load_file(self.weights)
+        return read_state(self.weights)
 
     def network(self) -> FilmNetwork:
-        """The finished network in evaluation mode."""
+        """The finished network in evaluation mode.
+
+        Raises:
+            ConfigError: the run is not finished, or its weights are of another network than its recipe's.
+        """
         network = network_of(self.recipe())
-        network.load_state_dict(self.state())
+        try:
+            network.load_state_dict(self.state())
+        except RuntimeError as error:
+            raise ConfigError(f"{self.weights} is of another network than the run's recipe: {error}") from error
         channels_last(network)
         return network.eval()
 
@@ -144,6 +172,11 @@ class Run:
         if isinstance(calibration, ClassCalibration):
             raise ConfigError(f"{self.directory} is of a recipe with classes of its own.")
         return calibration, points
+
+    @property
+    def has_calibration(self) -> bool:
+        """Whether `calibrate` kept something."""
+        return (self.directory / "calibration.json").is_file()
 
     def calibrated(self) -> tuple[Calibration | ClassCalibration, Cutoffs]:
         """The calibration and the model's own operating points, of any recipe."""
@@ -164,18 +197,15 @@ class Run:
     def accuracy(self) -> float | None:
         """The accuracy on test films that `results` holds; None where there is none, or the run was cut short.
 
-        A run of less than a tenth of its epochs, or of a part of the films, has no figure.
+        A run of less than a tenth of its recipe's epochs has no figure.
         """
-        if not self.evaluated:
+        if not self.evaluated or 10 * self.epochs_done < self.conditions().recipe_epochs:
             return None
-        conditions = self.conditions()
-        if conditions.limit or 10 * conditions.epochs < conditions.recipe_epochs:
-            return None
-        accuracy: float | None = self.results().get("accuracy")
+        accuracy: float | None = self.results().get("accuracy", {}).get("value")
         return accuracy
 
     def _write(self, name: str, content: dict[str, Any]) -> None:
-        (self.directory / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        write_text(self.directory / name, json.dumps(content, indent=2) + "\n")
 
     def _read(self, name: str) -> dict[str, Any]:
         try:

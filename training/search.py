@@ -40,6 +40,7 @@ def search(
     *,
     minutes: float,
     limit: int | None = None,
+    epochs: int | None = None,
     device: str = "cpu",
     echo: Callable[[str], object] = lambda _: None,
 ) -> list[Tried]:
@@ -66,7 +67,7 @@ def search(
             continue
         run = Run(directory / f"variant-{number:03}")
         if not run.finished:
-            fit(variant, films, run, name=run.directory.name, limit=limit, device=device)
+            fit(variant, films, run, name=run.directory.name, limit=limit, epochs=epochs, device=device)
         entries = [json.loads(line) for line in run.log.read_text(encoding="utf-8").splitlines()]
         best = max(entry["validation accuracy"] for entry in entries)
         tried.append(Tried(changes, run.directory.name, best))

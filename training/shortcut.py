@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from training.data import Film
-from training.evaluate import roc_area
+from training.metrics import roc_area
 from training.pictures import prepared_film
 from training.recipe import PrepareRecipe
 
@@ -37,7 +37,7 @@ def view_auc(train: Sequence[Film], test: Sequence[Film]) -> float | None:
 
 
 def _area(films: Sequence[Film], scores: NDArray[np.float64]) -> float:
-    return roc_area(np.array([film.pneumonia for film in films]), scores, np.ones(len(films)))
+    return float(roc_area(np.array([film.pneumonia for film in films]), scores, np.ones(len(films))))
 
 
 def _thumbnails(films: Sequence[Film]) -> NDArray[np.float32]:

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from cxr_node.errors import ConfigError
 from training.data import Film
-from training.evaluate import roc_area
+from training.metrics import roc_area
 from training.recipe import Recipe
 
 Floats = NDArray[np.float64]
@@ -90,9 +90,9 @@ class FindingAndKind:
         areas = {}
         for source in sorted({film.source for film in films}):
             there = np.array([film.source == source for film in films])
-            areas[source] = roc_area(finding[there], logits[there, 0], even[there])
+            areas[source] = float(roc_area(finding[there], logits[there, 0], even[there]))
         known = ~np.isnan(kind)
-        return areas | {"bacterial": roc_area(kind[known], logits[known, 1], even[known])}
+        return areas | {"bacterial": float(roc_area(kind[known], logits[known, 1], even[known]))}
 
 
 @dataclass(frozen=True, slots=True)

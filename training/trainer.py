@@ -1,6 +1,7 @@
 """The state of a run in memory: the network, the average of its weights, the optimiser, and how far they have come."""
 
 import math
+import pickle
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cxr_node.errors import Transient
+from cxr_node.errors import ConfigError
 from cxr_node.inference.network import FilmNetwork, channels_last
+from training.files import write_whole
 from training.networks import NETWORKS
 from training.recipe import FitRecipe, Optimiser, Recipe
 from training.run import network_of
@@ -61,11 +63,15 @@ class Trainer:
         return {"loss": float(np.mean(losses)), "accuracy": right / films}
 
     def step(self, batch: Batch) -> tuple[float, Tensor]:
-        """One batch: `film` (n, 1, size, size) and the task's targets; returns the loss and which (n,) were right."""
-        films = torch.as_tensor(batch["film"]).to(self.device).contiguous(memory_format=torch.channels_last)
-        targets = {name: torch.as_tensor(value).to(self.device) for name, value in batch.items() if name != "film"}
+        """One batch: `film` (n, 1, size, size), or its `features` (n, c, h, w), and the task's targets.
+
+        Returns the loss and which (n,) were right.
+        """
+        seen, forward = ("features", self.network.classify) if "features" in batch else ("film", self.network)
+        shown = torch.as_tensor(batch[seen]).to(self.device).contiguous(memory_format=torch.channels_last)
+        targets = {name: torch.as_tensor(value).to(self.device) for name, value in batch.items() if name != seen}
         with torch.autocast(self.device.type, dtype=torch.bfloat16):
-            logits = self.network(films)
+            logits = forward(shown)
         loss = self.task.loss(logits.float(), targets)
         self.optimiser.zero_grad()
         torch.autograd.backward(loss)
@@ -109,8 +115,17 @@ class Trainer:
         write_whole(path, lambda stream: torch.save(state, stream))
 
     def load(self, path: Path) -> None:
-        """Go on where `save` left off."""
-        state = torch.load(path, map_location=self.device, weights_only=True)
+        """Go on where `save` left off.
+
+        Raises:
+            ConfigError: the file is no checkpoint, or damaged.
+        """
+        try:
+            state = torch.load(path, map_location=self.device, weights_only=True)
+        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            raise ConfigError(
+                f"The checkpoint {path} cannot be read ({str(error).splitlines()[0]}); remove it to begin anew."
+            ) from error
         self.epoch, self.best, self.stalled = state["epoch"], state["best"], state["stalled"]
         self.history = state["history"]
         self.network.load_state_dict(state["network"])
@@ -186,27 +201,3 @@ _OPTIMISERS: dict[str, Callable[[list[dict[str, Any]], Optimiser, FitRecipe], to
     "sgd": _sgd,
     "rmsprop": _rmsprop,
 }
-
-
-def write_whole(path: Path, write: Callable[[Any], object]) -> None:
-    """Let `write` fill a file that takes the place of `path` only once it is whole.
-
-    Raises:
-        Transient: CHECKPOINT: it could not be written; what was there before is still there.
-    """
-    part = path.with_suffix(".part")
-    try:
-        with part.open("wb") as stream:
-            write(stream)
-        part.replace(path)
-    except (OSError, RuntimeError) as error:  # torch turns what its writer meets into a RuntimeError
-        part.unlink(missing_ok=True)
-        kept = "; the one before is still there" if path.exists() else ""
-        raise Transient(
-            "CHECKPOINT", f"{path} could not be written ({_reason(error)}){kept}. Free space and go on with --resume."
-        ) from error
-
-
-def _reason(error: BaseException) -> str:
-    cause = error.__cause__ or error.__context__ or error
-    return (cause.strerror if isinstance(cause, OSError) else str(cause).splitlines()[0]) or type(cause).__name__

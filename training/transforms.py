@@ -1,6 +1,7 @@
 """MONAI dictionary transforms: films as the node prepares them, then changed at random as other hospitals would."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import cv2
@@ -9,12 +10,28 @@ from monai.transforms.compose import Compose
 from monai.transforms.transform import MapTransform, RandomizableTransform
 from numpy.typing import NDArray
 
+from cxr_node.errors import CxrNodeError
 from cxr_node.imaging import Prepared
+from training.augmentation import AugmentRecipe, JitterRecipe
 from training.pictures import prepared_film
-from training.recipe import AugmentRecipe, JitterRecipe, PrepareRecipe, Recipe
+from training.recipe import PrepareRecipe, Recipe
 
 MARKER_SIDE = 0.22
 NOISE = 0.02
+
+
+@contextmanager
+def foreseen() -> Iterator[None]:
+    """Within it a film that cannot be used is said so: MONAI hides what a transform raised behind its own error."""
+    try:
+        yield
+    except RuntimeError as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, CxrNodeError):
+            cause = cause.__cause__
+        if cause is None:
+            raise
+        raise cause from None
 
 
 class PrepareFilmd(MapTransform):

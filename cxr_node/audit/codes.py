@@ -26,6 +26,7 @@ APPLICATION_STOP = Code("110121", "Application Stop")
 LOGIN = Code("110122", "Login")
 LOGOUT = Code("110123", "Logout")
 NODE_AUTHENTICATION = Code("110126", "Node Authentication")
+SOFTWARE_CONFIGURATION = Code("110131", "Software Configuration")
 
 _OWN = "99CXR_NODE"
 TRAIL_BROKEN = Code("trail-broken", "Audit trail was tampered with", _OWN)

@@ -17,6 +17,7 @@ from cxr_node.audit.elements import Reporter, Transfer
 _DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>'
 _SYSTEM_RESOURCE = "13"  # Security Resource
 _TRAIL = "urn:cxr-node:event"
+_MODEL = "urn:cxr-node:model"
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +174,11 @@ def _log_used(group: Group, reporter: Reporter) -> Element:
     return root
 
 
-def _alert(what: codes.Code, outcome: str, sentence: Callable[[Event], str]) -> _Teller:
-    """A.5.3.11. `outcome`: MAJOR where the system may have been compromised, else what it held against."""
+def _alert(what: codes.Code, outcome: str, sentence: Callable[[Event], str], about: str = _TRAIL) -> _Teller:
+    """A.5.3.11. `outcome`: MAJOR where the system may have been compromised, else what it held against.
+
+    It is `about` a part of the node, where it is not about an address.
+    """
 
     def tell(group: Group, reporter: Reporter) -> Element:
         event = group[-1]
@@ -185,7 +189,7 @@ def _alert(what: codes.Code, outcome: str, sentence: Callable[[Event], str]) -> 
             elements.person(root, event.text("by"))
         elements.audit_source(root, reporter)
         address = event.text("address")
-        subject = (address, codes.NODE) if address else (_TRAIL, codes.URI)
+        subject = (address, codes.NODE) if address else (about, codes.URI)
         elements.system_object(root, subject[0], _SYSTEM_RESOURCE, subject[1], Alert_Description=sentence(event))
         return root
 
@@ -205,6 +209,11 @@ def _disputed(event: Event) -> str:
     return f"study {event.study}: {event.text('reason')}"
 
 
+def _activated(event: Event) -> str:
+    named = f"{event.text('model')} {event.text('version')}".strip() or "the configuration's model"
+    return f"{named} is in service, build {event.text('digest')}; before it {event.text('before')}"
+
+
 _TRANSFERS: Mapping[str, _Teller] = {"instance.stored": _received, "document.sent": _sent}
 _TOLD: Mapping[str, _Teller] = {
     **_TRANSFERS,
@@ -220,6 +229,7 @@ _TOLD: Mapping[str, _Teller] = {
     "audit.truncated": _alert(
         codes.TRAIL_TRUNCATED, elements.SUCCESS, lambda event: f"events up to {event.detail['through']} were removed"
     ),
+    "model.activated": _alert(codes.SOFTWARE_CONFIGURATION, elements.SUCCESS, _activated, _MODEL),
     "audit.read": _log_used,
     "peer.queried": _queried,
     "export.made": _exported,

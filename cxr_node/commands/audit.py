@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from cxr_node.commands.options import as_json, midnight, operator, with_config
+from cxr_node.commands.options import DAY, as_json, midnight, operator, with_config
 from cxr_node.config import Config
 from cxr_node.domain.clock import iso
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 _KEY = click.Path(dir_okay=False, path_type=Path)
 _PAGE = 500
-_DAY = click.DateTime(formats=["%Y-%m-%d"])
 
 
 @click.group()
@@ -45,7 +44,7 @@ def verify(config: Config, key_file: Path | None, as_json: bool) -> None:
 
 
 @audit.command(epilog="Example: cxr-node audit truncate --before 2025-01-01 --key /media/key/audit.key")
-@click.option("--before", required=True, type=_DAY, help="Events of this day and later stay.")
+@click.option("--before", required=True, type=DAY, help="Events of this day and later stay.")
 @click.option("--key", "key_file", required=True, type=_KEY, help="The site's key, which seals what was removed.")
 @with_config
 def truncate(config: Config, before: datetime, key_file: Path) -> None:
@@ -71,7 +70,7 @@ def truncate(config: Config, before: datetime, key_file: Path) -> None:
 
 
 @audit.command(epilog="Example: cxr-node audit export --since 2026-01-01 audit.xml")
-@click.option("--since", type=_DAY, help="Events of this day and later; default: all.")
+@click.option("--since", type=DAY, help="Events of this day and later; default: all.")
 @click.argument("file", type=click.File("w", "utf-8", lazy=True))
 @with_config
 def export(config: Config, since: datetime | None, file: TextIO) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from cxr_node.commands.options import midnight, operator, with_config
+from cxr_node.commands.options import DAY, midnight, operator, with_config
 from cxr_node.config import Config
 
 
@@ -17,7 +17,7 @@ from cxr_node.config import Config
     help="An empty folder, or one to be made.",
 )  # fmt: skip
 @click.option("--study", "studies", multiple=True, metavar="UID", help="Only this study; may be repeated.")
-@click.option("--since", type=click.DateTime(formats=["%Y-%m-%d"]), help="Only films received on this day and later.")
+@click.option("--since", type=DAY, help="Only films received on this day and later.")
 @with_config
 def export(config: Config, out: Path, studies: tuple[str, ...], since: datetime | None) -> None:
     """Films that were analysed, de-identified, with the results, for training (PS3.15 Basic Profile)."""

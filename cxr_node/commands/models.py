@@ -1,10 +1,23 @@
-"""`cxr-node models`: which models there are, what they are good for, and whether they are whole."""
+"""`cxr-node models`: which models there are, whether they are whole, and which one is in service."""
+
+import json
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from cxr_node.commands.options import with_config
+from cxr_node.commands.options import DAY, as_json, midnight, operator, with_config
 from cxr_node.config import Config
-from cxr_node.errors import ConfigError
+from cxr_node.errors import ConfigError, Permanent
+
+if TYPE_CHECKING:
+    from cxr_node.store.activations import Stack
+    from cxr_node.store.db import Store
+
+_PATIENCE_SECONDS = 240.0  # longer than a node waits for a model that is being loaded
+_LOOK_AGAIN_SECONDS = 0.2
 
 
 @click.group()
@@ -55,3 +68,152 @@ def verify(config: Config, name: str | None) -> None:
         click.echo(
             f"{model.name} {model.version}: every file and every golden output is {whose}; digest {model.digest}"
         )
+
+
+@models.command(epilog="Example: cxr-node models activate cxr-pneumonia:2.0.0")
+@click.argument("name")
+@with_config
+def activate(config: Config, name: str) -> None:
+    """Put NAME, or NAME:VERSION, in service, while films keep coming; it goes before the configuration's model."""
+    from cxr_node.inference import manifest
+    from cxr_node.plan import Plan, open_store
+    from cxr_node.store import activations
+    from cxr_node.store.activations import Activation
+
+    store = open_store(config, create=False)
+    model = manifest.named(config.model.directory, name)
+    manifest.verify(model)
+    wanted = Activation(model.name, model.version, model.digest, operator(), time.time())
+    Plan.of(config, wanted).judging()  # a mistake in the configuration is told before anything is asked for
+    with store.reading() as tx:
+        stack = activations.stack(tx)
+    if _serving(config, stack) == model.digest:
+        click.echo(f"{model.name} {model.version} is in service already")
+        return
+    if model.restriction:
+        click.echo(f"RESTRICTED: {model.restriction}", err=True)
+    _change(config, store, (*stack, wanted))
+
+
+@models.command(epilog="Example: cxr-node models rollback")
+@with_config
+def rollback(config: Config) -> None:
+    """Put the model in service again that was before the last activation."""
+    from cxr_node.plan import open_store
+    from cxr_node.store import activations
+
+    store = open_store(config, create=False)
+    with store.reading() as tx:
+        stack = activations.stack(tx)
+    if not stack:
+        raise Permanent("NO_ACTIVATION", "no model was activated; the one that the configuration names is in service")
+    _change(config, store, stack[:-1])
+
+
+def _serving(config: Config, stack: "Stack") -> str | None:
+    """The digest of the model in service; None where it is not there any more."""
+    from cxr_node.plan import Plan
+
+    try:
+        return Plan.of(config, stack[-1] if stack else None).manifest.digest
+    except ConfigError:
+        return None
+
+
+def _change(config: Config, store: "Store", stack: "Stack") -> None:
+    """Have a running node make the change, or make it for its next start; and tell what came of it.
+
+    Raises Permanent: NOT_ACTIVATED: the node could not load the model, or does not answer.
+    """
+    from cxr_node.lock import is_held
+    from cxr_node.plan import Plan
+    from cxr_node.store import activations, events
+    from cxr_node.store.activations import Wanted
+
+    change, running = Wanted(stack, operator(), time.time()), is_held(config.node.data_dir)
+    model = Plan.of(config, stack[-1] if stack else None).manifest
+    with store.reading() as tx:
+        before = _serving(config, activations.stack(tx)) or "unknown"
+    with store.transaction() as tx:
+        if not running:
+            activations.make(tx, change, model.digest, before, time.time())
+        else:
+            activations.want(tx, change)
+    if not running:
+        click.echo(f"{model.name} {model.version} is in service from the node's next start on")
+        return
+    until = time.monotonic() + _PATIENCE_SECONDS
+    while time.monotonic() < until:
+        with store.reading() as tx:
+            waiting, told = activations.wanted(tx) == change, events.latest(tx, "model.")
+        if not waiting and told is not None:
+            if told["event"] == "model.not_activated":
+                raise Permanent("NOT_ACTIVATED", f"the model in service stays: {told['reason']}")
+            click.echo(f"{model.name} {model.version} is in service")
+            return
+        time.sleep(_LOOK_AGAIN_SECONDS)
+    raise Permanent("NOT_ACTIVATED", "the node has not answered yet; `cxr-node status` will tell")
+
+
+@models.command(epilog="Example: cxr-node models compare cxr-pneumonia:1.0.0 cxr-pneumonia:2.0.0 --json")
+@click.argument("a")
+@click.argument("b")
+@click.option("--since", type=DAY, help="Only films received on this day and later.")
+@as_json
+@with_config
+def compare(config: Config, a: str, b: str, since: datetime | None, as_json: bool) -> None:
+    """How far two models agree on the films that both have judged, in all and by week."""
+    from cxr_node import comparison
+    from cxr_node.plan import open_store
+
+    day = midnight(config, since) if since else 0.0
+    found = comparison.compare(config, open_store(config, create=False), a, b, day)
+    click.echo(json.dumps(found, indent=2) if as_json else comparison.table(found))
+
+
+@models.command(epilog="Example: cxr-node models calibrate --labels read.csv --out site.toml")
+@click.option(
+    "--labels", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="CSV: study or accession, label."
+)
+@click.option("--unlabelled", is_flag=True, help="Estimate the prevalence from films that nobody has labelled.")
+@click.option("--model", "name", help="Another model than the one in service; NAME or NAME:VERSION.")
+@click.option("--since", type=DAY, help="Only films received on this day and later.")
+@click.option(
+    "--sensitivity", type=click.FloatRange(0.5, 0.999), default=0.92, show_default=True,
+    help="With labels: the share of positive studies that the threshold is to find.",
+)  # fmt: skip
+@click.option("--out", type=click.Path(path_type=Path), default=Path("calibration.toml"), show_default=True)
+@with_config
+def calibrate(
+    config: Config,
+    *,
+    labels: Path | None,
+    unlabelled: bool,
+    name: str | None,
+    since: datetime | None,
+    sensitivity: float,
+    out: Path,
+) -> None:
+    """Calibrate a model for this site from what it has said of films here; the model itself is not changed."""
+    from cxr_node.calibrating import calibrate as find
+    from cxr_node.inference import manifest
+    from cxr_node.plan import Plan, open_store
+    from cxr_node.store import events
+
+    if unlabelled == (labels is not None):
+        raise click.UsageError("give --labels CSV, or --unlabelled")
+    if out.exists():
+        raise click.UsageError(f"{out} exists; give another --out")
+    store = open_store(config, create=False)
+    model = manifest.named(config.model.directory, name or Plan.in_service(config).manifest.called)
+    day = midnight(config, since) if since else 0.0
+    found = find(config, store, model, labels=labels, since=day, sensitivity=sensitivity, now=time.time())
+    out.write_text(found.calibration.text(), "utf-8")
+    with store.transaction() as tx:
+        events.append(
+            tx, time.time(), "model.calibrated", None, by=operator(), model=model.name, version=model.version,
+            digest=manifest.sha256(out), method=found.calibration.method, studies=found.calibration.studies,
+        )  # fmt: skip
+    for remark in found.remarks:
+        click.echo(remark)
+    click.echo(f'{out} is written; it takes effect with [model] calibration = "{out}" when the node is started again')

@@ -14,6 +14,7 @@ import click
 from cxr_node import config as configuration
 from cxr_node.config import Config
 
+DAY = click.DateTime(formats=["%Y-%m-%d"])
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 

@@ -37,7 +37,7 @@ def reopen(config: Config, uid: str) -> None:
     from cxr_node.plan import Plan, open_store
     from cxr_node.store import reading
 
-    store, judging = open_store(config, create=False), Plan.of(config).judging()
+    store, judging = open_store(config, create=False), Plan.in_service(config).judging()
     meant = views.study_meant(config, store, uid)
     with store.transaction() as tx:
         reading.reopen(tx, meant, _operator(), judging, time.time())

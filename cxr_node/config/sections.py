@@ -161,14 +161,36 @@ class Eligibility(Section):
         return age
 
 
+OF_NAMED = ""
+
+
 class Model(Section):
-    """The model in service, and where the site reads its output as positive."""
+    """The model in service, those beside it, and where the site reads their outputs as positive."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")] = "cxr-pneumonia"
     version: Annotated[str, Field(pattern=r"^(latest|[0-9]+\.[0-9]+\.[0-9]+)$")] = "latest"
     directory: Path | None = None
+    shadow: tuple[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*(:[0-9]+\.[0-9]+\.[0-9]+)?$")], ...] = ()
     thresholds: dict[str, Probability] = {}
-    prevalence: Probability | None = None
+    calibration: tuple[Path, ...] = ()
+    prevalence: dict[str, Probability] = {}
+    """By finding; under `OF_NAMED` that of what the model of `name` finds."""
+
+    @field_validator("calibration", mode="before")
+    @classmethod
+    def _one_or_several(cls, stated: object) -> object:
+        return [stated] if isinstance(stated, str) else stated
+
+    @field_validator("prevalence", mode="before")
+    @classmethod
+    def _of_the_named(cls, stated: object) -> object:
+        if isinstance(stated, int | float):
+            if not 0 < stated < 1:
+                raise ValueError("a prevalence lies between 0 and 1")
+            return {OF_NAMED: stated}
+        if not isinstance(stated, dict):
+            raise ValueError("write a number such as 0.2, or a table by finding such as { pneumonia = 0.2 }")
+        return stated
 
 
 class Inference(Section):

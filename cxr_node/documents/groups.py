@@ -34,7 +34,7 @@ from cxr_node.documents.library import Image
 from cxr_node.documents.region import outlines
 from cxr_node.documents.request import Profile, StudyReport
 from cxr_node.documents.wording import explanation_code, finding_code, likelier_kind, percent, positive
-from cxr_node.domain.finding import Analysis, ModelIdentity, cut, tenths
+from cxr_node.domain.finding import Analysis, cut, tenths
 
 Group = MeasurementsAndQualitativeEvaluations | PlanarROIMeasurementsAndQualitativeEvaluations
 
@@ -64,7 +64,7 @@ def _finding_group(profile: Profile, image: Image, analysis: Analysis) -> Group:
         tracking_identifier=_tracking(profile, image, analysis, "group.finding"),
         finding_type=finding,
         finding_sites=[FindingSite(codes.LUNG)],
-        algorithm_id=_algorithm(profile, analysis.model),
+        algorithm_id=_algorithm(profile, analysis),
         measurements=[_certainty(profile, analysis.probability)],
     )
     if kind := likelier_kind(analysis):
@@ -92,7 +92,7 @@ def _output_group(profile: Profile, image: Image, analysis: Analysis) -> Group:
         region=None,
         explanation=analysis.explanation,
         tracking_identifier=_tracking(profile, image, analysis, "group.output"),
-        algorithm_id=_algorithm(profile, analysis.model),
+        algorithm_id=_algorithm(profile, analysis),
         measurements=[_certainty(profile, analysis.probability)],
     )
 
@@ -167,12 +167,13 @@ def _region(image: Image, analysis: Analysis) -> ImageRegion | None:
     return ImageRegion(GraphicTypeValues.POLYLINE, parts[0], source)
 
 
-def _algorithm(profile: Profile, model: ModelIdentity) -> AlgorithmIdentification:
+def _algorithm(profile: Profile, analysis: Analysis) -> AlgorithmIdentification:
     """The model build, and in one text the settings that its output was read with (TID 4019)."""
 
     def say(key: str, **values: object) -> str:
         return language.sentence(key, profile.language, **values)
 
+    model = analysis.model
     cuts = {name: percent(getattr(profile.cutoffs, name)) for name in ("threshold", "medium", "high")}
     calibration = say("parameter.uncalibrated")
     if profile.prevalence is not None:
@@ -181,6 +182,7 @@ def _algorithm(profile: Profile, model: ModelIdentity) -> AlgorithmIdentificatio
         say("parameter.digest", digest=model.digest),
         say("parameter.cutoffs", **cuts),
         calibration,
+        *([say("parameter.site", digest=analysis.calibration)] if analysis.calibration else []),
         say("parameter.intended_use", use=say("intended_use." + profile.mode)),
     ]
     return AlgorithmIdentification(

@@ -34,7 +34,8 @@ def _input(source: Source) -> list[object]:
 def _judgement(analysis: Analysis) -> list[object]:
     activation = hashlib.sha256(json.dumps(analysis.activation).encode()).hexdigest()
     outputs = [analysis.finding, analysis.probability, sorted(analysis.probabilities.items())]
-    return [analysis.model.digest, *outputs, analysis.explanation, activation]
+    judged = [analysis.model.digest, *outputs, analysis.explanation, activation]
+    return [*judged, analysis.calibration] if analysis.calibration else judged
 
 
 def _render_profile(profile: Profile) -> str:

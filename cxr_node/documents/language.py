@@ -54,6 +54,10 @@ SENTENCES: Final[dict[str, dict[Language, str]]] = {
         "en": "Not calibrated for the prevalence of this site",
         "es": "Sin calibrar para la prevalencia de este centro",
     },
+    "parameter.site": {
+        "en": "Recalibrated at this site, SHA-256 {digest}",
+        "es": "Recalibrado en este centro, SHA-256 {digest}",
+    },
     "parameter.intended_use": {"en": "Intended use: {use}", "es": "Uso previsto: {use}"},
     "picture.certainty": {"en": "{finding}: certainty {percent} %", "es": "{finding}: certeza {percent} %"},
     "picture.probability": {"en": "{finding}: probability {percent} %", "es": "{finding}: probabilidad {percent} %"},

@@ -84,6 +84,8 @@ class Analysis:
     value. `probabilities` has every class and sums to one. `activation` is the class activation map of `finding`: rows
     of numbers over the whole film as the network saw it (0..1, 1 where the evidence is strongest; all zero where the
     film has none). `explanation` says how it was made: `cam`, `gradcam` or `occlusion`. `terms` are the model's own.
+    `logits` are the network's, as they came; `calibration` is the SHA-256 (hex) of the site's own way to read them,
+    empty where the model was read as released.
     """
 
     model: ModelIdentity
@@ -93,6 +95,8 @@ class Analysis:
     activation: tuple[tuple[float, ...], ...] = field(repr=False)
     explanation: str = "cam"
     terms: Terms = Terms()
+    logits: tuple[float, ...] = ()
+    calibration: str = ""
 
 
 def cut(fraction: float, digits: int) -> float:

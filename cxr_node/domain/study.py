@@ -28,7 +28,8 @@ class EntryState(StrEnum):
 class Image:
     """One current image of a study: refused by its header, judged, failed, or (none of these) still being analysed.
 
-    `refusal` and `failure` are sentences for the reader; `probability` is 0..1.
+    `refusal` and `failure` are sentences for the reader; `probability` is 0..1. `asked`: the model in service judged
+    it, tried to, or is about to; else only another one may have.
     """
 
     digest: str
@@ -37,6 +38,7 @@ class Image:
     failure: str | None = None
     probability: float | None = None
     finding: str | None = None
+    asked: bool = True
 
     @property
     def pending(self) -> bool:
@@ -57,10 +59,14 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Judging:
-    """Under which model and cut-offs studies are judged."""
+    """Under which model and cut-offs studies are judged.
+
+    `prevalence` (0..1) is the site's of the model's finding, where it states one.
+    """
 
     model_digest: str
     cutoffs: Cutoffs
+    prevalence: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

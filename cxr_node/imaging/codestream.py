@@ -12,6 +12,7 @@ _JPEG = b"\xff\xd8"
 _JPEG_2000 = b"\xff\x4f\xff\x51"  # SOC, then SIZ at once (ISO/IEC 15444-1 A.4.1, A.5.1)
 _START_OF_FRAME = frozenset({0xF7, *range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 _END = frozenset({0xD9, 0xDA})
+_START_OF_SCAN, _END_OF_IMAGE = b"\xff\xda", b"\xff\xd9"
 
 
 class Claim(NamedTuple):
@@ -30,6 +31,15 @@ def claim(frame: bytes) -> Claim | None:
         return _jpeg(frame) if frame.startswith(_JPEG) else None
     except (struct.error, IndexError):
         return None
+
+
+def is_cut_off(frame: bytes) -> bool:
+    """Whether a JPEG or JPEG-LS image has a scan and no end. Neither marker can stand within compressed data.
+
+    libjpeg fills up what is missing and says nothing, so that half a chest would be judged as a whole one; CharLS takes
+    seconds to give up.
+    """
+    return frame.startswith(_JPEG) and frame.rfind(_END_OF_IMAGE) < frame.rfind(_START_OF_SCAN)
 
 
 def rle_expands_to(frame: bytes, most: int) -> int:

@@ -15,8 +15,6 @@ DECODER_DEPENDENCIES: Mapping[str, tuple[str, ...]] = dict.fromkeys(
 )
 """What is decoded here, and what for; under this name pydicom looks for it."""
 
-_START_OF_SCAN, _END_OF_IMAGE = b"\xff\xda", b"\xff\xd9"
-
 
 def install() -> None:
     """Make the plugin known to pydicom, once for a process."""
@@ -32,10 +30,7 @@ def is_available(syntax: str) -> bool:
 def decode_frame(frame: bytes, runner: DecodeRunner) -> bytes:
     """The samples of one frame, little-endian, in as many bytes each as Bits Allocated says.
 
-    Raises ValueError for a frame that ends before its image does: libjpeg fills up what is missing and says nothing, so
-    that half a chest would be judged as a whole one. Neither of the two markers can stand within compressed data.
+    A frame that is cut off decodes, too: `codestream.is_cut_off` tells.
     """
-    if frame.rfind(_END_OF_IMAGE) < frame.rfind(_START_OF_SCAN):
-        raise ValueError("the compressed image has no end (marker EOI)")
     pixels = imagecodecs.jpeg8_decode(frame)
     return pixels.astype(f"<u{runner.bits_allocated // 8}", casting="safe").tobytes()

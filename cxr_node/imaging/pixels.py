@@ -92,7 +92,7 @@ def _with_plugin(dataset: pydicom.Dataset, data: bytes, header: PixelHeader) -> 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             if syntax.is_encapsulated:
-                _require_same_size(get_frame(data, 0, number_of_frames=1), header)
+                _require_sound(get_frame(data, 0, number_of_frames=1), header)
             pixels, _ = get_decoder(syntax).as_array(dataset, index=0, raw=True, decoding_plugin=DECODERS[syntax])
     except Exception as error:
         if isinstance(error, Permanent) or of_the_machine(error):
@@ -103,8 +103,10 @@ def _with_plugin(dataset: pydicom.Dataset, data: bytes, header: PixelHeader) -> 
     return np.asarray(pixels)
 
 
-def _require_same_size(frame: bytes, header: PixelHeader) -> None:
-    """Nothing is decoded that would be larger than the film, or have other components beside its one."""
+def _require_sound(frame: bytes, header: PixelHeader) -> None:
+    """Nothing is decoded that is cut off, would be larger than the film, or have other components beside its one."""
+    if codestream.is_cut_off(frame):
+        raise Permanent("UNDECODABLE", "The compressed image is cut off: its end (marker EOI) is missing.")
     claim = codestream.claim(frame)
     if claim is not None and claim != (header.rows, header.columns, 1):
         raise Permanent(

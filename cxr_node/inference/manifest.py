@@ -59,6 +59,11 @@ class Manifest:
         return ModelIdentity(self.name, self.version, self.digest)
 
     @property
+    def called(self) -> str:
+        """What people call this build: NAME:VERSION."""
+        return f"{self.name}:{self.version}"
+
+    @property
     def classes(self) -> tuple[str, ...]:
         """Every class that a film may be of."""
         return self.outputs.classes

@@ -39,6 +39,16 @@ class Outputs(Protocol):
         ...
 
     @property
+    def site_calibration(self) -> str:
+        """The SHA-256 (hex) of a site's calibration; empty where the model is read as released."""
+        ...
+
+    @property
+    def finding_classes(self) -> tuple[str, ...]:
+        """The classes that have the finding."""
+        ...
+
+    @property
     def kinds(self) -> tuple[str, ...]:
         """The classes that the finding divides into; none where it does not."""
         ...
@@ -83,6 +93,14 @@ class FindingAndKind:
             raise ValueError("classes are three: without the finding, its first kind, its second kind")
 
     @property
+    def site_calibration(self) -> str:
+        return ""
+
+    @property
+    def finding_classes(self) -> tuple[str, ...]:
+        return self.classes[1:]
+
+    @property
     def kinds(self) -> tuple[str, ...]:
         return self.classes[1:]
 
@@ -118,6 +136,10 @@ class Classes:
             raise ValueError("finding_classes are some of the classes, and not all of them")
         if len(self.calibration.scales) != len(self.classes):
             raise ValueError(f"a calibration for {len(self.calibration.scales)} of {len(self.classes)} classes")
+
+    @property
+    def site_calibration(self) -> str:
+        return ""
 
     @property
     def kinds(self) -> tuple[str, ...]:

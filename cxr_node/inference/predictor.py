@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from cxr_node.domain.finding import Analysis
-from cxr_node.errors import ConfigError
+from cxr_node.errors import ConfigError, Permanent
 from cxr_node.inference.explain import Explanation, explain
 from cxr_node.inference.manifest import Manifest, verify
 from cxr_node.inference.network import NETWORKS, FilmNetwork, channels_last, fold_norms
@@ -35,7 +36,8 @@ class Predictor:
 
     Raises:
         ConfigError: the device is unknown or not there, or the manifest names a network that is not known.
-        Permanent: MODEL_DIGEST: a file of the model is not the one it was released with.
+        Permanent: MODEL_DIGEST: a file of the model is not the one it was released with; MODEL_WEIGHTS: its weights are
+            not of its network.
     """
 
     def __init__(self, manifest: Manifest, device: str = "auto", explanation: Explanation = "cam") -> None:
@@ -75,6 +77,8 @@ def analyse(manifest: Manifest, prediction: Prediction, prevalence: float | None
         activation=_evidence(prediction, logits, manifest),
         explanation=prediction.explanation,
         terms=manifest.terms,
+        logits=tuple(logits),
+        calibration=manifest.outputs.site_calibration,
     )
 
 
@@ -92,7 +96,14 @@ def _network(manifest: Manifest) -> FilmNetwork:
     if build is None:
         raise ConfigError(f"The model {manifest.name} asks for the network {manifest.network!r}, which is not known.")
     network = build(manifest.outputs.count)
-    network.load_state_dict({name: value.float() for name, value in load_file(manifest.weights).items()})
+    try:
+        network.load_state_dict({name: value.float() for name, value in load_file(manifest.weights).items()})
+    except (RuntimeError, SafetensorError) as error:
+        raise Permanent(
+            "MODEL_WEIGHTS",
+            f"The weights of the model {manifest.name} {manifest.version} are not of the network {manifest.network} "
+            f"with {manifest.outputs.count} outputs, or damaged. Reinstall the model.",
+        ) from error
     network.eval()
     fold_norms(network)
     channels_last(network)

@@ -35,7 +35,10 @@ class _Loaded:
 
 @dataclass(frozen=True, slots=True)
 class Analyse(Stage):
-    """Judges films in batches; `judge` turns a prediction into the node's terms at the site's prevalence."""
+    """Judges films in batches; `judge` turns a prediction into the node's terms at the site's prevalence.
+
+    `shadows` are the digests of the models that judge the film too, afterwards and without consequence.
+    """
 
     store: Store
     spool: Spool
@@ -43,6 +46,7 @@ class Analyse(Stage):
     judge: "Callable[[Prediction], Analysis]"
     judging: Judging
     waiting: Waiting
+    shadows: Sequence[str]
     clock: Clock
 
     def run_batch(self, jobs: Sequence[Job]) -> Sequence[Commit | Exception]:
@@ -80,7 +84,8 @@ class Analyse(Stage):
                 digest=loaded.job.subject, model=analysis.model.name, version=analysis.model.version,
                 finding=analysis.finding, probability=analysis.probability,
             )  # fmt: skip
-            return follow(tx, loaded.study, self.judging, self.waiting, now)
+            beside = [NewJob("shadow", loaded.job.subject, model) for model in self.shadows]
+            return [*follow(tx, loaded.study, self.judging, self.waiting, now), *beside]
 
         return commit
 

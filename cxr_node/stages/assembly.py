@@ -1,7 +1,7 @@
 """What the document stages share: a revision of a study put together from what is stored, and a document put away."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cxr_node.documents import Document, Predecessor, Profile, Source, StudyReport
 from cxr_node.domain.clock import Clock, moment
@@ -35,7 +35,7 @@ class Desk:
             found = studies.revision(tx, study, number)
             if found is None or mode not in self.profiles:
                 raise Permanent("REVISION_UNKNOWN", f"there is no revision {number} in mode {mode!r} to report")
-            revision, settled_at, model_digest = found
+            revision, model_digest = found.revision, found.model_digest
             stored = [one for digest in revision.images.values() if (one := studies.by_digest(tx, digest))]
             pending = {revision.images[uid] for uid in revision.pending}  # whatever came of them since
             judged = [one.arrival.digest for one in stored if one.arrival.digest not in pending]
@@ -55,9 +55,10 @@ class Desk:
             for one in sorted(stored, key=lambda one: (one.arrival.received_at, one.arrival.digest))
             if one.refusal is None
         )
-        return StudyReport(
-            sources, self.profiles[mode], number, moment(max(filter(None, times), default=settled_at)), predecessor
-        )
+        profile, judging = self.profiles[mode], found.judging
+        if judging is not None:  # as it was concluded, whatever model is in service since
+            profile = replace(profile, cutoffs=judging.cutoffs, prevalence=judging.prevalence)
+        return StudyReport(sources, profile, number, moment(max(filter(None, times), default=found.at)), predecessor)
 
     def put_away(self, tx: Tx, document: Document, path: str, target: str) -> Iterable[NewJob]:
         """Record a document that stands in the outbox, and one delivery for each destination of its mode."""

@@ -31,10 +31,13 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Procedure:
-    """Keeps the steps, and moves the end of the wait of their studies; `wake` and `pseudonym` as in `Receive`."""
+    """Keeps the steps, and moves the end of the wait of their studies.
+
+    `judging`, `wake` and `pseudonym` as in `Receive`.
+    """
 
     store: Store
-    judging: Judging
+    judging: Callable[[], Judging]
     waiting: Waiting
     clock: Clock
     wake: Callable[[], None]
@@ -90,7 +93,7 @@ class Procedure:
         withdrawn = {}
         for study in step.studies if step.state is not StepState.IN_PROGRESS else ():
             self._record(tx, f"step.{step.state.lower()}", study, said)
-            worklist.refresh(tx, study, self.judging, now)
+            worklist.refresh(tx, study, self.judging(), now)
             if step.state is StepState.DISCONTINUED and step.reason == WRONG_ENTRY:
                 withdrawn[study] = withdrawal.disown(tx, study, now)
             self._settle(tx, study, now, only_sooner=True)

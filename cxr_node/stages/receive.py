@@ -40,14 +40,15 @@ _ANSWERS = {
 class Receive:
     """The intake of one node.
 
-    `charsets` gives the character set of senders that misstate it, by calling AE title; `wake` tells the other
-    processes that there is work; `pseudonym` gives the name of a study in the log.
+    `judging` is asked in each transaction, since another model may come into service; `charsets` gives the character
+    set of senders that misstate it, by calling AE title; `wake` tells the other processes that there is work;
+    `pseudonym` gives the name of a study in the log.
     """
 
     store: Store
     spool: Spool
     rules: Rules
-    judging: Judging
+    judging: Callable[[], Judging]
     waiting: Waiting
     charsets: Mapping[str, str]
     clock: Clock
@@ -168,9 +169,10 @@ class Receive:
             )  # fmt: skip
         worklist.arrive(tx, header, now)
         # Not only this film: earlier ones of the study may have been judged by a model that is gone.
-        model = self.judging.model_digest
+        judging = self.judging()
+        model = judging.model_digest
         jobs.enqueue(tx, [NewJob("analyse", digest, model) for digest in studies.unjudged(tx, study, model)], now)
-        worklist.refresh(tx, study, self.judging, now)
+        worklist.refresh(tx, study, judging, now)
         if moved := withdrawal.film_came(tx, study, header.sop_instance_uid, now):
             log.warning(f"study.{moved.state}", study=self.pseudonym(study), reason=moved.reason)
         due = windows.films_due(tx, study, self.waiting)

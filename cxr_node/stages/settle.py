@@ -15,6 +15,7 @@ from cxr_node.store.db import Tx
 class Settle(SingleStage):
     """Opens a revision when there is something new to say.
 
+    A study that another model has judged is given to the one in service first, so that its documents rest on one model.
     It waits for every film of the study to be judged or given up, and for every correction to be understood, since a
     report that leaves one of them out may have to be revised; but once there is something to report, not for ever.
     `first_document`: by mode, the kind of job that its documents begin with.
@@ -33,9 +34,12 @@ class Settle(SingleStage):
         if (state := worklist.state(tx, study)) and state.withheld:
             events.append(tx, now, "study.not_reported", study, reason=f"the study is {state}")
             return []
-        images = studies.images(tx, study, self.judging.model_digest)
+        model = self.judging.model_digest
+        images = studies.images(tx, study, model)
+        if unasked := [image.digest for image in images if image.refusal is None and not image.asked]:
+            return [NewJob("analyse", digest, model) for digest in unasked]  # the end of each calls again
         if studies.comparing(tx, study) or any(image.pending for image in images):
-            until = windows.results_due(tx, study, self.judging.model_digest, self.waiting)
+            until = windows.results_due(tx, study, model, self.waiting)
             if until is None or now < until:  # the end of each comparison and each analysis calls again, too
                 return [] if until is None else [NewJob("settle", study, not_before=until)]
         windows.close(tx, study, now)
@@ -46,7 +50,7 @@ class Settle(SingleStage):
             events.append(tx, now, "study.unchanged" if previous else "study.not_reported", study)
             return []
         revision = self._revision(previous, images)
-        studies.add_revision(tx, study, revision, now, self.judging.model_digest)
+        studies.add_revision(tx, study, revision, now, self.judging)
         known = {"revision": revision.number, "images": len(revision.images), "pending": len(revision.pending)}
         events.append(tx, now, "study.settled", study, **known)
         return [NewJob(kind, study, f"{revision.number}/{mode}") for mode, kind in self.first_document.items()]

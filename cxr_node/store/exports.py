@@ -1,4 +1,4 @@
-"""Which films there are to export, with what the newest model said of them."""
+"""Which films there are to export, with what the newest model that was in service said of them."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from cxr_node.domain.instance import InstanceState
 from cxr_node.store import studies
 from cxr_node.store.db import Tx
+from cxr_node.store.results import SERVED
 from cxr_node.store.studies import Stored
 
 
@@ -38,7 +39,8 @@ def judged(tx: Tx, study: str) -> list[Judged]:
     found = []
     for film in studies.of_study(tx, study):
         row = tx.row(
-            "SELECT model, version, finding, probability FROM result WHERE instance_digest = ? ORDER BY id DESC",
+            "SELECT model, version, finding, probability FROM result r "  # noqa: S608 - a constant condition
+            f"WHERE instance_digest = ? AND {SERVED} ORDER BY id DESC",
             (film.arrival.digest,),
         )
         if row and film.state is InstanceState.CURRENT:

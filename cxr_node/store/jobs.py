@@ -52,7 +52,9 @@ def hasten(tx: Tx, job: NewJob) -> None:
 def claim(
     tx: Tx, kind: str, owner: str, now: float, lease_seconds: float, *, limit: int = 1, target: str | None = None
 ) -> list[Job]:
-    """Take up to `limit` jobs of a kind, of one target or of all: new ones first, then retries, the longest due first.
+    """Take up to `limit` jobs of a kind: new ones first, then retries, the longest due first.
+
+    They are of one target or of none, or of all.
 
     So what failed before, however much of it there is, never stands before what has just come. A job that was there
     when its process died is taken alone, so that it cannot take its neighbours with it.
@@ -67,7 +69,8 @@ def _due(tx: Tx, kind: str, now: float, target: str | None, limit: int, *, retri
     return tx.rows(
         """
         SELECT id, alone FROM job
-        WHERE kind = ? AND state = 'ready' AND (attempt > 0) = ? AND not_before <= ? AND (? IS NULL OR target = ?)
+        WHERE kind = ? AND state = 'ready' AND (attempt > 0) = ? AND not_before <= ?
+            AND (? IS NULL OR target IN (?, ''))
         ORDER BY not_before, id LIMIT ?
         """,
         (kind, retries, now, target, target, limit),
@@ -75,12 +78,12 @@ def _due(tx: Tx, kind: str, now: float, target: str | None, limit: int, *, retri
 
 
 def next_due(tx: Tx, kinds: Sequence[str], target: str | None = None) -> float | None:
-    """When the next ready job of these kinds (of one target, or of all) is due, seconds since 1970 UTC."""
+    """When the next ready job of these kinds (of one target or of none, or of all) is due, seconds since 1970 UTC."""
     marks = ", ".join("?" for _ in kinds)
     row = tx.row(
         f"""
         SELECT min(not_before) AS due FROM job
-        WHERE state = 'ready' AND kind IN ({marks}) AND (? IS NULL OR target = ?)
+        WHERE state = 'ready' AND kind IN ({marks}) AND (? IS NULL OR target IN (?, ''))
         """,  # noqa: S608 - the only variable part is the number of marks
         (*kinds, target, target),
     )
@@ -97,7 +100,7 @@ def targets(tx: Tx, kind: str) -> set[str]:
 
 def by_id(tx: Tx, identifier: int) -> Row:
     row = tx.row("SELECT * FROM job WHERE id = ?", (identifier,))
-    assert row is not None  # noqa: S101 - jobs are never deleted
+    assert row is not None  # noqa: S101 - a job in hand is not deleted
     return row
 
 

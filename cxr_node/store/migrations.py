@@ -200,7 +200,25 @@ def m002_terms(db: Database) -> None:
 
 
 @migrations()
-def m003_reading(db: Database) -> None:
+def m003_service(db: Database) -> None:
+    """Several models: a result keeps the network's logits, a revision how its model's outputs were read."""
+    db.executescript(
+        """
+        ALTER TABLE result ADD COLUMN logits TEXT NOT NULL DEFAULT '[]';
+        CREATE INDEX result_model ON result (model_digest);
+        ALTER TABLE study_revision ADD COLUMN judging TEXT;
+        """
+    )
+
+
+@migrations()
+def m004_site_calibration(db: Database) -> None:
+    """A result says by which calibration of the site it was read; empty where the model was read as released."""
+    db.executescript("ALTER TABLE result ADD COLUMN calibration TEXT NOT NULL DEFAULT ''")
+
+
+@migrations()
+def m005_reading(db: Database) -> None:
     """Who reads a study, or marked it as read, and since when its state is what a person made it."""
     db.execute("ALTER TABLE worklist_entry ADD COLUMN reader TEXT")
     db.execute("ALTER TABLE worklist_entry ADD COLUMN state_since REAL")

@@ -27,7 +27,8 @@ def release(tx: Tx, study: str, actor: Actor, judging: Judging, now: float) -> N
     """The study goes back to where its films put it, for others to read."""
     row = _row(tx, study)
     reading.require_releasable(_entry(row), actor)
-    worklist.refresh(tx, study, judging, now, worklist.Return("released", actor.name))
+    _give_back(tx, row, "released", actor, now)
+    worklist.refresh(tx, study, judging, now)
 
 
 def mark_read(tx: Tx, study: str, actor: Actor, now: float) -> None:
@@ -41,7 +42,8 @@ def reopen(tx: Tx, study: str, actor: Actor, judging: Judging, now: float) -> No
     """A study that was marked as read comes back to where it would stand."""
     row = _row(tx, study)
     reading.require_read(_entry(row))
-    worklist.refresh(tx, study, judging, now, worklist.Return("reopened", actor.name))
+    _give_back(tx, row, "reopened", actor, now)
+    worklist.refresh(tx, study, judging, now)
 
 
 def prioritise(tx: Tx, study: str, priority: Priority | None, actor: Actor, now: float) -> None:
@@ -84,3 +86,11 @@ def _set(tx: Tx, row: Row, state: EntryState, reader: str | None, now: float) ->
 def _close(tx: Tx, row: Row, by: str | None, cause: str, now: float) -> None:
     _set(tx, row, EntryState.READ, by, now)
     worklist.record_move(tx, row, now, cause, by, state=EntryState.READ)
+
+
+def _give_back(tx: Tx, row: Row, cause: str, actor: Actor, now: float) -> None:
+    """The study stands again by what was concluded of its films, by whichever model."""
+    concluded = EntryState.NOT_ANALYSED if row["reason"] else EntryState.WAITING
+    state = concluded if row["probability"] is None else EntryState.ANALYSED
+    _set(tx, row, state, None, now)
+    worklist.record_move(tx, row, now, cause, actor.name, state=state)

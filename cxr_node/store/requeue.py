@@ -46,17 +46,36 @@ def requeue_study(tx: Tx, study: str, judging: Judging, now: float) -> int:
     return len(films) + failed
 
 
-def adopt_model(tx: Tx, model_digest: str, now: float) -> int:
-    """Films that wait to be judged by a model that is no longer in service wait for this one; how many there were."""
-    rows = tx.rows(
-        "SELECT id, subject FROM job WHERE kind = 'analyse' AND state IN ('ready', 'running') AND target != ?",
-        (model_digest,),
+def requeue_unjudged(tx: Tx, model_digest: str, since: float, now: float) -> int:
+    """Have a model judge every film in use that came at `since` or later and that it has not judged; how many.
+
+    They are taken as retries, so that none of them stands before a film that comes now.
+    """
+    count = tx.execute(
+        """
+        INSERT INTO job (kind, subject, target, attempt, not_before, changed_at)
+        SELECT 'analyse', digest, :model, 1, :now, :now FROM instance i
+        WHERE state = :current AND refusal_code IS NULL AND received_at >= :since
+            AND NOT EXISTS (SELECT 1 FROM result WHERE instance_digest = i.digest AND model_digest = :model)
+            AND NOT EXISTS (SELECT 1 FROM job WHERE kind = 'analyse' AND subject = i.digest AND target = :model)
+        ORDER BY id
+        """,
+        {"model": model_digest, "now": now, "current": InstanceState.CURRENT, "since": since},
     )
-    for row in rows:
-        tx.execute(
-            "UPDATE job SET state = 'skipped', error_code = 'MODEL_CHANGED', error = 'another model is in service', "
-            "lease_token = NULL, changed_at = ? WHERE id = ?",
-            (now, row["id"]),
-        )
-    jobs.enqueue(tx, [NewJob("analyse", row["subject"], model_digest) for row in rows], now)
-    return len(rows)
+    events.append(tx, now, "films.requeued", None, count=count, model=model_digest)
+    return count
+
+
+def adopt_model(tx: Tx, model_digest: str, now: float) -> int:
+    """Films that wait to be judged by a model that is no longer in service wait for this one; how many there were.
+
+    Whoever is judging one with another model loses it.
+    """
+    return tx.execute(
+        """
+        UPDATE OR REPLACE job SET target = ?, state = 'ready', attempt = 0, crash_count = 0, alone = 0, owner = NULL,
+            lease_token = NULL, lease_until = NULL, error_code = NULL, error = NULL, changed_at = ?
+        WHERE kind = 'analyse' AND state IN ('ready', 'running') AND target != ?
+        """,
+        (model_digest, now, model_digest),
+    )

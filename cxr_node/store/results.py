@@ -15,16 +15,24 @@ _WARNINGS = {
 }
 
 
+SERVED = """
+    (EXISTS (SELECT 1 FROM job WHERE kind = 'analyse' AND subject = r.instance_digest AND target = r.model_digest)
+    OR NOT EXISTS (SELECT 1 FROM job WHERE kind = 'shadow' AND subject = r.instance_digest AND target = r.model_digest))
+"""
+"""Whether the result `r` is of a model that was in service for it, and not of one beside it."""
+
+
 def save(tx: Tx, digest: str, analysis: Analysis, analysed_at: float) -> None:
     """Store a judgement; judging the same film with the same model again replaces it."""
     model = analysis.model
     tx.execute(
         "INSERT OR REPLACE INTO result (instance_digest, model_digest, model, version, finding, probability, "
-        "probabilities, activation, explanation, terms, analysed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "probabilities, activation, explanation, terms, logits, calibration, "
+        "analysed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             digest, model.digest, model.name, model.version, analysis.finding, analysis.probability,
             json.dumps(analysis.probabilities), json.dumps(analysis.activation), analysis.explanation,
-            json.dumps(asdict(analysis.terms)), analysed_at,
+            json.dumps(asdict(analysis.terms)), json.dumps(analysis.logits), analysis.calibration, analysed_at,
         ),
     )  # fmt: skip
 
@@ -45,8 +53,8 @@ def analysed_at(tx: Tx, digest: str, model_digest: str) -> float | None:
 def of_study(tx: Tx, study: str) -> list[dict[str, Any]]:
     """Results as `study --json` shows them."""
     rows = tx.rows(
-        "SELECT r.*, i.sop_instance_uid FROM result r JOIN instance i ON i.digest = r.instance_digest "
-        "WHERE i.study_instance_uid = ? ORDER BY r.id",
+        f"SELECT r.*, i.sop_instance_uid, {SERVED} AS served FROM result r "  # noqa: S608 - a constant condition
+        "JOIN instance i ON i.digest = r.instance_digest WHERE i.study_instance_uid = ? ORDER BY r.id",
         (study,),
     )
     return [
@@ -54,9 +62,11 @@ def of_study(tx: Tx, study: str) -> list[dict[str, Any]]:
             "sop_instance_uid": row["sop_instance_uid"],
             "model": row["model"],
             "version": row["version"],
+            "shadow": not row["served"],
             "finding": row["finding"],
             "probability": row["probability"],
             "probabilities": json.loads(row["probabilities"]),
+            "calibration": row["calibration"] or None,
             "analysed_at": row["analysed_at"],
         }
         for row in rows
@@ -72,6 +82,8 @@ def _analysis(row: Row) -> Analysis:
         activation=tuple(tuple(line) for line in json.loads(row["activation"])),
         explanation=row["explanation"],
         terms=_terms(json.loads(row["terms"])),
+        logits=tuple(json.loads(row["logits"])),
+        calibration=row["calibration"],
     )
 
 

@@ -1,13 +1,13 @@
 """Instances, and the revisions in which a study was reported."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from cxr_node.domain.eligibility import Refusal
-from cxr_node.domain.finding import Tier
+from cxr_node.domain.finding import Cutoffs, Tier
 from cxr_node.domain.instance import Header, InstanceState
-from cxr_node.domain.study import Image, Revision
+from cxr_node.domain.study import Image, Judging, Revision
 from cxr_node.store.db import Row, Tx
 
 
@@ -95,7 +95,8 @@ def images(tx: Tx, study: str, model_digest: str) -> list[Image]:
     """The current images of a study with what is known of each under one model."""
     rows = tx.rows(
         """
-        SELECT i.digest, i.sop_instance_uid, i.refusal_reason, r.probability, r.finding, j.state, j.error
+        SELECT i.digest, i.sop_instance_uid, i.refusal_reason, r.probability, r.finding, j.state, j.error,
+            r.id IS NOT NULL OR j.id IS NOT NULL AS asked
         FROM instance i
         LEFT JOIN result r ON r.instance_digest = i.digest AND r.model_digest = ?
         LEFT JOIN job j ON j.kind = 'analyse' AND j.subject = i.digest AND j.target = ?
@@ -115,6 +116,7 @@ def _image(row: Row) -> Image:
         failure=(row["error"] or "the analysis failed") if ended and row["probability"] is None else None,
         probability=row["probability"],
         finding=row["finding"],
+        asked=bool(row["asked"]),
     )
 
 
@@ -123,18 +125,37 @@ def latest_revision(tx: Tx, study: str) -> Revision | None:
     return _revision(row) if row else None
 
 
-def revision(tx: Tx, study: str, number: int) -> tuple[Revision, float, str] | None:
-    """A revision, when it settled (seconds since 1970 UTC), and the digest of the model it rests on."""
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A revision, when it settled (seconds since 1970 UTC), and the model that it rests on.
+
+    `judging` is how that model's outputs were read; None for one of before this was recorded.
+    """
+
+    revision: Revision
+    at: float
+    model_digest: str
+    judging: Judging | None
+
+
+def revision(tx: Tx, study: str, number: int) -> Settled | None:
+    """A revision by its number."""
     row = tx.row("SELECT * FROM study_revision WHERE study_instance_uid = ? AND revision = ?", (study, number))
-    return (_revision(row), float(row["settled_at"]), str(row["model_digest"])) if row else None
+    if row is None:
+        return None
+    kept = json.loads(row["judging"]) if row["judging"] else None
+    judging = Judging(row["model_digest"], Cutoffs(**kept["cutoffs"]), kept["prevalence"]) if kept else None
+    return Settled(_revision(row), float(row["settled_at"]), str(row["model_digest"]), judging)
 
 
-def add_revision(tx: Tx, study: str, revised: Revision, settled_at: float, model_digest: str) -> None:
+def add_revision(tx: Tx, study: str, revised: Revision, settled_at: float, judging: Judging) -> None:
+    read = {"cutoffs": asdict(judging.cutoffs), "prevalence": judging.prevalence}
     tx.execute(
-        "INSERT INTO study_revision VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO study_revision (study_instance_uid, revision, settled_at, model_digest, images, pending, tier, "
+        "positive, judging) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
-            study, revised.number, settled_at, model_digest, json.dumps(revised.images, sort_keys=True),
-            json.dumps(sorted(revised.pending)), revised.tier, int(revised.positive),
+            study, revised.number, settled_at, judging.model_digest, json.dumps(revised.images, sort_keys=True),
+            json.dumps(sorted(revised.pending)), revised.tier, int(revised.positive), json.dumps(read),
         ),
     )  # fmt: skip
 

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
@@ -18,14 +17,6 @@ _OPEN = "state NOT IN ('read', 'withdrawn')"  # in the words of the index that s
 _CLOSED = (EntryState.READ, EntryState.WITHDRAWN)
 Placed = tuple[tuple[bool, int, float, str], dict[str, Any]]
 """An entry behind what it is sorted by."""
-
-
-@dataclass(frozen=True, slots=True)
-class Return:
-    """A person gives a study back to the list: why, and who."""
-
-    cause: str
-    by: str
 
 
 def arrive(tx: Tx, header: Header, received_at: float, *, corrected: bool = False) -> None:
@@ -62,17 +53,21 @@ def arrive(tx: Tx, header: Header, received_at: float, *, corrected: bool = Fals
     record_move(tx, known, received_at, "film", state=state, priority=urgent)
 
 
-def refresh(tx: Tx, study: str, judging: Judging, now: float, returned: Return | None = None) -> Standing | None:
+def refresh(tx: Tx, study: str, judging: Judging, now: float) -> Standing | None:
     """Bring an entry in step with its images; a move is recorded with what stood before and after, and its cause.
 
-    `returned`: whoever read it, or had it marked as read, gives it back.
+    What an earlier model concluded stands until the films have been given to the one in service.
     """
     row = tx.row("SELECT * FROM worklist_entry WHERE study_instance_uid = ?", (study,))
     if row is None:
         return None
-    standing = assess(studies.images(tx, study, judging.model_digest), judging.cutoffs, shown=Tier(row["tier"]))
+    images = studies.images(tx, study, judging.model_digest)
+    eligible = [image for image in images if image.refusal is None]
     state, reason = EntryState(row["state"]), row["reason"]
-    if returned or state in _KEPT_IN_STEP:
+    if eligible and not any(image.asked for image in eligible) and state is not EntryState.WAITING:
+        return None
+    standing = assess(images, judging.cutoffs, shown=Tier(row["tier"]))
+    if state in _KEPT_IN_STEP:
         state, reason = standing.state, standing.reason
         if reason and (why := steps.discontinued(tx, study)):
             reason = f"{reason}; {why.sentence}"
@@ -86,12 +81,7 @@ def refresh(tx: Tx, study: str, judging: Judging, now: float, returned: Return |
             judging.cutoffs.threshold, reason, study,
         ),
     )  # fmt: skip
-    if returned:
-        tx.execute(
-            "UPDATE worklist_entry SET reader = NULL, state_since = ? WHERE study_instance_uid = ?", (now, study)
-        )
-    cause, by = (returned.cause, returned.by) if returned else ("images", None)
-    record_move(tx, row, now, cause, by, state=state, tier=standing.tier)
+    record_move(tx, row, now, "images", state=state, tier=standing.tier)
     return standing
 
 

@@ -48,7 +48,7 @@ def free_port() -> int:
 
 
 COMMANDS = sorted(commands(cli.main))
-VISIBLE = [path for path in COMMANDS if path != ("work",)]
+VISIBLE = [path for path in COMMANDS if path not in (("work",), ("shadow",))]
 
 
 @pytest.fixture(autouse=True)
@@ -65,7 +65,15 @@ def run(*arguments: str) -> Result:
 
 def test_every_command_of_the_contract_is_there() -> None:
     assert set(cli.main.commands) >= CONTRACT
-    assert {path[1] for path in COMMANDS if path[0] == "models"} == {"list", "show", "verify"}
+    assert {path[1] for path in COMMANDS if path[0] == "models"} >= {
+        "list",
+        "show",
+        "verify",
+        "activate",
+        "rollback",
+        "compare",
+        "calibrate",
+    }
 
 
 @pytest.mark.parametrize("path", VISIBLE, ids=" ".join)
@@ -80,7 +88,7 @@ def test_every_command_takes_a_configuration(path: tuple[str, ...]) -> None:
     assert "-c, --config" in run(*path, "--help").stdout
 
 
-@pytest.mark.parametrize("path", [("worklist",), ("status",), ("study",)], ids=" ".join)
+@pytest.mark.parametrize("path", [("worklist",), ("status",), ("study",), ("models", "compare")], ids=" ".join)
 def test_what_scripts_read_has_json(path: tuple[str, ...]) -> None:
     assert "--json" in run(*path, "--help").stdout
 

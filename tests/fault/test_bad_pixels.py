@@ -51,6 +51,7 @@ FILMS: dict[str, tuple[Callable[[], FileDataset], str]] = {
     "lossless JPEG that is noise": (lambda: compressed(b"\x13\x37" * 500, uid.JPEGLosslessSV1), "UNDECODABLE"),
     "RLE that is noise": (lambda: compressed(b"\x13\x37" * 500, uid.RLELossless), "UNDECODABLE"),
     "spoiled JPEG-LS": (lambda: spoiled(uid.JPEGLSLossless), "UNDECODABLE"),
+    "spoiled lossless JPEG": (lambda: spoiled(uid.JPEGLosslessSV1), "UNDECODABLE"),
     "spoiled RLE": (lambda: spoiled(uid.RLELossless), "UNDECODABLE"),
     "a codestream of 20000 x 20000": (claims_to_be_huge, "PIXEL_SIZE"),
     "several frames": (lambda: chest(NumberOfFrames=2), "MULTI_FRAME"),

@@ -95,8 +95,8 @@ def test_kill_at_every_commit_point(
             rule = shim.rule(point.call, pattern, action=action, nth=point.nth)
             wait_for(lambda: reached(rule, point), what=point.name)  # noqa: B023 - it is called in this round
             shim.clear()
-            if node.running:  # a child died of a job, which would be set aside if one died of it again
-                node.wait_idle()
+            # A child died of a job, which would be set aside if one died of it again; or the node is about to be gone.
+            wait_for(lambda: not (node.running and busy(node)), what="a node that is idle or gone")
         wait_for(lambda: node.running or node.start(), what="a running node")
 
         found = node.wait_final(*studies)

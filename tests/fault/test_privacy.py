@@ -3,9 +3,10 @@
 import copy
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import httpx2
 import pytest
@@ -24,19 +25,26 @@ pytestmark = pytest.mark.fault
 T = TypeVar("T", bound=Dataset)
 PLANTED = {
     "PatientName": "Zyxwvut^Quorra",
-    "PatientID": "PID7QX",
-    "OtherPatientIDs": "OID7QX",
-    "AccessionNumber": "ACC7QX",
+    "PatientID": "PID7QXJ9",
+    "OtherPatientIDs": "OID7QXJ9",
+    "AccessionNumber": "ACC7QXJ9",
     "PatientBirthDate": "19310713",
     "PatientAddress": "Zyxwvut Lane",
     "ReferringPhysicianName": "Drzyxwvut",
     "StudyDescription": "Chest of Zyxwvut",
     "SeriesDescription": "Quorra again",
     "PatientComments": "Zyxwvut is unwell",
-    "StudyID": "SID7QX",
+    "StudyID": "SID7QXJ9",
 }
-PLANTED_WHOLE = (b"zyxwvut", b"quorra", b"pid7qx", b"oid7qx", b"acc7qx", b"19310713")  # apart from chance in pixels
-WORDS = ("zyxwvut", "quorra", "7qx", "19310713")
+PLANTED_WHOLE = (
+    b"zyxwvut",
+    b"quorra",
+    b"pid7qxj9",
+    b"oid7qxj9",
+    b"acc7qxj9",
+    b"19310713",
+)  # apart from chance in pixels
+WORDS = ("zyxwvut", "quorra", "7qxj9", "19310713")
 
 
 def of_the_patient(film: T) -> T:
@@ -53,7 +61,7 @@ def broken() -> list[FileDataset]:
         "Rows": ("Zyxwvut", "LO"),
         "BodyPartExamined": ("Quorra", "LO"),
         "ViewPosition": ("Zyxwvut", "LO"),
-        "PatientAge": ("7QX", "AS"),
+        "PatientAge": ("7QXJ9", "AS"),
         "Modality": ("Zyxwvut", "CS"),
         "ImageType": (["ORIGINAL", "Zyxwvut"], "CS"),
         "RescaleSlope": ("Quorra", "LO"),
@@ -75,7 +83,7 @@ def films() -> list[FileDataset]:
     corrected, changed = copy.deepcopy(good), copy.deepcopy(good)
     corrected.PatientSex = "M"
     changed.PixelData = changed.PixelData[::-1]
-    noise = compressed(b"Zyxwvut7QX" * 100, uid.JPEG2000Lossless)
+    noise = compressed(b"Zyxwvut7QXJ9" * 100, uid.JPEG2000Lossless)
     whole = [good, good, corrected, changed, chest(), lateral(), leg(), noise, compressed(b"Quorra", uid.RLELossless)]
     return [of_the_patient(film) for film in whole] + broken()
 
@@ -138,19 +146,25 @@ def exported(node: Node, folder: Path) -> bytes:
     return content.lower() + (said.stdout + said.stderr).lower().encode()
 
 
-@pytest.mark.parametrize("form", ["json", "console"])
-def test_no_patient_data_in_the_open(tmp_path: Path, form: str) -> None:
-    peer = Destination(lambda _: 0xC000)
-    sent = films()
+@contextmanager
+def full_of_patients(folder: Path, form: str) -> Iterator[tuple[Node, list[Any], list[Dataset]]]:
+    """A node that logs all that it can and has done what it could with films full of names; the films, and its answers
+    to them.
+    """
+    peer, sent = Destination(lambda _: 0xC000), films()
     web = {"web__enabled": True, "web__port": free_port()}
-    with peer, Node(tmp_path, destinations=[peer.table], log__level="debug", log__format=form, **web) as node:
+    with peer, Node(folder, destinations=[peer.table], log__level="debug", log__format=form, **web) as node:
         answers: list[Dataset] = [node.store(film)[0] for film in sent]
         truncated = node.written(of_the_patient(chest()))
         truncated.write_bytes(truncated.read_bytes()[:-5000])
         answers += node.store(truncated)
         node.wait_idle()
         wait_for(lambda: node.rows("SELECT 1 FROM job WHERE kind = 'deliver' AND state = 'failed'"), what="refusals")
+        yield node, sent, answers
 
+
+def test_no_patient_data_in_the_open(tmp_path: Path) -> None:
+    with full_of_patients(tmp_path, "json") as (node, sent, answers):
         seen, nameless = in_the_open(node, sent[0].StudyInstanceUID)
         left = exported(node, tmp_path / "exported")
 
@@ -162,6 +176,14 @@ def test_no_patient_data_in_the_open(tmp_path: Path, form: str) -> None:
         assert [end for end in ends_of_uids(sent) if end.encode() in left] == []
         comments = " ".join(str(answer.get("ErrorComment", "")) for answer in answers).lower()
         assert [word for word in WORDS if word in comments] == []
+
+
+def test_no_patient_data_in_a_log_on_a_terminal(tmp_path: Path) -> None:
+    with full_of_patients(tmp_path, "console") as (node, sent, _):
+        shown = node.log()
+        assert "undecodable" in shown.lower()
+        assert [word for word in WORDS if word in shown.lower()] == []
+        assert [end for end in ends_of_uids([*sent, *node.files("outbox")]) if end in shown] == []
 
 
 def test_the_procedure_steps_of_x_ray_machines(standing: Node) -> None:
@@ -194,11 +216,13 @@ def test_the_procedure_steps_of_x_ray_machines(standing: Node) -> None:
 def test_one_name_for_a_study_in_every_line_and_a_command_that_resolves_it(standing: Node) -> None:
     film = chest()
     standing.send(film)
-    standing.wait_idle()
 
     (stored,) = [line for line in standing.logged("instance.stored") if line["film"] in digests(standing, film)]
-    kinds = {line["kind"] for line in standing.logged("job.done") if line.get("study") == stored["study"]}
-    assert kinds == {"analyse", "settle", "report", "heatmap"}
+
+    def done() -> set[str]:
+        return {line["kind"] for line in standing.logged("job.done") if line.get("study") == stored["study"]}
+
+    wait_for(lambda: done() == {"analyse", "settle", "report", "heatmap"}, what="the jobs of the study")
     found = standing.command("study", stored["study"], "--json")
     assert json.loads(found.stdout)["study_instance_uid"] == film.StudyInstanceUID
     assert film.StudyInstanceUID not in standing.log()
@@ -214,5 +238,6 @@ def test_a_name_for_a_photometric_interpretation(standing: Node) -> None:
 
     standing.send(film)
 
-    standing.wait_idle()
+    uid = film.StudyInstanceUID
+    wait_for(lambda: standing.events("job.failed", uid) or standing.events("job.skipped", uid), what="an end")
     assert "QUORRA" not in standing.log()

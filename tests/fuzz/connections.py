@@ -41,7 +41,7 @@ class Connections(AgainstANode):
         return "\n".join(_script(chance)).encode()
 
     def talk(self, peer: socket.socket, data: bytes) -> str:
-        return _play(peer, data.decode("ascii").splitlines())
+        return play(peer, data.decode("ascii").splitlines())
 
 
 def _script(chance: Random) -> Iterator[str]:
@@ -96,13 +96,13 @@ def _message(chance: Random) -> tuple[int, bytes, bytes | None]:
     if service in ("commit", "result"):
         more = [(0x0003, wire.COMMITMENT), (0x1001, wire.COMMITMENT + b".1"), (0x1008, b"\x01\0")]
         told = [(0x1000, wire.COMMITMENT + b".1"), (0x1002, b"\x01\0")]
-        kind, more = (0x0130, more) if service == "commit" else (0x0100, told)
+        kind, more = (wire.N_ACTION, more) if service == "commit" else (wire.N_EVENT_REPORT, told)
         return 7, wire.command(kind, wire.COMMITMENT, data=True, more=more), seeds.commitment(uid)
     if service == "create":
-        return 9, wire.command(0x0140, wire.MPPS, uid, data=True), seeds.step(uid, "IN PROGRESS")
+        return 9, wire.command(wire.N_CREATE, wire.MPPS, uid, data=True), seeds.step(uid, "IN PROGRESS")
     more = [(0x0003, wire.MPPS), (0x1001, uid)]
     state = chance.choice(("COMPLETED", "DISCONTINUED", "IN PROGRESS"))
-    return 9, wire.command(0x0120, wire.MPPS, data=True, more=more), seeds.step(uid, state)
+    return 9, wire.command(wire.N_SET, wire.MPPS, data=True, more=more), seeds.step(uid, state)
 
 
 def _disturbed(pdus: list[bytes], chance: Random) -> list[bytes]:
@@ -145,7 +145,7 @@ def _sent(pdus: list[bytes], chance: Random) -> Iterator[str]:
             yield "await"
 
 
-def _play(peer: socket.socket, steps: list[str]) -> str:
+def play(peer: socket.socket, steps: list[str]) -> str:
     """Carry a script out; the last that was heard of the node."""
     last = "silent"
     for step in steps:

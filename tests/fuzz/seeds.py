@@ -1,6 +1,6 @@
 """Sound films to begin from: generated ones in every transfer syntax, and the headers of real ones where they are."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from io import BytesIO
@@ -103,19 +103,36 @@ def _other(known: bytes, chance: Random) -> bytes:
 
 def commitment(instance: bytes) -> bytes:
     """A request for storage commitment, or its result (PS3.4 J.3), in Implicit VR Little Endian."""
-    reference = Dataset()
-    reference.ReferencedSOPClassUID, reference.ReferencedSOPInstanceUID = DX, instance.decode()
-    request = Dataset()
-    request.TransactionUID, request.ReferencedSOPSequence = instance.decode() + ".1", [reference]
-    return _implicit(request)
+    return result(instance + b".1", [instance], [])
 
 
-def step(instance: bytes, state: str) -> bytes:
-    """A modality performed procedure step (PS3.4 F.7) that made one film, in Implicit VR Little Endian."""
-    image, series, scheduled, step = Dataset(), Dataset(), Dataset(), Dataset()
-    image.ReferencedSOPClassUID, image.ReferencedSOPInstanceUID = DX, instance.decode() + ".1"
-    series.SeriesInstanceUID, series.ReferencedImageSequence = instance.decode() + ".2", [image]
-    scheduled.StudyInstanceUID, scheduled.AccessionNumber = instance.decode() + ".3", "A1"
+def result(transaction: bytes, committed: Sequence[bytes], failed: Sequence[bytes]) -> bytes:
+    """What a destination reports of instances (PS3.4 J.3.3), in Implicit VR Little Endian."""
+    report = Dataset()
+    report.TransactionUID = transaction.decode()
+    report.ReferencedSOPSequence = [_reference(each) for each in committed]
+    if failed:
+        report.FailedSOPSequence = [_reference(each) for each in failed]
+        for item in report.FailedSOPSequence:
+            item.FailureReason = 0x0112
+    return _implicit(report)
+
+
+def _reference(instance: bytes) -> Dataset:
+    item = Dataset()
+    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = DX, instance.decode()
+    return item
+
+
+def step(instance: bytes, state: str, study: bytes = b"", film: bytes = b"") -> bytes:
+    """A modality performed procedure step (PS3.4 F.7) that made one film, in Implicit VR Little Endian.
+
+    `study` and `film` are UIDs of its own where they are not given.
+    """
+    series, scheduled, step = Dataset(), Dataset(), Dataset()
+    series.SeriesInstanceUID = instance.decode() + ".2"
+    series.ReferencedImageSequence = [_reference(film or instance + b".1")]
+    scheduled.StudyInstanceUID, scheduled.AccessionNumber = (study or instance + b".3").decode(), "A1"
     step.PerformedProcedureStepID, step.PerformedProcedureStepStatus = "P1", state
     step.PerformedProcedureStepStartDate, step.PerformedProcedureStepStartTime = "20260301", "081500"
     step.Modality, step.PatientID, step.PatientName = "DX", "P1", "Doe^Jane"

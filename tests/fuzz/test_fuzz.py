@@ -63,4 +63,5 @@ def test_a_short_run_in_the_process(tmp_path: Path) -> None:
 @pytest.mark.fault
 def test_a_short_run_over_the_network(tmp_path: Path) -> None:
     assert "150 inputs" in fuzz(tmp_path, "connections", "--inputs", "150")
+    assert "100 inputs" in fuzz(tmp_path, "services", "--inputs", "100")
     assert "20 inputs" in fuzz(tmp_path, "whole", "--inputs", "20")

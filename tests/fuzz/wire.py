@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 IMPLICIT = b"1.2.840.10008.1.2"
 VERIFICATION, DX = b"1.2.840.10008.1.1", b"1.2.840.10008.5.1.4.1.1.1.1"
 COMMITMENT, MPPS = b"1.2.840.10008.1.20.1", b"1.2.840.10008.3.1.2.3.3"
+N_EVENT_REPORT, N_SET, N_ACTION, N_CREATE = 0x0100, 0x0120, 0x0130, 0x0140
+"""Command Fields (PS3.7 E.1)."""
 RELEASE = b"\x05\0\0\0\0\x04\0\0\0\0"
 ABORT = b"\x07\0\0\0\0\x04\0\0\0\0"
 _PDU_LENGTH = 16384

@@ -19,11 +19,11 @@ from training import curves
 from training import recipe as recipes
 from training.cli import commands
 from training.data import Film, read_manifest, write_manifest
+from training.files import write_whole
 from training.fit import fit
 from training.recipe import Recipe
 from training.run import Run
 from training.search import search
-from training.trainer import write_whole
 
 pytestmark = pytest.mark.training
 
@@ -175,7 +175,7 @@ import resource, sys
 from pathlib import Path
 import torch
 from cxr_node.errors import Transient
-from training.trainer import write_whole
+from training.files import write_whole
 path = Path(sys.argv[1])
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -40,6 +40,7 @@ EVENTS: dict[str, dict[str, Any]] = {
     "instance.quarantined": {"reason": "its pixels differ"},
     "audit.broken": {"sequence": 7},
     "audit.truncated": {"through": 7, "by": "jane"},
+    "model.activated": {"model": "cxr-a", "version": "2.0.0", "digest": "d" * 64, "before": "e" * 64, "by": "jane"},
     "audit.read": {"by": "jane"},
     "peer.queried": {
         "ae_title": "PACS",
@@ -171,6 +172,15 @@ def test_a_refusal_says_who_knocked_and_how_often() -> None:
     assert subject.get("ParticipantObjectID") == "192.0.2.66"
     assert detail.get("type") == "Alert Description"
     assert base64.b64decode(detail.get("value")) == b"EVIL got no association: not allowed; 3 times"
+
+
+def test_who_put_which_model_in_service() -> None:
+    (root,) = told(row(1, "model.activated", None, **EVENTS["model.activated"]))
+    assert root.find("EventIdentification/EventTypeCode").get("csd-code") == "110131"
+    assert "jane" in [each.get("UserID") for each in root.findall("ActiveParticipant")]
+    (model,) = root.findall("ParticipantObjectIdentification")
+    assert model.get("ParticipantObjectID") == "urn:cxr-node:model"
+    assert f"cxr-a 2.0.0 is in service, build {'d' * 64}" in str(etree.tostring(root))
 
 
 def test_a_query_is_told_with_its_words() -> None:

@@ -66,6 +66,18 @@ def test_a_model_brings_the_codes_of_what_it_finds(spoken: str, finding: str) ->
     assert finding in values(content, TRACKING)[0]
 
 
+@pytest.mark.parametrize(
+    ("spoken", "said"), [("en", "Recalibrated at this site"), ("es", "Recalibrado en este centro")]
+)
+def test_a_sites_own_calibration_stands_in_the_parameters(spoken: str, said: str) -> None:
+    released, recalibrated = (
+        _content(source(analysis=analysis(0.9, calibration=digest)), language=spoken) for digest in ("", "ca" * 32)
+    )
+    assert f"; {said}, SHA-256 {'ca' * 32}; " in values(recalibrated, "111002")[0]
+    assert said not in values(released, "111002")[0]
+    assert released.SOPInstanceUID != recalibrated.SOPInstanceUID
+
+
 def test_a_finding_that_does_not_divide_has_no_impression() -> None:
     assert items(_content(source(analysis=analysis(0.9, terms=Terms()))), IMPRESSION) == []
 

@@ -154,6 +154,19 @@ def test_truncated_compressed_film_never_escapes_the_taxonomy(syntax: uid.UID) -
             assert error.code in ("UNDECODABLE", "PIXEL_SIZE", "BLANK")
 
 
+@pytest.mark.parametrize("syntax", [_marks(syntax) for syntax in SYNTAXES if uid.UID(syntax).is_encapsulated])
+def test_half_a_film_is_not_taken_for_a_whole_one(syntax: uid.UID) -> None:
+    film = encode(chest(1), syntax)
+    whole = pydicom.encaps.get_frame(film.PixelData, 0, number_of_frames=1)
+    for length in (len(whole) // 2, len(whole) - 200, len(whole.rstrip(b"\0")) - 2):
+        film.PixelData = encapsulate([whole[:length]])
+        with pytest.raises(Permanent) as caught:
+            decode(film)
+        assert caught.value.code == "UNDECODABLE"
+        own_check = syntax not in (uid.RLELossless, uid.JPEG2000Lossless, uid.JPEG2000)
+        assert ("is cut off" in caught.value.message) == own_check
+
+
 @pytest.mark.parametrize("syntax", [uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.JPEGLSLossless])
 def test_damaged_bytes_never_escape_the_taxonomy(syntax: uid.UID) -> None:
     values = np.linspace(0, 4095, 32 * 32).reshape(32, 32).astype(np.uint16)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cxr_node.domain.finding import Tier
-from cxr_node.errors import ConfigError
+from cxr_node.errors import ConfigError, Permanent
 from cxr_node.inference import golden, manifest
 from cxr_node.inference.calibration import Calibration, ClassCalibration, shift, softmax
 from cxr_node.inference.manifest import METADATA
@@ -175,6 +175,16 @@ def test_a_restricted_version_is_the_latest_only_where_all_are(tmp_path: Path) -
     assert manifest.find(tmp_path, "cxr-a").version == "1.0.0"
     assert manifest.find(tmp_path, "cxr-a", "2.0.0").version == "2.0.0"
     assert manifest.find(tmp_path, "cxr-b").version == "1.0.0"
+
+
+def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+    two_logits = small_model(tmp_path, "cxr-a")
+    metadata = json.loads((two_logits.directory / METADATA).read_text())
+    metadata["cxr_node"] |= CLASSES
+    (two_logits.directory / METADATA).write_text(json.dumps(metadata))
+    with pytest.raises(Permanent, match="not of the network efficientnet_lite0 with 3 outputs, or damaged") as caught:
+        Predictor(manifest.load(two_logits.directory), "cpu")
+    assert caught.value.code == "MODEL_WEIGHTS"
 
 
 def test_another_model_that_cannot_be_used_is_in_nobodys_way(tmp_path: Path) -> None:

@@ -34,7 +34,9 @@ def bench(tmp_path: Path) -> Bench:
 @pytest.fixture
 def modality(bench: Bench) -> Iterator[Modality]:
     """In association with a listener whose steps go to the bench's store."""
-    procedure = Procedure(bench.store, JUDGING, bench.waiting, bench.clock, lambda: None, Pseudonyms(b"k" * 32).study)
+    procedure = Procedure(
+        bench.store, lambda: JUDGING, bench.waiting, bench.clock, lambda: None, Pseudonyms(b"k" * 32).study
+    )
     endpoint = Endpoint("CXR_NODE", "127.0.0.1", 0, max_associations=8, max_pdu=131072, timeout=20.0)
     listener = Listener(endpoint, bench.intake, bench.spool.incoming, [PerformedProcedureStep(procedure)])
     listener.start()

@@ -57,7 +57,7 @@ def test_what_may_work_later_is_tried_for_days() -> None:
     assert all(step.retry.attempts * step.retry.ceiling / 2 > 24 * 3600 for step in PIPELINE)
 
 
-@pytest.mark.parametrize("role", ["work", "infer"])
+@pytest.mark.parametrize("role", ["work", "infer", "shadow"])
 def test_a_role_gives_every_field_of_its_stages_and_a_lane_for_every_kind(tmp_path: Path, role: str) -> None:
     found = config(tmp_path)
     store = open_store(found)

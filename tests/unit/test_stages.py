@@ -22,6 +22,7 @@ from cxr_node.worker import Lane, Worker
 from tests import films
 from tests.bench import JUDGING, Bench, analysis
 
+SHADOWS = ["e" * 64]
 STEPS = {step.kind: step for step in PIPELINE}
 
 
@@ -46,7 +47,7 @@ class Node(Bench):
     def begin(self, *probabilities: float) -> "Node":
         self.network = Network(list(probabilities))
         common: dict[str, Any] = {"judging": JUDGING, "waiting": self.waiting, "clock": self.clock}
-        analyse = Analyse(self.store, self.spool, self.network, analysis, **common)  # type: ignore[arg-type]
+        analyse = Analyse(self.store, self.spool, self.network, analysis, shadows=SHADOWS, **common)  # type: ignore[arg-type]
         stages = {
             "analyse": analyse,
             "compare": Compare(self.store, self.spool, **common),

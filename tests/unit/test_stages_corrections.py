@@ -58,7 +58,7 @@ def test_documents_wait_for_a_correction_that_is_not_yet_understood(node: Node) 
     with node.store.reading() as tx:
         found = studies.revision(tx, str(film.StudyInstanceUID), 1)
         assert found is not None
-        (digest,) = found[0].images.values()
+        (digest,) = found.revision.images.values()
         stored = studies.by_digest(tx, digest)
     assert stored is not None
     assert stored.arrival.header.patient_id == "CORRECTED"

@@ -37,7 +37,7 @@ class Room(Node):
 
     @property
     def procedure(self) -> Procedure:
-        return Procedure(self.store, JUDGING, self.waiting, self.clock, lambda: None, str)
+        return Procedure(self.store, lambda: JUDGING, self.waiting, self.clock, lambda: None, str)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -15,6 +16,7 @@ from cxr_node import keys
 from cxr_node.config import Config
 from cxr_node.link import VARIABLE, Link
 from cxr_node.plan import Plan
+from cxr_node.store import events
 from cxr_node.store.db import Store
 from cxr_node.supervisor import Child
 from tests.node import wait_for
@@ -43,7 +45,13 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Child]]:
     """Start a child that runs a script."""
     store, children = Store.open(tmp_path / "node.sqlite"), []
 
-    def begin(script: str, silent_seconds: float = 60.0, wake: Callable[[], None] = lambda: None) -> Child:
+    def begin(
+        script: str,
+        silent_seconds: float = 60.0,
+        wake: Callable[[], None] = lambda: None,
+        *,
+        candidate: bool = False,
+    ) -> Child:
         child = Child(
             "infer",
             configuration="{}",
@@ -51,6 +59,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Child]]:
             set_aside=lambda *_: None,
             wake=wake,
             clock=time.time,
+            candidate=candidate,
             command=(sys.executable, "-c", PREAMBLE + script),
             silent_seconds=silent_seconds,
         )
@@ -133,3 +142,65 @@ def test_a_child_that_answers_lives(start: Callable[..., Child]) -> None:
             child.ping()
             time.sleep(0.1)
     assert logs == []
+
+
+CANDIDATE = """
+for word, rest in link.lines():
+    if word == "candidate":
+        say("standing cpu")
+    elif word in ("go", "config"):
+        say(f"ready {word}-{rest}")
+"""
+UNABLE = """
+say("failed MODEL_GOLDEN it computes otherwise here")
+sys.exit(1)
+"""
+
+
+def recorded(tmp_path: Path, prefix: str) -> dict[str, Any] | None:
+    store = Store.open(tmp_path / "node.sqlite")
+    with store.reading() as tx:
+        return events.latest(tx, prefix)
+
+
+def test_a_candidate_stands_by_until_it_is_promoted(tmp_path: Path, start: Callable[..., Child]) -> None:
+    child = start(CANDIDATE, candidate=True)
+    assert child.standing(60) == ""
+    assert recorded(tmp_path, "infer.") is None
+    child.promote()
+    found = wait_for(lambda: recorded(tmp_path, "infer."), what="its word")
+    assert (found["event"], found["device"]) == ("infer.ready", "go-")
+
+
+@pytest.mark.parametrize(
+    ("script", "why", "event"),
+    [
+        (UNABLE, "it computes otherwise here", "candidate.unavailable"),
+        ("sys.exit(3)", "its process died (exit status 3)", "candidate.died"),
+    ],
+)
+def test_a_candidate_that_cannot_work_says_why(
+    tmp_path: Path, start: Callable[..., Child], script: str, why: str, event: str
+) -> None:
+    child = start(script, candidate=True)
+    assert child.standing(60) == why
+    wait_for(lambda: (recorded(tmp_path, "candidate.") or {}).get("event") == event, what="the record of it")
+    assert recorded(tmp_path, "infer.") is None
+
+
+def test_a_candidate_is_not_waited_for_for_ever_nor_beyond_its_end(start: Callable[..., Child]) -> None:
+    child = start(DEAF, candidate=True)
+    assert child.standing(0.1) == "it was not loaded within 0.1 s"
+    child.stop(0)
+    assert child.standing(60) == "the node stops"
+
+
+def test_a_child_begins_anew_with_another_configuration(tmp_path: Path, start: Callable[..., Child]) -> None:
+    child = start(CANDIDATE)
+    wait_for(lambda: recorded(tmp_path, "infer."), what="its first word")
+    child.renew("other")
+
+    def again() -> bool:
+        return (recorded(tmp_path, "infer.") or {}).get("device") == "config-other"
+
+    wait_for(again, what="its word after that")

@@ -26,7 +26,13 @@ class Child:
     def __init__(self, end: Link, healthy: bool) -> None:
         self.heard: list[str] = []
         self.ended = threading.Event()
-        attend(end, on_wake=lambda: self.heard.append("wake"), healthy=lambda: healthy, on_end=self.ended.set)
+        attend(
+            end,
+            on_wake=lambda: self.heard.append("wake"),
+            on_go=lambda: self.heard.append("go"),
+            healthy=lambda: healthy,
+            on_end=self.ended.set,
+        )
 
 
 def test_a_word_and_the_rest_of_its_line(ends: tuple[Link, Link]) -> None:
@@ -63,7 +69,7 @@ def test_a_child_that_hangs_does_not_until_it_goes_on(ends: tuple[Link, Link]) -
         if len(woken) == 2:
             twice.set()
 
-    attend(child, on_wake=wake, healthy=lambda: bool(woken), on_end=lambda: None)
+    attend(child, on_wake=wake, on_go=wake, healthy=lambda: bool(woken), on_end=lambda: None)
     for word in ("ping", "wake", "ping", "wake"):
         parent.say(word)
     assert twice.wait(10)
