@@ -147,6 +147,11 @@ class Pages:
                 judged = results.load(tx, one["digest"], site.judging.model_digest)
             cutoffs = site.judging.cutoffs
             positive = judged is not None and cutoffs.positive(judged.probability)
+            earlier = [
+                (result, [(voice.finding(name), bar(value, None)) for name, value in result["probabilities"].items()])
+                for result in found["results"]
+                if result["sop_instance_uid"] == one["sop_instance_uid"] and not result["shadow"] and judged is None
+            ]
             shown.append(
                 {
                     **one,
@@ -154,6 +159,7 @@ class Pages:
                     "pictured": site.picture(one["digest"]).is_file(),
                     "heated": positive and site.facts.localises,
                     "judged": judged,
+                    "earlier": earlier[-1] if earlier else None,
                     "finding": voice.finding(judged.finding) if judged else "",
                     "bar": bar(judged.probability, cutoffs.threshold) if judged else None,
                     "classes": [

@@ -203,6 +203,16 @@ def test_a_film_that_was_refused_says_why_and_has_no_picture(web: Web, client: T
     assert "No picture of this film." in page
 
 
+def test_a_film_that_an_earlier_model_judged_shows_what_that_one_said(web: Web, client: TestClient) -> None:
+    uid = web.film(0.9)
+    with web.bench.store.transaction() as tx:
+        tx.execute("UPDATE result SET model = 'cxr-older', model_digest = 'x'")
+        tx.execute("UPDATE job SET target = 'x' WHERE kind = 'analyse'")
+    said = text_of(client.get(f"/studies/{PSEUDONYMS.study(uid)}").text)
+    assert "cxr-older 1.0.0 None of these 10.0 % Pneumonia 90.0 %" in said
+    assert "By an earlier model" in said
+
+
 def test_each_button_does_what_it_says(web: Web, client: TestClient) -> None:
     uid = web.film(0.9)
     name = PSEUDONYMS.study(uid)
