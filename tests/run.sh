@@ -4,21 +4,39 @@
 set -eu
 cd "$(dirname "$0")/.."
 bin=.venv/bin
-packages="chromium chromium-driver dcmtk dicom3tools gcc libc6-dev openssl orthanc pixelmed-apps"
-missing=
+peers="dcmtk dicom3tools gcc libc6-dev openssl orthanc pixelmed-apps"
+browser="chromium chromium-driver"
+failed=
 
 have_peers() {
-    for tool in cc chromedriver chromium dciodvfy openssl storescu; do [ -x "/usr/bin/$tool" ] || return 1; done
+    for tool in cc dciodvfy openssl storescu; do [ -x "/usr/bin/$tool" ] || return 1; done
     [ -x /usr/sbin/Orthanc ] || return 1
     [ -e /usr/share/java/pixelmed.jar ]
 }
 
-install_peers() {
-    have_peers && return 0
+have_browser() { [ -x /usr/bin/chromium ] && [ -x /usr/bin/chromedriver ]; }
+
+# install PACKAGES: sets `missing` to why they could not be installed; what just failed is not tried again.
+install() {
+    [ "$1" = "$failed" ] && { missing=$why; return 0; }
+    try_to_install "$1"
+    [ -z "$missing" ] || { failed=$1 why=$missing; }
+}
+
+try_to_install() {
     if [ "$(id -u)" = 0 ]; then as=; elif sudo -n true 2>/dev/null; then as=sudo; else missing="no root and no sudo"; return 0; fi
-    echo "== installing $packages"
+    echo "== installing $1"
     $as apt-get update -qq && $as env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -y -qq --no-install-recommends $packages >/dev/null || missing="apt-get failed"
+        apt-get install -y -qq --no-install-recommends $1 >/dev/null || missing="apt-get failed"
+}
+
+# needs PART: sets `packages` to what a part needs from Debian, and `missing` to why it is not there.
+needs() {
+    packages= missing=
+    case $1 in
+        browser) packages=$browser; have_browser || install "$browser" ;;
+        *) packages=$peers; have_peers || install "$peers" ;;  # openssl is for the others, too
+    esac
 }
 
 run() {
@@ -53,8 +71,8 @@ part() {
 }
 
 [ $# -gt 0 ] || set -- lint unit docs training peers browser faults
-install_peers
 for each in "$@"; do
+    needs "$each"
     if [ -n "$missing" ] && { [ "$each" = peers ] || [ "$each" = browser ] || [ "$each" = faults ]; }; then
         [ "${CI:-}" = true ] && { echo "the Debian packages $packages could not be installed: $missing" >&2; exit 1; }
         echo "== $each: LEFT OUT, because $packages are not installed and could not be ($missing)"
