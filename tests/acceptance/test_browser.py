@@ -181,7 +181,7 @@ def test_freezing_puts_everything_in_the_order_of_arrival(node: WebNode, driver:
     assert order(driver)[-1] == "LATERAL"
     one(driver, ".freeze button").click()
     wait_for(lambda: order(driver)[:1] == ["LATERAL"], 20)
-    assert "The list is frozen" in one(driver, ".notice").text
+    assert "The list is frozen" in steady(lambda: one(driver, ".notice").text)
     one(driver, ".freeze button").click()
     wait_for(lambda: order(driver)[-1:] == ["LATERAL"], 20)
 
@@ -217,8 +217,8 @@ def test_a_study_page_is_live_too(node: WebNode, driver: WebDriver) -> None:
     steady(one_click(driver, f"{row(driver, 'FIRST')} .open"))
     name = driver.current_url.rpartition("/")[2]
     node.command("priority", name, "stat")
-    wait_for(lambda: "STAT" in one(driver, "#standing").text, 20)
-    wait_for(lambda: "priority set" in one(driver, "#events").text, 20)
+    wait_for(lambda: "STAT" in steady(lambda: one(driver, "#standing").text), 20)
+    wait_for(lambda: "priority set" in steady(lambda: one(driver, "#events").text), 20)
     node.command("priority", name, "none")
 
 
@@ -237,7 +237,8 @@ def test_no_serious_fault_is_found_by_axe(node: WebNode, width: int, dark: bool)
     with browser(width, 900, dark=dark) as driver:
         driver.get(node.web)
         row(driver, "FIRST")
-        pages = [node.web, str(one(driver, ".open").get_attribute("href")), f"{node.web}/health"]
+        study = steady(lambda: str(one(driver, ".open").get_attribute("href")))
+        pages = [node.web, study, f"{node.web}/health"]
         for page in pages:
             driver.get(page)
             found = Axe().run(driver)
@@ -254,7 +255,7 @@ def test_no_serious_fault_is_found_by_axe(node: WebNode, width: int, dark: bool)
 def test_in_spanish(node: WebNode, driver: WebDriver) -> None:
     one(driver, ".languages [value=es]").click()
     wait_for(lambda: one(driver, "h1").text == "Lista de lectura", 20)
-    assert "Neumonía" in one(driver, "table").text
+    assert "Neumonía" in steady(lambda: one(driver, "table").text)
     assert driver.execute_script("return document.documentElement.lang") == "es"
 
 
