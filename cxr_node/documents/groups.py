@@ -110,10 +110,12 @@ def _study_items(report: StudyReport) -> list[ContentItem]:
 
 
 def _comments(report: StudyReport, images: Sequence[Image], grouped: set[int]) -> list[ContentItem]:
-    """What is to be said of the images that have no group, and which revision this is."""
+    """What is to be said of the images that the gate flagged or that have no group, and which revision this is."""
     said = report.profile.language
     texts = []
     for image in images:
+        flags = [language.sentence(f"flag.{flag}", said) for flag in image.source.flags]
+        texts += [language.sentence("comment.flag", said, number=image.number, flag=flag) for flag in flags]
         analysis = image.source.analysis
         if analysis is None:
             why = "comment.pending" if image.source.pending else "comment.failed"

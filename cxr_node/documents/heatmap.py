@@ -1,5 +1,6 @@
 """The heat map: a Secondary Capture image (PS3.3 A.8.1) of the film with what the model looked at."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -11,8 +12,9 @@ from cxr_node.documents.headers import ImageFacts, as_item, image_facts, study_h
 from cxr_node.documents.picture import Grey, Legend, Picture, draw
 from cxr_node.documents.received import Received
 from cxr_node.documents.request import Document, Language, Source, StudyReport
-from cxr_node.documents.wording import finding_code, likelier_kind, likeliest_other, percent, positive
+from cxr_node.documents.wording import finding_code, flagged, likelier_kind, likeliest_other, percent, positive
 from cxr_node.domain.finding import Analysis, tenths
+from cxr_node.domain.quality import Flag
 from cxr_node.imaging.heat import Activation
 
 SECONDARY_CAPTURE: Final = "1.2.840.10008.5.1.4.1.1.7"
@@ -32,7 +34,7 @@ def build_heatmap(report: StudyReport, source: Source, film: Grey) -> Document:
     _identify(dataset, report, source)
     envelope.describe(dataset, report)
     _derive(dataset, facts, report.profile.language)
-    legend = _legend(report, source.analysis)
+    legend = _legend(report, source.analysis, source.flags)
     _set_pixels(dataset, draw(film, _shown(report, source.analysis), legend))
     return envelope.seal("sc", dataset, reader.notes)
 
@@ -93,7 +95,7 @@ def _set_pixels(dataset: Dataset, picture: Picture) -> None:
     dataset["PixelData"].VR = "OB"
 
 
-def _legend(report: StudyReport, analysis: Analysis) -> Legend:
+def _legend(report: StudyReport, analysis: Analysis, flags: Sequence[Flag]) -> Legend:
     """What is written below the film."""
     profile, model = report.profile, analysis.model
 
@@ -125,6 +127,8 @@ def _legend(report: StudyReport, analysis: Analysis) -> Legend:
     revision = f" - {say('revision', number=report.revision)}" if report.revision > 1 else ""
     details.append(say("picture.model", model=model.name, version=model.version, digest=model.digest[:8]))
     details.append(time + revision)
+    if flags:
+        details.append(flagged(flags, profile.language))
     return Legend(
         headline=headline,
         details=tuple(details),

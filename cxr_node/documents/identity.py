@@ -28,7 +28,7 @@ def instance_uid(source: Source) -> str:
 
 def _input(source: Source) -> list[object]:
     judged = _judgement(source.analysis) if source.analysis else source.pending
-    return [instance_uid(source), source.digest, source.quality, judged]
+    return [instance_uid(source), source.digest, source.quality, list(source.flags), judged]
 
 
 def _judgement(analysis: Analysis) -> list[object]:

@@ -41,6 +41,35 @@ SENTENCES: Final[dict[str, dict[Language, str]]] = {
         "en": "Image {number}: below threshold, algorithm output {percent} %",
         "es": "Imagen {number}: por debajo del umbral, resultado del algoritmo {percent} %",
     },
+    "comment.flag": {"en": "Image {number}: {flag}", "es": "Imagen {number}: {flag}"},
+    "flag.inverted": {
+        "en": "black and white looked exchanged; analysed and shown the other way round",
+        "es": "el blanco y el negro parecían invertidos; analizada y mostrada al revés",
+    },
+    "flag.turned_90": {
+        "en": "looks turned by 90 degrees counter-clockwise; analysed as it is",
+        "es": "parece girada 90 grados en sentido antihorario; analizada tal cual",
+    },
+    "flag.turned_180": {
+        "en": "looks upside down; analysed as it is",
+        "es": "parece estar boca abajo; analizada tal cual",
+    },
+    "flag.turned_270": {
+        "en": "looks turned by 90 degrees clockwise; analysed as it is",
+        "es": "parece girada 90 grados en sentido horario; analizada tal cual",
+    },
+    "flag.cropped": {
+        "en": "part of the chest seems to be missing",
+        "es": "parece faltar parte del tórax",
+    },
+    "flag.unusual": {
+        "en": "unlike the films that the quality check was made with",
+        "es": "distinta de las radiografías con las que se creó el control de calidad",
+    },
+    "flag.unsure": {
+        "en": "not certain to be a frontal chest film",
+        "es": "no es seguro que sea una radiografía frontal de tórax",
+    },
     "parameter.digest": {"en": "Weights SHA-256 {digest}", "es": "Pesos SHA-256 {digest}"},
     "parameter.cutoffs": {
         "en": "Positive from {threshold} %, medium tier from {medium} %, high tier from {high} %",
@@ -59,6 +88,7 @@ SENTENCES: Final[dict[str, dict[Language, str]]] = {
         "es": "Recalibrado en este centro, SHA-256 {digest}",
     },
     "parameter.intended_use": {"en": "Intended use: {use}", "es": "Uso previsto: {use}"},
+    "picture.flags": {"en": "Film: {flags}", "es": "Radiografía: {flags}"},
     "picture.certainty": {"en": "{finding}: certainty {percent} %", "es": "{finding}: certeza {percent} %"},
     "picture.probability": {"en": "{finding}: probability {percent} %", "es": "{finding}: probabilidad {percent} %"},
     "picture.negative": {"en": "{finding}: below threshold", "es": "{finding}: por debajo del umbral"},

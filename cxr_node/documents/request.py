@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from pydicom import Dataset
 
 from cxr_node.domain.finding import Analysis, Cutoffs, Tier
+from cxr_node.domain.quality import Flag
 
 Mode = Literal["shadow", "triage", "full"]
 Language = Literal["en", "es"]
@@ -25,7 +26,7 @@ class Source:
     `header` is the film's own data set without its pixels, as received: it may break the standard. `digest` is the
     data-set digest (hex) of those bytes. `received_at` is aware. `analysis` is None where the film was eligible and
     the analysis failed, or (`pending`) was not finished when the study settled. `quality` is stated in the report only
-    where it is known.
+    where it is known; `flags` are what the gate says of the pixels, each a comment.
     """
 
     header: Dataset
@@ -34,6 +35,7 @@ class Source:
     analysis: Analysis | None
     quality: Quality | None = None
     pending: bool = False
+    flags: tuple[Flag, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

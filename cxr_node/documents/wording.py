@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from pydicom.sr.coding import Code
 
 from cxr_node.documents import codes
-from cxr_node.documents.language import named
+from cxr_node.documents.language import named, sentence
 from cxr_node.documents.request import Language
 from cxr_node.domain.finding import Analysis, Cutoffs
+from cxr_node.domain.quality import Flag
 from cxr_node.errors import Permanent
 
 
@@ -45,6 +46,11 @@ def likeliest_other(analysis: Analysis) -> str | None:
 
 def _likeliest(analysis: Analysis, classes: Sequence[str]) -> str | None:
     return max(classes, key=analysis.probabilities.__getitem__, default=None)
+
+
+def flagged(flags: Sequence[Flag], spoken: Language) -> str:
+    """What the gate flagged of a film, in one line."""
+    return sentence("picture.flags", spoken, flags="; ".join(sentence(f"flag.{flag}", spoken) for flag in flags))
 
 
 def percent(fraction: float) -> str:

@@ -218,7 +218,25 @@ def m004_site_calibration(db: Database) -> None:
 
 
 @migrations()
-def m005_reading(db: Database) -> None:
+def m005_assessments(db: Database) -> None:
+    """What the gate said of the pixels of a film that was analysed; films of before have none."""
+    db.executescript(
+        """
+        CREATE TABLE assessment (
+            instance_digest TEXT PRIMARY KEY,
+            gate TEXT NOT NULL,
+            version TEXT NOT NULL,
+            gate_digest TEXT NOT NULL,
+            reading TEXT NOT NULL,
+            flags TEXT NOT NULL,
+            assessed_at REAL NOT NULL
+        );
+        """
+    )
+
+
+@migrations()
+def m006_reading(db: Database) -> None:
     """Who reads a study, or marked it as read, and since when its state is what a person made it."""
     db.execute("ALTER TABLE worklist_entry ADD COLUMN reader TEXT")
     db.execute("ALTER TABLE worklist_entry ADD COLUMN state_since REAL")
