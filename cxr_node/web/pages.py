@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from cxr_node.errors import CxrNodeError, Permanent
-from cxr_node.store import results, worklist
+from cxr_node.store import assessments, results, worklist
 from cxr_node.web import words
 from cxr_node.web.access import FORM_COOKIE, LANGUAGE_COOKIE, Caller
 from cxr_node.web.accounts import Role
@@ -145,6 +145,7 @@ class Pages:
                 continue
             with site.store.reading() as tx:
                 judged = results.load(tx, one["digest"], site.judging.model_digest)
+                flags = assessments.flags(tx, one["digest"])
             cutoffs = site.judging.cutoffs
             positive = judged is not None and cutoffs.positive(judged.probability)
             earlier = [
@@ -159,6 +160,7 @@ class Pages:
                     "pictured": site.picture(one["digest"]).is_file(),
                     "heated": positive and site.facts.localises,
                     "judged": judged,
+                    "flags": None if flags is None else [voice.word(words.FLAGS, flag) for flag in flags],
                     "earlier": earlier[-1] if earlier else None,
                     "finding": voice.finding(judged.finding) if judged else "",
                     "bar": bar(judged.probability, cutoffs.threshold) if judged else None,

@@ -59,6 +59,15 @@ DELIVERIES: Final[Mapping[str, str]] = {
 }
 KINDS: Final[Mapping[str, str]] = {"sr": N_("structured report"), "sc": N_("heat map"), "kos": N_("key objects")}
 ROLES: Final[Mapping[str, str]] = {"viewer": N_("viewer"), "reader": N_("reader"), "admin": N_("administrator")}
+FLAGS: Final[Mapping[str, str]] = {
+    "inverted": N_("black and white looked exchanged; analysed and shown the other way round"),
+    "turned_90": N_("looks turned by 90 degrees counter-clockwise; analysed as it is"),
+    "turned_180": N_("looks upside down; analysed as it is"),
+    "turned_270": N_("looks turned by 90 degrees clockwise; analysed as it is"),
+    "cropped": N_("part of the chest seems to be missing"),
+    "unusual": N_("unlike the films that the quality check was made with"),
+    "unsure": N_("not certain to be a frontal chest film"),
+}
 EVENTS: Final[Mapping[str, str]] = {
     "instance.stored": N_("Film received"),
     "instance.refused": N_("Film not for the model"),

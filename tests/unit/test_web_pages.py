@@ -13,6 +13,7 @@ from babel.messages.pofile import read_po
 from starlette.testclient import TestClient
 
 from cxr_node.domain.priority import Group, Priority
+from cxr_node.domain.quality import Flag
 from cxr_node.domain.reading import Actor
 from cxr_node.domain.study import EntryState
 from cxr_node.store import reading, worklist
@@ -203,6 +204,21 @@ def test_a_film_that_was_refused_says_why_and_has_no_picture(web: Web, client: T
     assert "No picture of this film." in page
 
 
+def test_what_the_gate_said_of_a_film_is_said_here(web: Web, client: TestClient) -> None:
+    uid = web.film(0.9)
+    path = f"/studies/{PSEUDONYMS.study(uid)}"
+    assert "Quality" not in client.get(path).text, "no gate looked at it"
+    with web.bench.store.transaction() as tx:
+        (row,) = tx.rows("SELECT digest FROM instance")
+        tx.execute(
+            "INSERT INTO assessment VALUES (?, 'gate', '1.0.0', 'd', '{}', ?, 0)",
+            (row["digest"], '["cropped", "unsure"]'),
+        )
+    said = text_of(client.get(path).text)
+    assert words.FLAGS["cropped"] in said
+    assert words.FLAGS["unsure"] in said
+
+
 def test_a_film_that_an_earlier_model_judged_shows_what_that_one_said(web: Web, client: TestClient) -> None:
     uid = web.film(0.9)
     with web.bench.store.transaction() as tx:
@@ -334,6 +350,7 @@ def test_every_text_has_its_translation_and_no_translation_is_left_over(language
 
 
 def test_words_there_are_for_all_that_the_node_can_say() -> None:
+    assert set(words.FLAGS) == {str(flag) for flag in Flag}
     assert set(words.STATES) == {str(state) for state in EntryState}
     assert set(words.GROUPS) == {group.name.lower() for group in Group}
     assert set(words.PRIORITIES) == {*(str(priority) for priority in Priority), "none"}
