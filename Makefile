@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test run check lint unit peers faults training docs bench soak sbom clean
+.PHONY: demo test run check lint unit peers browser faults training docs bench soak sbom clean
 
 demo: $(VENV)/.demo  ## play films through a whole node and show the result
 	$(BIN)/cxr-node demo
@@ -17,7 +17,7 @@ run: $(VENV)/.demo  ## the node in the foreground, with config/cxr-node.toml
 check: $(VENV)/.demo  ## look over this machine and the configuration
 	$(BIN)/cxr-node check -c config/cxr-node.toml
 
-lint unit peers faults training docs: $(VENV)/.test  ## one part of the tests
+lint unit peers browser faults training docs: $(VENV)/.test  ## one part of the tests
 	tests/run.sh $@
 
 bench: $(VENV)/.test  ## the figures of docs/benchmarks.md

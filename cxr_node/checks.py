@@ -51,8 +51,8 @@ def examine(config: Config, *, offline: bool) -> Iterator[Finding]:
     yield from _shadows(config)
     yield from _guarded("gate", lambda: _gate(config))
     yield from _guarded("device", lambda: _device(config))
-    yield from _guarded("certificate", lambda: _certificate(config, datetime.now(UTC)))
-    yield from _guarded("private key", lambda: _private_key(config))
+    yield from _each("certificate", lambda: _certificates(config, datetime.now(UTC)))
+    yield from _guarded("web page", lambda: _web(config))
     yield from _guarded("listener", lambda: _listener(config))
     yield from _guarded("audit messages", lambda: _audit(config, offline=offline))
     if not config.destination:
@@ -69,11 +69,15 @@ def examine(config: Config, *, offline: bool) -> Iterator[Finding]:
         yield Finding("note" if offline or reason else "ok", f"modality {name}", text)
 
 
-def _guarded(subject: str, look: Callable[[], Finding | None]) -> Iterator[Finding]:
-    """What a look gives, if anything; what it raises is a finding too."""
+def _guarded(subject: str, look: Callable[[], Finding]) -> Iterator[Finding]:
+    """What a look gives; what it raises is a finding too."""
+    return _each(subject, lambda: iter([look()]))
+
+
+def _each(subject: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+    """The same for a look that gives any number of findings."""
     try:
-        if finding := look():
-            yield finding
+        yield from look()
     except CxrNodeError as error:
         yield Finding("failed", subject, error.message)
     except OSError as error:
@@ -198,23 +202,33 @@ def _device(config: Config) -> Finding:
     return Finding("ok", "device", gpu or "cpu; torch finds no GPU")
 
 
-def _certificate(config: Config, now: datetime) -> Finding | None:
+def _certificates(config: Config, now: datetime) -> Iterator[Finding]:
     trust.require(config, now)
-    own = trust.identity(config)
-    if own is None:
-        return None
-    end = tls.validity(own.certificate)[1]
-    said = f"{own.certificate} is valid until {end:%Y-%m-%d}"
-    if tls.expires_soon(own, now):
-        return Finding("warning", "certificate", f"{said}, {(end - now).days} days from now: renew it")
-    return Finding("ok", "certificate", said)
+    for own in trust.identities(config):
+        end = tls.validity(own.certificate)[1]
+        said = f"{own.certificate} is valid until {end:%Y-%m-%d}"
+        if tls.expires_soon(own, now):
+            yield Finding("warning", "certificate", f"{said}, {(end - now).days} days from now: renew it")
+        else:
+            yield Finding("ok", "certificate", said)
+        if tls.exposed(own.private_key):
+            said = f"{own.private_key} can be read by every user of this machine: chmod 600"
+            yield Finding("warning", "private key", said)
 
 
-def _private_key(config: Config) -> Finding | None:
-    own = trust.identity(config)
-    if own is None or not tls.exposed(own.private_key):
-        return None
-    return Finding("warning", "private key", f"{own.private_key} can be read by every user of this machine: chmod 600")
+def _web(config: Config) -> Finding:
+    web = config.web
+    if not web.enabled:
+        return Finding("note", "web page", "switched off")
+    address = f"http{'s' if web.certificate else ''}://{web.host}:{web.port}"
+    if web.open:
+        return Finding(
+            "note", "web page", f"{address}, open to everybody on this machine: set web.users to change that"
+        )
+    if not web.loopback and web.certificate is None and not web.trusted_proxies:
+        said = f"{address}: passwords cross the network in the open; set web.certificate and web.key"
+        return Finding("warning", "web page", said)
+    return Finding("ok", "web page", f"{address}, for those who sign in")
 
 
 def _listener(config: Config) -> Finding:

@@ -12,10 +12,12 @@ import click
 
 import cxr_node
 from cxr_node import config as configuration
+from cxr_node.commands.accounts import token, user
 from cxr_node.commands.audit import audit
 from cxr_node.commands.export import export
 from cxr_node.commands.models import models
-from cxr_node.commands.options import DAY, as_json, midnight, with_config
+from cxr_node.commands.options import DAY, as_json, midnight, operator, with_config
+from cxr_node.commands.reading import priority, read, reopen
 from cxr_node.config import Config
 from cxr_node.errors import ConfigError, CxrNodeError
 
@@ -44,7 +46,8 @@ def main() -> None:
 
 main.add_command(audit)
 main.add_command(export)
-main.add_command(models)
+for command in (models, read, reopen, priority, user, token):
+    main.add_command(command)
 
 
 @main.command(epilog="Example: cxr-node serve -c /etc/cxr-node/cxr-node.toml")
@@ -77,6 +80,15 @@ def work(file: Path | None) -> None:
 def shadow(file: Path | None) -> None:
     """Run the process of the models beside the one in service alone, for debugging."""
     _child("shadow", file)
+
+
+@main.command(epilog="Example: cxr-node web -c config/cxr-node.toml")
+@click.option("-c", "--config", "file", type=click.Path(path_type=Path))
+def web(file: Path | None) -> None:
+    """Serve the web page alone, for debugging: it shows what is in the node's database."""
+    from cxr_node import link, serving
+
+    sys.exit(serving.run(None if link.VARIABLE in os.environ else configuration.load(file)))
 
 
 def _child(role: Any, file: Path | None) -> None:
@@ -129,7 +141,7 @@ def worklist(config: Config, as_json: bool, closed: bool, freeze: bool | None) -
     store = open_store(config, create=False)
     if freeze is not None:
         with store.transaction() as tx:
-            entries.freeze(tx, freeze, time.time())
+            entries.freeze(tx, freeze, time.time(), operator())
     found = views.reading_order(config, store, time.time(), closed=closed)
     click.echo(json.dumps(found, indent=2) if as_json else tables.worklist(found))
 

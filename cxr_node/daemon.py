@@ -1,8 +1,8 @@
 """The node as a service: configuration -> objects -> loops -> signals -> notifications.
 
-Processes joined by the job table: this one listens and supervises, `work` makes and sends documents, `infer` judges
-films, and `shadow`, where a site wants it, has other models judge them too. This one never imports torch, so it is
-ready in a second or two while the model loads beside it.
+Processes joined by the database: this one listens and supervises, `work` makes and sends documents, `infer` judges
+films, `web` shows them, and `shadow`, where a site wants it, has other models judge them too. This one never imports
+torch, so it is ready in a second or two while the model loads beside it.
 """
 
 import signal
@@ -24,7 +24,7 @@ from cxr_node.reconcile import reconcile
 from cxr_node.service import Service
 from cxr_node.stages.procedure import Procedure
 from cxr_node.stages.receive import Receive
-from cxr_node.store import events, jobs, trail
+from cxr_node.store import events, jobs, reading, trail
 
 log = structlog.get_logger()
 
@@ -150,6 +150,7 @@ class Daemon:
     def _schedule(self) -> BackgroundScheduler:
         scheduler = BackgroundScheduler(timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1})
         scheduler.add_job(self._release_expired, "interval", seconds=30)
+        scheduler.add_job(self._close_old, "interval", minutes=1)
         scheduler.add_job(self._watch_disk, "interval", seconds=15)
         scheduler.add_job(self._watch_certificate, "interval", hours=24, next_run_time=datetime.now(UTC))
         scheduler.add_job(self._reconcile, "interval", hours=6, next_run_time=datetime.now(UTC))
@@ -167,6 +168,14 @@ class Daemon:
     def _reconcile(self) -> None:
         reconcile(self._store, self._spool, self._intake, older_than=max(self._began, time.time() - _IN_FLIGHT_SECONDS))
 
+    def _close_old(self) -> None:
+        hours, now = self._plan.config.worklist.read_after_hours, time.time()
+        if hours is not None:
+            with self._store.transaction() as tx:
+                closed = reading.close_old(tx, now - hours * 3600, now)
+            if closed:
+                log.info("worklist.closed", studies=closed, hours=hours)
+
     def _watch_trail(self) -> None:
         """Look at the newest events; a broken trail is told once, and in the trail itself."""
         with self._store.reading() as tx:
@@ -183,6 +192,6 @@ class Daemon:
             log.error("disk.low", free_bytes=self._spool.free_bytes(), meaning="films are refused until there is room")
 
     def _watch_certificate(self) -> None:
-        own = trust.identity(self._plan.config)
-        if own and (end := tls.expires_soon(own, datetime.now(UTC))):
-            log.error("certificate.expires", file=str(own.certificate), on=f"{end:%Y-%m-%d}")
+        for own in trust.identities(self._plan.config):
+            if end := tls.expires_soon(own, datetime.now(UTC)):
+                log.error("certificate.expires", file=str(own.certificate), on=f"{end:%Y-%m-%d}")

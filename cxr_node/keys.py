@@ -25,6 +25,14 @@ def pseudonyms(data_dir: Path, *, create: bool) -> Pseudonyms:
         raise Permanent("KEY_FILE", f"the key {path} is damaged; restore it, or names in the log change") from error
 
 
+def web(data_dir: Path) -> bytes:
+    """What sessions of the web page are signed with; made where it is not there yet. Raises Permanent("KEY_FILE")."""
+    path = data_dir / "web.key"
+    if not path.exists():
+        _make(path)
+    return _read(path)
+
+
 def site_key(path: Path) -> bytes:
     """A key that the site holds. Raises Permanent("KEY_FILE") when it cannot be read, is short, or open to others."""
     key = _read(path).strip()

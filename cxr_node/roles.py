@@ -54,7 +54,7 @@ def run(role: Role, config: Config | None) -> int:
     """A child's whole life; its exit status. Without `config` the daemon sends it over the link."""
     link, model, life = Link.inherited(), None, _Life()
     if config is None:
-        candidate, model, config = _configuration(link)
+        candidate, model, config = configuration_of(link)
         if not candidate:
             life.go.set()
     else:
@@ -65,7 +65,7 @@ def run(role: Role, config: Config | None) -> int:
     try:
         store = open_store(config, create=False)
         pseudonyms = keys.pseudonyms(config.node.data_dir, create=False)
-        part = ROLES[role](_plan(config, model), store)
+        part = ROLES[role](plan_of(config, model), store)
         if link and not life.go.is_set():
             _stand_by(link, role, part.values["predictor"], life)
     except CxrNodeError as error:
@@ -133,7 +133,7 @@ def _live(worker: Worker, lanes: list[Lane], link: Link | None, role: str, devic
     os._exit(1 if worker.broken else 0)  # library threads must not keep a finished child alive
 
 
-def _configuration(link: Link | None) -> tuple[bool, str, Config]:
+def configuration_of(link: Link | None) -> tuple[bool, str, Config]:
     """Whether it is to stand by first, the identity of the daemon's model, and its configuration."""
     for word, rest in link.lines() if link else ():
         if word in ("config", "candidate"):
@@ -142,7 +142,7 @@ def _configuration(link: Link | None) -> tuple[bool, str, Config]:
     raise SystemExit("a child needs the daemon at the other end of its link, or a configuration file")
 
 
-def _plan(config: Config, model: str | None) -> Plan:
+def plan_of(config: Config, model: str | None) -> Plan:
     """Raises Permanent("MODEL_REPLACED") where the daemon goes by another `model`: its jobs are not for this one."""
     plan = Plan.in_service(config) if model is None else Plan.of(config)
     if model not in (None, plan.identity):

@@ -15,7 +15,6 @@ from cxr_node.config import Config
 from cxr_node.domain.job import Job
 from cxr_node.domain.study import Judging
 from cxr_node.errors import ConfigError, Transient
-from cxr_node.pipeline import Role
 from cxr_node.plan import Plan
 from cxr_node.stages import analyse, compare
 from cxr_node.store import activations, events, jobs, subjects
@@ -39,8 +38,8 @@ class Service:
             stack = activations.stack(tx)
         self.plan = Plan.of(config, stack[-1] if stack else None)
         self._judging = self.plan.judging()
-        roles: list[Role] = ["infer", "work", *(["shadow"] if self.plan.shadows else [])]  # type: ignore[list-item]
-        self._children: Mapping[Role, Child] = {role: self._child(role, self.plan) for role in roles}
+        wanted = {"infer": True, "work": True, "shadow": bool(self.plan.shadows), "web": config.web.enabled}
+        self._children: Mapping[str, Child] = {role: self._child(role, self.plan) for role in wanted if wanted[role]}
         self._succession: threading.Thread | None = None
         self._candidate: Child | None = None
         self._stopping = threading.Event()
@@ -155,7 +154,7 @@ class Service:
         with self._store.transaction() as tx:
             activations.refuse(tx, wanted, code, reason, time.time())
 
-    def _child(self, role: Role, plan: Plan, *, candidate: bool = False) -> Child:
+    def _child(self, role: str, plan: Plan, *, candidate: bool = False) -> Child:
         return Child(
             role,
             configuration=_configuration(plan),

@@ -29,7 +29,7 @@ def worklist(entries: Sequence[dict[str, Any]]) -> str:
             entry["priority"] or "",
             entry["finding"] or "",
             "" if entry["probability"] is None else f"{tenths(entry['probability'])} %",
-            entry["state"].replace("_", " "),
+            entry["state"].replace("_", " ") + (f" ({entry['reader']})" if entry["reader"] else ""),
             _second(entry["received_at"]),
             entry["accession_number"] or "",
             entry["study_instance_uid"],

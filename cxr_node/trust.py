@@ -1,10 +1,12 @@
-"""What [tls] and the keys beside it mean: who the node is to its peers, and whom it trusts."""
+"""What [tls] and the keys beside it mean: who the node is to its peers and to browsers, and whom it trusts."""
 
 import ssl
 from datetime import datetime
 
 from cxr_node import tls
 from cxr_node.config import Config, Destination
+from cxr_node.errors import ConfigError, Permanent
+from cxr_node.web import accounts
 
 
 def identity(config: Config) -> tls.Identity | None:
@@ -13,6 +15,11 @@ def identity(config: Config) -> tls.Identity | None:
     if certificate is None or key is None:
         return None
     return tls.Identity(tls.located("tls.certificate", certificate), tls.located("tls.key", key))
+
+
+def identities(config: Config) -> list[tls.Identity]:
+    """All that the node shows: to its peers, and to browsers where the web page is served."""
+    return [own for own in (identity(config), web_identity(config) if config.web.enabled else None) if own]
 
 
 def listener(config: Config) -> ssl.SSLContext | None:
@@ -35,9 +42,29 @@ def audit(config: Config) -> ssl.SSLContext:
     return tls.client(identity(config), own or _authorities(config))
 
 
+def web(config: Config) -> ssl.SSLContext | None:
+    """What the web page is served with; None: without TLS. Raises ConfigError for files that cannot be used."""
+    own = web_identity(config)
+    return tls.server(own, None) if own else None
+
+
+def web_identity(config: Config) -> tls.Identity | None:
+    """The certificate and key of the web page. Raises ConfigError for a credential that is not there."""
+    certificate, key = config.web.certificate, config.web.key
+    if certificate is None or key is None:
+        return None
+    return tls.Identity(tls.located("web.certificate", certificate), tls.located("web.key", key))
+
+
+def accounts_files(config: Config) -> dict[str, tls.PemFile]:
+    """By key: the files of users and tokens that are configured. Raises ConfigError for a missing credential."""
+    named = {"web.users": config.web.users, "web.tokens": config.web.tokens}
+    return {key: tls.located(key, text) for key, text in named.items() if text is not None}
+
+
 def require(config: Config, now: datetime) -> None:
-    """Raises ConfigError where a file that the node needs for a peer cannot be used at `now`."""
-    if own := identity(config):
+    """Raises ConfigError where a file that the node needs for a peer or a user cannot be used at `now`."""
+    for own in identities(config):
         tls.require_current(own, now)
     listener(config)
     for peer in config.destination:
@@ -45,6 +72,13 @@ def require(config: Config, now: datetime) -> None:
             destination(config, peer)
     if config.audit.over_tls:
         audit(config)
+    if config.web.enabled:
+        web(config)
+        for key, file in accounts_files(config).items():
+            try:
+                accounts.load(file.path)
+            except Permanent as error:
+                raise ConfigError(f"{key}: {error.message}") from error
 
 
 def _authorities(config: Config) -> tls.PemFile | None:

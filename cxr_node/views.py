@@ -1,6 +1,7 @@
 """What people and scripts ask of a node's state, from its database: shapes of `--json`."""
 
 import socket
+from collections.abc import Collection
 from typing import Any
 
 from cxr_node import auditing, keys
@@ -12,13 +13,25 @@ from cxr_node.errors import Permanent, Transient
 from cxr_node.plan import Plan, peers_of, policy_of, spool_of
 from cxr_node.store import commitments, events, jobs, overview, results, steps, studies, trail, worklist
 from cxr_node.store.db import Store, Tx
+from cxr_node.store.worklist import Placed
 
 _STUDIES_SHOWN = 5
 _FAILED_SHOWN = 10
 
 
-def status(config: Config, store: Store, now: float) -> dict[str, Any]:
-    """Health, queues, the newest studies, dead letters and what was kept aside."""
+def readiness(config: Config, store: Store) -> dict[str, Any]:
+    """Whether the node takes films and analyses them."""
+    with store.reading() as tx:
+        inference = _inference(tx)
+    listening, analysing = answers(config), inference.get("event") == "infer.ready"
+    return {"ready": listening and analysing, "listening": listening, "analysing": analysing}
+
+
+def status(config: Config, store: Store, now: float, *, call: bool = True) -> dict[str, Any]:
+    """Health, queues, the newest studies, dead letters and what was kept aside.
+
+    `call`: destinations are called to see whether they answer; without, `reachable` is None.
+    """
     plan = Plan.in_service(config)
     with store.reading() as tx:
         queues = jobs.counts(tx)
@@ -58,7 +71,7 @@ def status(config: Config, store: Store, now: float) -> dict[str, Any]:
         "destinations": [
             {
                 "name": name,
-                "reachable": reaches(peer, config.node.ae_title) is None,
+                "reachable": reaches(peer, config.node.ae_title) is None if call else None,
                 "pending": pending.get(name, 0),
                 **kept.get(name, {"uncommitted": 0, "overdue": 0}),
             }
@@ -107,10 +120,19 @@ def reaches(peer: sender.Peer, calling: str) -> str | None:
 
 def reading_order(config: Config, store: Store, now: float, *, closed: bool = False) -> list[dict[str, Any]]:
     """The worklist, first to be read first."""
+    return worklist.in_order(places(config, store, now, closed=closed))
+
+
+def places(
+    config: Config, store: Store, now: float, *, closed: bool = False, only: Collection[str] | None = None
+) -> list[Placed]:
+    """Its entries in no order: of all studies, or of those that are named."""
     with store.reading() as tx:
         policy = policy_of(config, frozen=worklist.is_frozen(tx))
-        entries = worklist.entries(tx, policy, now, closed=closed)
-    return [entry | {"received_at": iso(entry["received_at"])} for entry in entries]
+        found = worklist.placed(tx, policy, now, closed=closed, only=only)
+    for _, entry in found:
+        entry.update({key: iso(entry[key]) for key in ("received_at", "state_since") if entry[key] is not None})
+    return found
 
 
 def study_meant(config: Config, store: Store, name: str) -> str:

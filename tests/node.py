@@ -98,6 +98,7 @@ class Node:
             "inference": {"device": "cpu"},
             "retention": {"watermark_gigabytes": 0},
             "log": {"format": "json"},
+            "web": {"enabled": False},
         }
         for name, value in overrides.items():
             section, _, key = name.partition("__")

@@ -1,10 +1,12 @@
 #!/bin/sh
-# tests/run.sh [PART...]: the tests, part by part, each timed. Parts: lint unit peers faults training docs; default: all.
+# tests/run.sh [PART...]: the tests, part by part, each timed. Parts: lint unit peers browser faults training docs; default:
+# all.
 set -eu
 cd "$(dirname "$0")/.."
 bin=.venv/bin
-packages="dcmtk dicom3tools gcc libc6-dev openssl orthanc pixelmed-apps"
-missing=
+peers="dcmtk dicom3tools gcc libc6-dev openssl orthanc pixelmed-apps"
+browser="chromium chromium-driver"
+failed=
 
 have_peers() {
     for tool in cc dciodvfy openssl storescu; do [ -x "/usr/bin/$tool" ] || return 1; done
@@ -12,12 +14,29 @@ have_peers() {
     [ -e /usr/share/java/pixelmed.jar ]
 }
 
-install_peers() {
-    have_peers && return 0
+have_browser() { [ -x /usr/bin/chromium ] && [ -x /usr/bin/chromedriver ]; }
+
+# install PACKAGES: sets `missing` to why they could not be installed; what just failed is not tried again.
+install() {
+    [ "$1" = "$failed" ] && { missing=$why; return 0; }
+    try_to_install "$1"
+    [ -z "$missing" ] || { failed=$1 why=$missing; }
+}
+
+try_to_install() {
     if [ "$(id -u)" = 0 ]; then as=; elif sudo -n true 2>/dev/null; then as=sudo; else missing="no root and no sudo"; return 0; fi
-    echo "== installing $packages"
+    echo "== installing $1"
     $as apt-get update -qq && $as env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -y -qq --no-install-recommends $packages >/dev/null || missing="apt-get failed"
+        apt-get install -y -qq --no-install-recommends $1 >/dev/null || missing="apt-get failed"
+}
+
+# needs PART: sets `packages` to what a part needs from Debian, and `missing` to why it is not there.
+needs() {
+    packages= missing=
+    case $1 in
+        browser) packages=$browser; have_browser || install "$browser" ;;
+        *) packages=$peers; have_peers || install "$peers" ;;  # openssl is for the others, too
+    esac
 }
 
 run() {
@@ -41,19 +60,20 @@ part() {
             run types $bin/mypy
             run layers $bin/lint-imports --no-logo
             ;;
-        unit) run unit side_by_side -m "not peers and not fault and not training" --ignore tests/docs ;;
+        unit) run unit side_by_side -m "not peers and not browser and not fault and not training" --ignore tests/docs ;;
         peers) run peers pytest tests -m "peers and not fault and not training" ;;
+        browser) run browser pytest tests -m browser ;;
         faults) run faults side_by_side -m fault ;;
         training) run training pytest tests -m training ;;
         docs) run docs pytest tests/docs ;;
-        *) echo "unknown part: $1 (lint unit peers faults training docs)" >&2; exit 2 ;;
+        *) echo "unknown part: $1 (lint unit peers browser faults training docs)" >&2; exit 2 ;;
     esac
 }
 
-[ $# -gt 0 ] || set -- lint unit docs training peers faults
-install_peers
+[ $# -gt 0 ] || set -- lint unit docs training peers browser faults
 for each in "$@"; do
-    if [ -n "$missing" ] && { [ "$each" = peers ] || [ "$each" = faults ]; }; then
+    needs "$each"
+    if [ -n "$missing" ] && { [ "$each" = peers ] || [ "$each" = browser ] || [ "$each" = faults ]; }; then
         [ "${CI:-}" = true ] && { echo "the Debian packages $packages could not be installed: $missing" >&2; exit 1; }
         echo "== $each: LEFT OUT, because $packages are not installed and could not be ($missing)"
         continue

@@ -15,12 +15,16 @@ class Code:
 APPLICATION_ACTIVITY = Code("110100", "Application Activity")
 AUDIT_LOG_USED = Code("110101", "Audit Log Used")
 INSTANCES_TRANSFERRED = Code("110104", "DICOM Instances Transferred")
+INSTANCES_ACCESSED = Code("110103", "DICOM Instances Accessed")
 EXPORT = Code("110106", "Export")
 QUERY = Code("110112", "Query")
 SECURITY_ALERT = Code("110113", "Security Alert")
+USER_AUTHENTICATION = Code("110114", "User Authentication")
 
 APPLICATION_START = Code("110120", "Application Start")
 APPLICATION_STOP = Code("110121", "Application Stop")
+LOGIN = Code("110122", "Login")
+LOGOUT = Code("110123", "Logout")
 NODE_AUTHENTICATION = Code("110126", "Node Authentication")
 SOFTWARE_CONFIGURATION = Code("110131", "Software Configuration")
 

@@ -69,9 +69,12 @@ def process(root: Element, ae_title: str, role: Code, address: str, *, requestor
     _code(participant, "RoleIDCode", role)
 
 
-def person(root: Element, name: str, role: Code | None = None) -> None:
-    """Who gave a command, as the operating system knows them."""
+def person(root: Element, name: str, role: Code | None = None, address: str = "") -> None:
+    """Who gave a command, as the operating system or the web page knows them, and from which address, if any."""
     participant = SubElement(root, "ActiveParticipant", UserID=clean(name), UserIsRequestor="true")
+    if address:
+        participant.set("NetworkAccessPointID", clean(address))
+        participant.set("NetworkAccessPointTypeCode", _IP_ADDRESS)
     if role:
         _code(participant, "RoleIDCode", role)
 

@@ -131,6 +131,31 @@ def _exported(group: Group, reporter: Reporter) -> Element:
     return root
 
 
+def _authenticated(what: codes.Code, outcome: str) -> _Teller:
+    def tell(group: Group, reporter: Reporter) -> Element:
+        """A.5.3.12: a user signs in to the web page, or out of it."""
+        event = group[-1]
+        root = elements.message(codes.USER_AUTHENTICATION, "E", event.time, outcome, what)
+        elements.person(root, event.text("by"), address=event.text("address"))
+        elements.process(root, reporter.ae_title, codes.APPLICATION, reporter.host, requestor=False)
+        elements.audit_source(root, reporter)
+        return root
+
+    return tell
+
+
+def _viewed(group: Group, reporter: Reporter) -> Element:
+    """A.5.3.6: somebody looked at a study."""
+    event = group[-1]
+    root = elements.message(codes.INSTANCES_ACCESSED, "R", event.time)
+    elements.person(root, event.text("by"), address=event.text("address"))
+    elements.process(root, reporter.ae_title, codes.APPLICATION, reporter.host, requestor=False)
+    elements.audit_source(root, reporter)
+    elements.study(root, Transfer(event.study, event.text("accession_number"), {}))
+    elements.patient(root, event.text("patient_id"), event.text("issuer_of_patient_id"))
+    return root
+
+
 def _with_study(root: Element, group: Group, reporter: Reporter) -> Element:
     last = group[-1]
     classes = Counter(event.text("sop_class_uid") for event in group)
@@ -208,4 +233,8 @@ _TOLD: Mapping[str, _Teller] = {
     "audit.read": _log_used,
     "peer.queried": _queried,
     "export.made": _exported,
+    "user.signed_in": _authenticated(codes.LOGIN, elements.SUCCESS),
+    "user.signed_out": _authenticated(codes.LOGOUT, elements.SUCCESS),
+    "user.sign_in_failed": _authenticated(codes.LOGIN, elements.MINOR),
+    "study.viewed": _viewed,
 }

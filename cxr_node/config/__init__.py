@@ -4,6 +4,7 @@ Every key has a default that works on one machine. `config/cxr-node.toml` lists 
 """
 
 from cxr_node.config.file import DEFAULT_FILE, FILE_VARIABLE, load
-from cxr_node.config.sections import OF_NAMED, REPEATED, Config, Destination, Mode, Section
+from cxr_node.config.sections import OF_NAMED, REPEATED, Destination, Mode, Section
+from cxr_node.config.whole import Config
 
 __all__ = ["DEFAULT_FILE", "FILE_VARIABLE", "OF_NAMED", "REPEATED", "Config", "Destination", "Mode", "Section", "load"]

@@ -9,7 +9,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from cxr_node.config.sections import REPEATED, Config, Section
+from cxr_node.config.sections import REPEATED, Section
+from cxr_node.config.whole import Config
 from cxr_node.errors import ConfigError
 
 DEFAULT_FILE = Path("config/cxr-node.toml")

@@ -22,7 +22,7 @@ PemName = Annotated[str, Field(min_length=1)]
 _RULES = Rules()
 
 
-def _network(text: str) -> str:
+def network(text: str) -> str:
     ipaddress.ip_network(text)
     return text
 
@@ -74,7 +74,7 @@ class Receive(Section):
     timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 60.0
     require_called_ae_title: bool = False
     allowed_ae_titles: tuple[AETitle, ...] = ()
-    allowed_networks: tuple[Annotated[str, AfterValidator(_network)], ...] = ()
+    allowed_networks: tuple[Annotated[str, AfterValidator(network)], ...] = ()
     storage_commitment: str | None = None
     commitment_wait_seconds: Seconds = 3600.0
     charset_override: dict[AETitle, Annotated[str, Field(pattern=r"^(ISO_IR [0-9]+|GB18030|GBK)$")]] = {}
@@ -224,6 +224,7 @@ class Worklist(Section):
 
     tiers: dict[Literal["high", "medium"], Probability] = {}
     max_wait_minutes: Annotated[float, Field(gt=0)] = 120.0
+    read_after_hours: Annotated[float, Field(gt=0)] | None = None
 
     @field_validator("tiers")
     @classmethod
@@ -256,37 +257,3 @@ class Audit(Section):
     @property
     def over_tls(self) -> bool:
         return self.syslog is not None and urlsplit(self.syslog).scheme == "tls"
-
-
-class Config(Section):
-    """The whole file."""
-
-    node: Node = Node()
-    receive: Receive = Receive()
-    tls: Tls = Tls()
-    study: Study = Study()
-    eligibility: Eligibility = Eligibility()
-    model: Model = Model()
-    inference: Inference = Inference()
-    report: Report = Report()
-    destination: tuple[Destination, ...] = ()
-    modality: tuple[Modality, ...] = ()
-    worklist: Worklist = Worklist()
-    retention: Retention = Retention()
-    audit: Audit = Audit()
-    log: Log = Log()
-
-    @field_validator("destination")
-    @classmethod
-    def _distinct(cls, destinations: tuple[Destination, ...]) -> tuple[Destination, ...]:
-        names = [destination.name for destination in destinations]
-        if repeated := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"names must differ; repeated: {', '.join(repeated)}")
-        return destinations
-
-    @model_validator(mode="after")
-    def _commitment_is_asked_somewhere(self) -> Self:
-        archive = self.receive.storage_commitment
-        if archive is not None and archive not in {destination.name for destination in self.destination}:
-            raise ValueError(f"receive.storage_commitment: no [[destination]] is named {archive!r}")
-        return self

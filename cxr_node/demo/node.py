@@ -109,6 +109,9 @@ port = {port}
 [study]
 settle_seconds = {settle}  # in service 120: technologists repeat and add views
 
+[web]
+enabled = false
+
 [log]
 format = "json"
 

@@ -11,11 +11,11 @@ from cxr_node.documents import codes, envelope, identity, language
 from cxr_node.documents.headers import ImageFacts, as_item, image_facts, study_header
 from cxr_node.documents.picture import Grey, Legend, Picture, draw
 from cxr_node.documents.received import Received
-from cxr_node.documents.region import Activation
 from cxr_node.documents.request import Document, Language, Source, StudyReport
 from cxr_node.documents.wording import finding_code, flagged, likelier_kind, likeliest_other, percent, positive
 from cxr_node.domain.finding import Analysis, tenths
 from cxr_node.domain.quality import Flag
+from cxr_node.imaging.heat import Activation
 
 SECONDARY_CAPTURE: Final = "1.2.840.10008.5.1.4.1.1.7"
 SERIES_NUMBER: Final = 9902

@@ -1,14 +1,14 @@
 """The heat map as a picture: the film in grey, what the model looked at in colour, and a legend below the film."""
 
 from dataclasses import dataclass
-from functools import cache
 from typing import Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr_node.documents.region import Activation, outlines, spread
+from cxr_node.documents.region import outlines
+from cxr_node.imaging.heat import FAINT, Activation, ramp, spread
 
 Grey = NDArray[np.uint8]
 """(rows, columns), 0 black to 255 white."""
@@ -23,9 +23,7 @@ AMBER: Final = (255, 200, 60)
 NARROWEST: Final = 900
 """Pixels. A narrower film is enlarged, or its legend could not be read."""
 
-_PALETTE: Final = cv2.COLORMAP_INFERNO  # lightness rises with the value, so that it is read without colour vision too
 _OPACITY: Final = 0.42
-_FAINT: Final = 0.2  # below this share of the map the film shows through unchanged
 _OUTLINE: Final = (120, 255, 255)
 _BOLD: Final = 600
 _REGULAR: Final = 400
@@ -74,19 +72,12 @@ def overlay(picture: Picture, activation: Activation) -> Picture:
     """The picture with the map in colour over it, and the outlines of where it is strong."""
     rows, columns = picture.shape[:2]
     surface = spread(activation, rows, columns)
-    colours = _ramp()[(surface * 255).astype(np.uint8)]
-    weight = (_OPACITY * np.clip((surface - _FAINT) / (1 - _FAINT), 0, 1)).astype(np.float32)
+    colours = ramp()[(surface * 255).astype(np.uint8)]
+    weight = (_OPACITY * np.clip((surface - FAINT) / (1 - FAINT), 0, 1)).astype(np.float32)
     mixed = np.asarray(cv2.blendLinear(colours, picture, weight, 1 - weight), dtype=np.uint8)
     parts = [np.rint(outline).astype(np.int32) for outline in outlines(activation, rows, columns)]
     cv2.polylines(mixed, parts, True, _OUTLINE, thickness=max(2, columns // 500), lineType=cv2.LINE_AA)
     return mixed
-
-
-@cache
-def _ramp() -> Picture:
-    """The palette from nothing to the most: (256, RGB)."""
-    values = np.arange(256, dtype=np.uint8)[:, None]
-    return np.asarray(cv2.applyColorMap(values, _PALETTE)[:, 0, ::-1], dtype=np.uint8)
 
 
 def _band(width: int, legend: Legend, *, coloured: bool) -> Picture:
@@ -123,7 +114,7 @@ def _write(band: Picture, line: _Line, unit: float, at: tuple[float, float], roo
 def _colour_bar(band: Picture, legend: Legend, unit: float) -> None:
     left, right, top, bottom = (round(edge * unit) for edge in (35, 47, 2.2, 3.2))
     shades = np.linspace(0, 255, right - left).astype(np.uint8)
-    band[top:bottom, left:right] = _ramp()[shades]
+    band[top:bottom, left:right] = ramp()[shades]
     title, low, high = (_Line(text, 0.95, 0, SOFT) for text in (legend.scale, legend.low, legend.high))
     _write(band, title, unit, (left, 1.75 * unit), room=right - left)
     _write(band, low, unit, (left, bottom + 1.25 * unit), room=(right - left) / 2)

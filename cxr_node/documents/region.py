@@ -6,20 +6,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-Activation: TypeAlias = tuple[tuple[float, ...], ...]
-Map: TypeAlias = npt.NDArray[np.float32]
+from cxr_node.imaging.heat import Activation, Map, spread
+
 Polygon: TypeAlias = npt.NDArray[np.float32]
 
 MAXIMUM_POINTS = 64
 _HALF = 0.5
 _MINOR = 0.2
 _WORKING_SIDE = 512
-
-
-def spread(activation: Activation, rows: int, columns: int) -> Map:
-    """The map over the whole film, smoothly, rows x columns; 0 to 1."""
-    grid = np.asarray(activation, dtype=np.float32)
-    return np.clip(cv2.resize(grid, (columns, rows), interpolation=cv2.INTER_CUBIC), 0, 1)
 
 
 def outlines(activation: Activation, rows: int, columns: int) -> list[Polygon]:

@@ -10,7 +10,7 @@ RIS set to STAT stays in front, the rest stands in arrival order.
 """
 
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
 from cxr_node.domain.finding import Tier
 
@@ -57,18 +57,29 @@ class Policy:
     frozen: bool = False
 
 
+class Group(IntEnum):
+    """Why a study stands where it stands; within a group by arrival."""
+
+    STAT = 0
+    OVERDUE = 1
+    HIGH = 2
+    MEDIUM = 3
+    ARRIVAL = 4
+
+
 def sort_key(place: Place, policy: Policy, now: float) -> tuple[int, float, str]:
     """The smaller key is read first; the study UID breaks ties, so that the order is total."""
-    return _group(place, policy, now), place.received_at, place.study_instance_uid
+    return group(place, policy, now), place.received_at, place.study_instance_uid
 
 
-def _group(place: Place, policy: Policy, now: float) -> int:
+def group(place: Place, policy: Policy, now: float) -> Group:
+    """What puts a study before or behind others."""
     if place.priority is Priority.STAT:
-        return 0
+        return Group.STAT
     if policy.frozen:
-        return 4
+        return Group.ARRIVAL
     if now - place.received_at > policy.max_wait_seconds:
-        return 1
+        return Group.OVERDUE
     if place.tier is Tier.HIGH or place.priority is Priority.HIGH:
-        return 2
-    return 3 if place.tier is Tier.MEDIUM else 4
+        return Group.HIGH
+    return Group.MEDIUM if place.tier is Tier.MEDIUM else Group.ARRIVAL

@@ -45,6 +45,32 @@ def latest(tx: Tx, prefix: str) -> dict[str, Any] | None:
     return {"time": row["time"], "event": row["event"], **json.loads(row["detail"])} if row else None
 
 
+def last(tx: Tx) -> int:
+    """The sequence number of the newest event; 0 where there is none."""
+    row = tx.row("SELECT max(sequence) AS n FROM event")
+    return int(row["n"] or 0) if row else 0
+
+
+def studies_since(tx: Tx, after: int) -> set[str]:
+    """The studies of the events after a sequence number."""
+    rows = tx.rows("SELECT DISTINCT study_instance_uid AS study FROM event WHERE sequence > ?", (after,))
+    return {row["study"] for row in rows} - {None}
+
+
+def named_since(tx: Tx, name: str, time: float) -> list[dict[str, Any]]:
+    """The details of the events of a name from `time` on."""
+    rows = tx.rows("SELECT detail FROM event WHERE event = ? AND time >= ? ORDER BY sequence", (name, time))
+    return [json.loads(row["detail"]) for row in rows]
+
+
+def counts(tx: Tx, after: int, through: int) -> dict[str, int]:
+    """How many events of each name there are after one sequence number and up to another."""
+    rows = tx.rows(
+        "SELECT event, count(*) AS n FROM event WHERE sequence > ? AND sequence <= ? GROUP BY event", (after, through)
+    )
+    return {row["event"]: row["n"] for row in rows}
+
+
 def seal_of(previous: str, time: float, study: str | None, event: str, detail: str) -> str:
     """The hash of a row whose predecessor has the hash `previous`."""
     return hashlib.sha256(json.dumps([previous, time, study, event, detail]).encode()).hexdigest()

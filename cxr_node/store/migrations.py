@@ -233,3 +233,10 @@ def m005_assessments(db: Database) -> None:
         );
         """
     )
+
+
+@migrations()
+def m006_reading(db: Database) -> None:
+    """Who reads a study, or marked it as read, and since when its state is what a person made it."""
+    db.execute("ALTER TABLE worklist_entry ADD COLUMN reader TEXT")
+    db.execute("ALTER TABLE worklist_entry ADD COLUMN state_since REAL")

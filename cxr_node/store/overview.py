@@ -39,3 +39,21 @@ def kept_aside(tx: Tx) -> dict[str, int]:
         """
     )
     return {"objects": row["objects"], "films": row["films"]} if row else {}
+
+
+def entry_states(tx: Tx) -> dict[str, int]:
+    """How many studies there are in each state."""
+    rows = tx.rows("SELECT state, count(*) AS n FROM worklist_entry GROUP BY state")
+    return {row["state"]: row["n"] for row in rows}
+
+
+def analysis_seconds(tx: Tx, limit: int) -> list[float]:
+    """Of the films that were analysed last: how long after their receipt."""
+    rows = tx.rows(
+        """
+        SELECT r.analysed_at - i.received_at AS seconds FROM (SELECT * FROM result ORDER BY id DESC LIMIT ?) r
+        JOIN instance i ON i.digest = r.instance_digest
+        """,
+        (limit,),
+    )
+    return [row["seconds"] for row in rows]

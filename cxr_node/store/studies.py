@@ -232,3 +232,10 @@ def summary(stored: Stored) -> dict[str, Any]:
         "path": stored.arrival.path,
         "refusal": {"code": stored.refusal.code, "reason": stored.refusal.reason} if stored.refusal else None,
     }
+
+
+def uids_since(tx: Tx, after: int) -> tuple[list[str], int]:
+    """The studies of the instances that came after one (by its row), and the row of the last."""
+    rows = tx.rows("SELECT DISTINCT study_instance_uid FROM instance WHERE id > ?", (after,))
+    last = tx.row("SELECT max(id) AS n FROM instance")
+    return [str(row["study_instance_uid"]) for row in rows], int((last["n"] if last else 0) or 0)

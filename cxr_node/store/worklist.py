@@ -1,24 +1,29 @@
 """The worklist as it stands: one entry a study, kept in step with its images, read in the order of domain.priority."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Collection, Iterable, Sequence
+from operator import itemgetter
 from typing import Any
 
 from cxr_node.domain.finding import Tier
 from cxr_node.domain.instance import Header
-from cxr_node.domain.priority import REQUESTED, Place, Policy, Priority, more_urgent, sort_key
+from cxr_node.domain.priority import REQUESTED, Place, Policy, Priority, group, more_urgent, sort_key
 from cxr_node.domain.study import EntryState, Image, Judging, Standing, assess
 from cxr_node.store import events, steps, studies
 from cxr_node.store.db import Row, Tx
 
 _KEPT_IN_STEP = (EntryState.WAITING, EntryState.ANALYSED, EntryState.NOT_ANALYSED)
-_OPEN = "WHERE state NOT IN ('read', 'withdrawn')"  # in the words of the index that serves it
+_OPEN = "state NOT IN ('read', 'withdrawn')"  # in the words of the index that serves it
+_CLOSED = (EntryState.READ, EntryState.WITHDRAWN)
+Placed = tuple[tuple[bool, int, float, str], dict[str, Any]]
+"""An entry behind what it is sorted by."""
 
 
 def arrive(tx: Tx, header: Header, received_at: float, *, corrected: bool = False) -> None:
     """Open the entry of a study at its first film.
 
     Later films fill in what the first did not say, and may make the study more urgent, never less. Only a correction
-    (`corrected`) replaces what stands there.
+    (`corrected`) replaces what stands there. A study that was read comes back with a film that nobody has seen.
     """
     known = tx.row("SELECT * FROM worklist_entry WHERE study_instance_uid = ?", (header.study_instance_uid,))
     said = (header.accession_number, header.patient_id, header.issuer_of_patient_id)
@@ -38,10 +43,18 @@ def arrive(tx: Tx, header: Header, received_at: float, *, corrected: bool = Fals
         "received_at = min(received_at, ?) WHERE study_instance_uid = ?",
         (*(a or b for a, b in zip(first, second, strict=True)), urgent, received_at, header.study_instance_uid),
     )
+    state = EntryState(known["state"])
+    if state is EntryState.READ and not corrected:
+        state = EntryState.WAITING
+        tx.execute(
+            "UPDATE worklist_entry SET state = ?, reader = NULL, state_since = ? WHERE study_instance_uid = ?",
+            (state, received_at, header.study_instance_uid),
+        )
+    record_move(tx, known, received_at, "film", state=state, priority=urgent)
 
 
 def refresh(tx: Tx, study: str, judging: Judging, now: float) -> Standing | None:
-    """Bring an entry in step with its images; a move is recorded with what stood before and after.
+    """Bring an entry in step with its images; a move is recorded with what stood before and after, and its cause.
 
     What an earlier model concluded stands until the films have been given to the one in service.
     """
@@ -66,7 +79,7 @@ def refresh(tx: Tx, study: str, judging: Judging, now: float) -> Standing | None
             row["threshold"] if concluded else judging.cutoffs.threshold, reason, study,
         ),
     )  # fmt: skip
-    _moved(tx, row, state, standing.tier, now)
+    record_move(tx, row, now, "images", state=state, tier=standing.tier)
     return standing
 
 
@@ -89,16 +102,17 @@ def put(tx: Tx, study: str, state: EntryState, reason: str, now: float) -> None:
         tx.execute(
             "UPDATE worklist_entry SET state = ?, reason = ? WHERE study_instance_uid = ?", (state, reason, study)
         )
-        _moved(tx, row, state, Tier(row["tier"]), now)
+        record_move(tx, row, now, str(state), state=state)
 
 
-def _moved(tx: Tx, row: Row, state: EntryState, tier: Tier, now: float) -> None:
-    before, after = (row["state"], row["tier"]), (state.value, tier.value)
+def record_move(tx: Tx, row: Row, now: float, cause: str, by: str | None = None, **changed: str | None) -> None:
+    """Record what of state, tier and priority is no longer as in `row`; nothing where nothing has `changed`."""
+    before = {name: row[name] for name in ("state", "tier", "priority")}
+    after = before | {name: None if value is None else str(value) for name, value in changed.items()}
     if before != after:
-        events.append(
-            tx, now, "worklist.moved", row["study_instance_uid"],
-            before={"state": before[0], "tier": before[1]}, after={"state": after[0], "tier": after[1]},
-        )  # fmt: skip
+        who = {"by": by} if by else {}
+        study = row["study_instance_uid"]
+        events.append(tx, now, "worklist.moved", study, before=before, after=after, cause=cause, **who)
 
 
 def state(tx: Tx, study: str) -> EntryState | None:
@@ -117,16 +131,39 @@ def identity(tx: Tx, study: str) -> dict[str, str | None]:
 
 
 def entries(tx: Tx, policy: Policy, now: float, *, closed: bool = False) -> list[dict[str, Any]]:
-    """The entries in reading order, as `worklist --json` shows them."""
-    rows = tx.rows(f"SELECT * FROM worklist_entry {'' if closed else _OPEN}")  # noqa: S608 - constant clauses
-    ordered = sorted(rows, key=lambda row: sort_key(_place(row), policy, now))
-    return [_shown(row, position) for position, row in enumerate(ordered, start=1)]
+    """The entries in reading order, as `worklist --json` shows them; `closed`: then those that have left the list."""
+    return in_order(placed(tx, policy, now, closed=closed))
 
 
-def freeze(tx: Tx, frozen: bool, now: float) -> None:
+def placed(
+    tx: Tx, policy: Policy, now: float, *, closed: bool = False, only: Collection[str] | None = None
+) -> list[Placed]:
+    """The same in no order and without positions: of all studies, or of those that are named."""
+    wanted = [] if closed else [_OPEN]
+    if only is not None:
+        wanted.append("study_instance_uid IN (SELECT value FROM json_each(?))")
+    where = f"WHERE {' AND '.join(wanted)}" if wanted else ""
+    sql = f"SELECT * FROM worklist_entry {where}"  # noqa: S608 - constant clauses
+    rows = tx.rows(sql, () if only is None else (json.dumps(list(only)),))
+    return [_placed(row, policy, now) for row in rows]
+
+
+def in_order(found: Iterable[Placed]) -> list[dict[str, Any]]:
+    """Entries sorted and numbered."""
+    ordered = sorted(found, key=itemgetter(0))
+    return [{"position": position, **entry} for position, (_, entry) in enumerate(ordered, start=1)]
+
+
+def _placed(row: Row, policy: Policy, now: float) -> Placed:
+    place = _place(row)
+    key = (row["state"] in _CLOSED, *sort_key(place, policy, now))
+    return key, _shown(row, group(place, policy, now).name.lower())
+
+
+def freeze(tx: Tx, frozen: bool, now: float, by: str) -> None:
     """The kill switch: while it is on, the model moves nothing."""
     tx.execute("INSERT OR REPLACE INTO setting (name, value) VALUES ('frozen', ?)", ("1" if frozen else "0",))
-    events.append(tx, now, "worklist.frozen" if frozen else "worklist.unfrozen")
+    events.append(tx, now, "worklist.frozen" if frozen else "worklist.unfrozen", None, by=by)
 
 
 def is_frozen(tx: Tx) -> bool:
@@ -139,9 +176,8 @@ def _place(row: Row) -> Place:
     return Place(row["study_instance_uid"], row["received_at"], Tier(row["tier"]), priority)
 
 
-def _shown(row: Row, position: int) -> dict[str, Any]:
+def _shown(row: Row, group: str) -> dict[str, Any]:
     return {
-        "position": position,
         "study_instance_uid": row["study_instance_uid"],
         "accession_number": row["accession_number"],
         "patient_id": row["patient_id"],
@@ -156,4 +192,7 @@ def _shown(row: Row, position: int) -> dict[str, Any]:
         "threshold": row["threshold"],
         "reason": row["reason"],
         "received_at": row["received_at"],
+        "group": group,
+        "reader": row["reader"],
+        "state_since": row["state_since"],
     }

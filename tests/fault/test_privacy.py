@@ -2,11 +2,13 @@
 
 import copy
 import json
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+import httpx2
 import pytest
 from pydicom import uid
 from pydicom.dataset import Dataset, FileDataset
@@ -16,7 +18,7 @@ from tests.fault.damage import compressed, put
 from tests.fault.peer import Destination
 from tests.films import chest, lateral, leg
 from tests.modality import Modality, begun, ended
-from tests.node import Node, wait_for
+from tests.node import Node, free_port, wait_for
 
 pytestmark = pytest.mark.fault
 
@@ -105,8 +107,33 @@ def in_the_open(node: Node, study: str) -> tuple[str, str]:
     open_ended = [node.command(*command) for command in commands]
     quiet = [node.command("study", study), node.command("worklist")]  # these may show patients, on standard output
     status = [node.command("status", "--json"), node.command("status")]  # these may name studies there
-    nameless = "\n".join([node.log(), *(e.stdout + e.stderr for e in open_ended), *(e.stderr for e in quiet + status)])
+    nameless = "\n".join(
+        [
+            node.log(),
+            *visited(node, study),
+            *(e.stdout + e.stderr for e in open_ended),
+            *(e.stderr for e in quiet + status),
+        ]
+    )
     return "\n".join([nameless, *(e.stdout for e in status)]).lower(), nameless
+
+
+def visited(node: Node, study: str) -> list[str]:
+    """What the web page shows to those who may not see patients, after others looked at theirs and searched."""
+    base = f"http://127.0.0.1:{node.config.web.port}"
+    with httpx2.Client(base_url=base, follow_redirects=True, timeout=30) as browser:
+        page = browser.get("/").text
+        assert "pid7qx" in page.lower(), "who may see patients sees them"
+        token = re.search(r'name="form_token" value="([0-9a-f]*)"', page)
+        assert token
+        found = browser.post("/worklist", data={"form_token": token[1], "text": "ACC7QX"})
+        shown = browser.get(f"/studies/{study}")
+        for wrong in ("/studies/Zyxwvut", "/Quorra?q=PID7QX", "/api/studies/Zyxwvut/read"):
+            browser.get(wrong)
+            browser.post(wrong, content=b"name=Zyxwvut&\xff=Quorra")
+        addresses = re.findall(r'(?:href|src|action)="([^"]*)"|<title>(.*?)</title>', page + found.text + shown.text)
+        in_the_open = [str(shown.url), str(found.url), *("".join(one) for one in addresses)]
+        return [*in_the_open, *(browser.get(path).text for path in ("/metrics", "/healthz", "/readyz"))]
 
 
 def exported(node: Node, folder: Path) -> bytes:
@@ -125,7 +152,8 @@ def full_of_patients(folder: Path, form: str) -> Iterator[tuple[Node, list[Any],
     to them.
     """
     peer, sent = Destination(lambda _: 0xC000), films()
-    with peer, Node(folder, destinations=[peer.table], log__level="debug", log__format=form) as node:
+    web = {"web__enabled": True, "web__port": free_port()}
+    with peer, Node(folder, destinations=[peer.table], log__level="debug", log__format=form, **web) as node:
         answers: list[Dataset] = [node.store(film)[0] for film in sent]
         truncated = node.written(of_the_patient(chest()))
         truncated.write_bytes(truncated.read_bytes()[:-5000])

@@ -22,6 +22,10 @@ FILM = {"calling": "XRAY1", "address": "192.0.2.7", "sop_class_uid": "1.2.840.10
 EVENTS: dict[str, dict[str, Any]] = {
     "node.started": {"mode": "shadow"},
     "node.stopped": {},
+    "user.signed_in": {"by": "ana", "address": "192.0.2.9"},
+    "user.signed_out": {"by": "ana", "address": "192.0.2.9", "session": "x"},
+    "user.sign_in_failed": {"by": "unknown", "address": "192.0.2.9"},
+    "study.viewed": {"by": "ana", "address": "192.0.2.9", **PATIENT},
     "instance.stored": FILM,
     "document.sent": {"ae_title": "PACS", "host": "pacs", "sop_class_uid": "1.2.840.10008.5.1.4.1.1.88.34", **PATIENT},
     "association.rejected": {"calling": "EVIL", "address": "192.0.2.66", "reason": "not allowed", "times": 3},
@@ -79,6 +83,10 @@ def test_every_event_that_is_told_gives_a_valid_message(event: str) -> None:
 @pytest.mark.parametrize(("event", "code", "kind", "action", "outcome"), [
     ("node.started", "110100", "110120", "E", "0"),
     ("node.stopped", "110100", "110121", "E", "0"),
+    ("user.signed_in", "110114", "110122", "E", "0"),
+    ("user.signed_out", "110114", "110123", "E", "0"),
+    ("user.sign_in_failed", "110114", "110122", "E", "4"),
+    ("study.viewed", "110103", None, "R", "0"),
     ("instance.stored", "110104", None, "C", "0"),
     ("document.sent", "110104", None, "R", "0"),
     ("association.rejected", "110113", "110126", "E", "4"),
@@ -98,6 +106,16 @@ def test_the_codes_are_those_of_the_standard(event: str, code: str, kind: str, a
     assert identification.find("EventID").get("csd-code") == code
     assert (None if of_type is None else of_type.get("csd-code")) == kind
     assert (identification.get("EventActionCode"), identification.get("EventOutcomeIndicator")) == (action, outcome)
+
+
+def test_who_looked_at_which_study() -> None:
+    (root,) = told(row(1, "study.viewed", **EVENTS["study.viewed"]))
+    person, node = root.findall("ActiveParticipant")
+    assert (person.get("UserID"), person.get("UserIsRequestor")) == ("ana", "true")
+    assert (person.get("NetworkAccessPointID"), person.get("NetworkAccessPointTypeCode")) == ("192.0.2.9", "2")
+    assert node.get("UserID") == "CXR_NODE"
+    study, patient = root.findall("ParticipantObjectIdentification")
+    assert (study.get("ParticipantObjectID"), patient.get("ParticipantObjectID")) == ("1.2.3", "P1^^^HOSP")
 
 
 def test_films_of_a_study_that_came_together_are_one_message() -> None:

@@ -67,6 +67,9 @@ def test_the_first_film_opens_an_entry(tx: Tx) -> None:
         "threshold": 0.3,
         "reason": None,
         "received_at": NOON,
+        "group": "stat",
+        "reader": None,
+        "state_since": None,
     }
 
 
@@ -171,9 +174,9 @@ def test_closed_entries_are_shown_only_when_asked_for(tx: Tx) -> None:
 
 def test_the_kill_switch_is_remembered_and_recorded(tx: Tx) -> None:
     assert not worklist.is_frozen(tx)
-    worklist.freeze(tx, True, NOON)
+    worklist.freeze(tx, True, NOON, "ana")
     assert worklist.is_frozen(tx)
-    worklist.freeze(tx, False, NOON)
+    worklist.freeze(tx, False, NOON, "ana")
     assert not worklist.is_frozen(tx)
     assert [row["event"] for row in tx.rows("SELECT event FROM event")] == ["worklist.frozen", "worklist.unfrozen"]
 

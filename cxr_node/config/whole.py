@@ -1,0 +1,120 @@
+"""The whole file, and the table [web]: where the pages are, and who may see them."""
+
+import ipaddress
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, field_validator, model_validator
+
+from cxr_node.config.sections import (
+    Audit,
+    Destination,
+    Eligibility,
+    Inference,
+    Log,
+    Modality,
+    Model,
+    Node,
+    PemName,
+    Port,
+    Receive,
+    Report,
+    Retention,
+    Section,
+    Study,
+    Tls,
+    Worklist,
+    network,
+)
+
+
+def _viewer(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("write it as https://HOST/PATH, with {study_uid} where the Study Instance UID belongs")
+    try:
+        url.format(study_uid="1.2", accession_number="A1")
+    except (LookupError, ValueError) as error:
+        raise ValueError("only {study_uid} and {accession_number} may stand in braces") from error
+    return url
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+class Web(Section):
+    """The page, the JSON and the metrics that the node shows over HTTP, and to whom."""
+
+    enabled: bool = True
+    host: str = "127.0.0.1"
+    port: Port = 8080
+    certificate: PemName | None = None
+    key: PemName | None = None
+    users: PemName | None = None
+    tokens: PemName | None = None
+    session_hours: Annotated[float, Field(gt=0, le=168)] = 12.0
+    trusted_proxies: tuple[Annotated[str, AfterValidator(network)], ...] = ()
+    user_header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")] = "X-Forwarded-User"
+    proxy_role: Literal["viewer", "reader", "admin"] = "viewer"
+    viewer_url: Annotated[str, AfterValidator(_viewer)] | None = None
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        return self.host == "localhost" or (_is_address(self.host) and ipaddress.ip_address(self.host).is_loopback)
+
+    @property
+    def open(self) -> bool:
+        """Whether it is for everybody who reaches it."""
+        return self.users is None and self.tokens is None and not self.trusted_proxies
+
+    @model_validator(mode="after")
+    def _guarded(self) -> Self:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key belong together; one of them is missing")
+        if self.enabled and not self.loopback and self.users is None and not self.trusted_proxies:
+            raise ValueError(
+                f"host {self.host} can be reached from other machines: name a file of users (cxr-node user add), or "
+                "the trusted_proxies that say who the user is; or leave host at 127.0.0.1"
+            )
+        return self
+
+
+class Config(Section):
+    """The whole file."""
+
+    node: Node = Node()
+    receive: Receive = Receive()
+    tls: Tls = Tls()
+    study: Study = Study()
+    eligibility: Eligibility = Eligibility()
+    model: Model = Model()
+    inference: Inference = Inference()
+    report: Report = Report()
+    destination: tuple[Destination, ...] = ()
+    modality: tuple[Modality, ...] = ()
+    worklist: Worklist = Worklist()
+    web: Web = Web()
+    retention: Retention = Retention()
+    audit: Audit = Audit()
+    log: Log = Log()
+
+    @field_validator("destination")
+    @classmethod
+    def _distinct(cls, destinations: tuple[Destination, ...]) -> tuple[Destination, ...]:
+        names = [destination.name for destination in destinations]
+        if repeated := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"names must differ; repeated: {', '.join(repeated)}")
+        return destinations
+
+    @model_validator(mode="after")
+    def _commitment_is_asked_somewhere(self) -> Self:
+        archive = self.receive.storage_commitment
+        if archive is not None and archive not in {destination.name for destination in self.destination}:
+            raise ValueError(f"receive.storage_commitment: no [[destination]] is named {archive!r}")
+        return self

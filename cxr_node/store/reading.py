@@ -1,0 +1,96 @@
+"""What people do with worklist entries, each in the transaction of its caller, recorded with who and why."""
+
+from cxr_node.domain import reading
+from cxr_node.domain.priority import Priority
+from cxr_node.domain.reading import Actor, Entry
+from cxr_node.domain.study import EntryState, Judging
+from cxr_node.errors import Permanent
+from cxr_node.store import worklist
+from cxr_node.store.db import Row, Tx
+
+TIME_LIMIT = "time limit"
+
+
+def claim(tx: Tx, study: str, actor: Actor, now: float) -> None:
+    """The study is being read by `actor`; claiming it again changes nothing.
+
+    Raises Permanent, here and below, as domain.reading says, and STUDY_UNKNOWN.
+    """
+    row = _row(tx, study)
+    reading.require_claimable(_entry(row), actor)
+    if row["state"] != EntryState.READING:
+        _set(tx, row, EntryState.READING, actor.name, now)
+        worklist.record_move(tx, row, now, "claimed", actor.name, state=EntryState.READING)
+
+
+def release(tx: Tx, study: str, actor: Actor, judging: Judging, now: float) -> None:
+    """The study goes back to where its films put it, for others to read."""
+    row = _row(tx, study)
+    reading.require_releasable(_entry(row), actor)
+    _give_back(tx, row, "released", actor, now)
+    worklist.refresh(tx, study, judging, now)
+
+
+def mark_read(tx: Tx, study: str, actor: Actor, now: float) -> None:
+    """The study leaves the list."""
+    row = _row(tx, study)
+    reading.require_readable(_entry(row), actor)
+    _close(tx, row, actor.name, "read", now)
+
+
+def reopen(tx: Tx, study: str, actor: Actor, judging: Judging, now: float) -> None:
+    """A study that was marked as read comes back to where it would stand."""
+    row = _row(tx, study)
+    reading.require_read(_entry(row))
+    _give_back(tx, row, "reopened", actor, now)
+    worklist.refresh(tx, study, judging, now)
+
+
+def prioritise(tx: Tx, study: str, priority: Priority | None, actor: Actor, now: float) -> None:
+    """A person says how urgent a study is, or (None) that they say nothing; what was said before goes."""
+    row = _row(tx, study)
+    reading.require_listed(_entry(row))
+    tx.execute("UPDATE worklist_entry SET priority = ? WHERE study_instance_uid = ?", (priority, study))
+    worklist.record_move(tx, row, now, "priority", actor.name, priority=priority)
+
+
+def close_old(tx: Tx, received_before: float, now: float) -> int:
+    """Close as read what came before a time and is still open, but not what is held; how many studies."""
+    rows = tx.rows(
+        "SELECT * FROM worklist_entry WHERE state NOT IN ('read', 'withdrawn') AND received_at < ?", (received_before,)
+    )
+    old = [row for row in rows if row["state"] in reading.OPEN]
+    for row in old:
+        _close(tx, row, None, TIME_LIMIT, now)
+    return len(old)
+
+
+def _row(tx: Tx, study: str) -> Row:
+    row = tx.row("SELECT * FROM worklist_entry WHERE study_instance_uid = ?", (study,))
+    if row is None:
+        raise Permanent("STUDY_UNKNOWN", "no film of this study has been received")
+    return row
+
+
+def _entry(row: Row) -> Entry:
+    return Entry(EntryState(row["state"]), row["reader"])
+
+
+def _set(tx: Tx, row: Row, state: EntryState, reader: str | None, now: float) -> None:
+    tx.execute(
+        "UPDATE worklist_entry SET state = ?, reader = ?, state_since = ? WHERE study_instance_uid = ?",
+        (state, reader, now, row["study_instance_uid"]),
+    )
+
+
+def _close(tx: Tx, row: Row, by: str | None, cause: str, now: float) -> None:
+    _set(tx, row, EntryState.READ, by, now)
+    worklist.record_move(tx, row, now, cause, by, state=EntryState.READ)
+
+
+def _give_back(tx: Tx, row: Row, cause: str, actor: Actor, now: float) -> None:
+    """The study stands again by what was concluded of its films, by whichever model."""
+    concluded = EntryState.NOT_ANALYSED if row["reason"] else EntryState.WAITING
+    state = concluded if row["probability"] is None else EntryState.ANALYSED
+    _set(tx, row, state, None, now)
+    worklist.record_move(tx, row, now, cause, actor.name, state=state)

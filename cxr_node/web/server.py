@@ -1,0 +1,51 @@
+"""The server: uvicorn with the node's own limits, TLS and logs."""
+
+import socket
+import ssl
+from functools import partial
+from typing import Any, Final
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from cxr_node.errors import Transient
+from cxr_node.web.patience import PatientProtocol
+
+_MOST_CONNECTIONS: Final = 512
+_MOST_HEAD_BYTES: Final = 16 * 1024
+_HEAD_SECONDS: Final = 10.0
+_KEEP_ALIVE_SECONDS: Final = 20
+_LAST_ANSWERS_SECONDS: Final = 2
+
+
+class Server(uvicorn.Server):
+    """Serves an application at an address, until it is told to stop. The process keeps its own signal handlers."""
+
+    def __init__(self, app: ASGIApp, secure: ssl.SSLContext | None, *, head_seconds: float = _HEAD_SECONDS) -> None:
+        patient: Any = partial(PatientProtocol, head_seconds=head_seconds)
+        config = uvicorn.Config(
+            app, http=patient, ws="none", lifespan="on", log_config=None, access_log=False,
+            server_header=False, proxy_headers=False, limit_concurrency=_MOST_CONNECTIONS,
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS, timeout_graceful_shutdown=_LAST_ANSWERS_SECONDS,
+            h11_max_incomplete_event_size=_MOST_HEAD_BYTES,
+            ssl_context_factory=(lambda _, __: secure) if secure else None,
+        )  # fmt: skip
+        super().__init__(config)
+
+    def stop(self) -> None:
+        """From any thread; answers that are under way get a moment."""
+        self.should_exit = True
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """A socket that listens at an address. Raises Transient("WEB_PORT") when it cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(128)
+    except OSError as error:
+        listening.close()
+        raise Transient("WEB_PORT", f"the web page cannot be had at {host} port {port}: {error.strerror}") from error
+    return listening

@@ -1,0 +1,96 @@
+"""What the web side is given: values and functions of the node, so that it knows neither the configuration nor others.
+
+What people do and see is recorded here, in the one trail of events.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cxr_node.domain.clock import Clock
+from cxr_node.domain.study import Judging
+from cxr_node.spool import Spool
+from cxr_node.store import events, worklist
+from cxr_node.store.db import Store
+from cxr_node.web.access import Caller
+from cxr_node.web.board import Places
+
+_LOOKED_AGAIN_SECONDS = 60.0
+_MOST_LOOKS = 10_000
+
+
+class Looks:
+    """Who looked at what within the last minute."""
+
+    def __init__(self) -> None:
+        self._last: OrderedDict[tuple[str, ...], float] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def is_new(self, now: float, *key: str) -> bool:
+        with self._lock:
+            last = self._last.get(key)
+            if last is not None and 0 <= now - last < _LOOKED_AGAIN_SECONDS:
+                return False
+            self._last[key] = now
+            self._last.move_to_end(key)
+            while len(self._last) > _MOST_LOOKS:
+                self._last.popitem(last=False)
+            return True
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the pages say of the node.
+
+    `localises`: whether this mode shows where a finding lies. `calibrated`: whether outputs are probabilities at the
+    site's prevalence; else they are called certainty, as in the documents.
+    """
+
+    version: str
+    mode: str
+    language: str
+    timezone: str
+    model: str
+    max_wait_minutes: float
+    localises: bool
+    calibrated: bool
+    viewer_url: str | None
+    institution: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One node, as the web side sees it.
+
+    `places(closed, studies)` are entries of the worklist, `study(uid)` is one study, `status()` the node's health
+    without calling its peers, `ready()` whether films are received and analysed: all in the shapes of `--json`.
+    """
+
+    facts: Facts
+    store: Store
+    spool: Spool
+    judging: Judging
+    places: Places
+    study: Callable[[str], dict[str, Any] | None]
+    status: Callable[[], dict[str, Any]]
+    ready: Callable[[], Mapping[str, Any]]
+    pseudonym: Callable[[str], str]
+    clock: Clock
+    looks: Looks = field(default_factory=Looks)
+
+    def record(self, event: str, caller: Caller, study: str | None = None, **detail: Any) -> None:
+        with self.store.transaction() as tx:
+            who = {"by": caller.name, "address": caller.address}
+            whose = worklist.identity(tx, study) if study else {}
+            events.append(tx, self.clock(), event, study, **who, **whose, **detail)
+
+    def looked(self, caller: Caller, study: str | None = None) -> None:
+        """Record that somebody looked at a study, or at the worklist; once a minute, however often they ask."""
+        if self.looks.is_new(self.clock(), caller.name, caller.address, study or ""):
+            self.record("study.viewed" if study else "worklist.viewed", caller, study)
+
+    def picture(self, digest: str) -> Path:
+        return self.spool.picture(digest)

@@ -1,0 +1,34 @@
+"""The pages' templates, one environment a language. Everything that is put into a page is escaped."""
+
+import gettext
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from cxr_node.web import words
+
+FOLDER: Final = Path(__file__).parent / "templates"
+
+
+class Templates:
+    """Templates by language; what a template asks for and is not given is an error."""
+
+    def __init__(self) -> None:
+        self._environments = {language: _environment(language) for language in words.LANGUAGES}
+
+    def render(self, name: str, language: str, values: Mapping[str, Any]) -> str:
+        return self._environments[language].get_template(name).render(values)
+
+    def catalogue(self, language: str) -> gettext.NullTranslations:
+        return words.catalogue(language)
+
+
+def _environment(language: str) -> Environment:
+    made = Environment(
+        loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined, extensions=["jinja2.ext.i18n"],
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    made.install_gettext_translations(words.catalogue(language), newstyle=True)  # type: ignore[attr-defined]
+    return made

@@ -1,0 +1,289 @@
+"""The pages of a running node in a real browser: live, by mouse and by keys, in both languages, for everybody."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from axe_core_python.selenium import Axe
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webdriver import WebDriver
+from selenium.webdriver.support.select import Select
+
+from tests.browser import all_of, browser, one
+from tests.certificates import Authority
+from tests.films import chest, lateral
+from tests.node import Node, free_port, wait_for
+
+pytestmark = pytest.mark.browser
+
+T = TypeVar("T")
+PASSWORD = "correct horse battery"
+SERIOUS = ("serious", "critical")
+
+
+class WebNode(Node):
+    """A node that serves its pages."""
+
+    def __init__(self, folder: Path, **overrides: Any) -> None:
+        self.web_port = free_port()
+        super().__init__(folder, web__enabled=True, web__port=self.web_port, **overrides)
+
+    @property
+    def web(self) -> str:
+        return f"http://localhost:{self.web_port}"
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebNode]:
+    """Analyses; its threshold is so low that every film it judges is a finding."""
+    folder = tmp_path_factory.mktemp("node")
+    settings: dict[str, Any] = {"model__thresholds": {"pneumonia": 0.01}, "worklist__tiers": {"high": 0.01}}
+    with WebNode(folder, **settings) as running:
+        running.analysing()
+        wait_for(lambda: running.logged("web.ready"), what="a web page")
+        running.send(lateral(AccessionNumber="LATERAL"))
+        running.send(chest(AccessionNumber="FIRST"))
+        running.wait_idle()
+        yield running
+
+
+@pytest.fixture
+def driver(node: WebNode) -> Iterator[WebDriver]:
+    with browser() as driver:
+        driver.get(node.web)
+        yield driver
+
+
+def order(driver: WebDriver) -> list[str]:
+    """Accession numbers as they stand on the page."""
+    script = "return [...document.querySelectorAll('tr .open')].map(a => a.textContent)"
+    return list(driver.execute_script(script))
+
+
+def row(driver: WebDriver, accession: str) -> str:
+    """The selector of a study's row."""
+    script = (
+        "return [...document.querySelectorAll('tr')]"
+        ".find(row => row.querySelector('.open')?.textContent === arguments[0])?.dataset.study"
+    )
+    name = wait_for(lambda: driver.execute_script(script, accession), 20, f"a row of {accession}")
+    return f'tr[data-study="{name}"]'
+
+
+def state(driver: WebDriver, accession: str) -> str:
+    return steady(lambda: one(driver, f"{row(driver, accession)} .state").text).replace("\n", " ")
+
+
+def press(driver: WebDriver, accession: str, action: str) -> None:
+    steady(one_click(driver, f"{row(driver, accession)} [data-key={action}]"))
+
+
+def one_click(driver: WebDriver, selector: str) -> Callable[[], None]:
+    return lambda: one(driver, selector).click()
+
+
+def choose(driver: WebDriver, selector: str, value: str) -> None:
+    steady(lambda: Select(one(driver, selector)).select_by_value(value))
+
+
+def steady(act: Callable[[], T]) -> T:
+    """What `act` gives; again where the page took away what it had found, to put something newer there."""
+    for _ in range(20):
+        with suppress(StaleElementReferenceException, NoSuchElementException):
+            return act()
+        time.sleep(0.1)
+    return act()
+
+
+def test_a_film_moves_to_its_place_within_a_second_of_its_result_without_a_reload(
+    node: WebNode, driver: WebDriver
+) -> None:
+    assert order(driver)[-1] == "LATERAL"
+    driver.execute_script("window.stillHere = true")
+    took = []
+    for number in range(3):
+        accession = f"LIVE{number}"
+        film = chest(AccessionNumber=accession)
+        node.send(film)
+        analysed = wait_for(
+            lambda uid=str(film.StudyInstanceUID): node.rows(
+                "SELECT time FROM event WHERE event = 'worklist.moved' AND study_instance_uid = ?", uid
+            ), what="a result",
+        )[0]["time"]  # fmt: skip
+        wait_for(lambda text=accession: text in order(driver)[:-1], 20, "the film in its place")
+        took.append(time.time() - analysed)
+    assert driver.execute_script("return window.stillHere")
+    assert sorted(took)[1] < 1.0, took
+    assert order(driver)[-1] == "LATERAL", "by arrival, behind what was promoted"
+
+
+def test_claim_read_reopen_and_priority_with_the_mouse(node: WebNode, driver: WebDriver) -> None:
+    press(driver, "LATERAL", "claim")
+    wait_for(lambda: "being read local" in state(driver, "LATERAL"), 20)
+    choose(driver, f"{row(driver, 'LATERAL')} select", "stat")
+    wait_for(lambda: order(driver)[0] == "LATERAL", 20, "STAT in front")
+    press(driver, "LATERAL", "read")
+    wait_for(lambda: "LATERAL" not in order(driver), 20, "a list without what was read")
+    choose(driver, "#wanted [name=state]", "read")
+    wait_for(lambda: order(driver) == ["LATERAL"], 20)
+    press(driver, "LATERAL", "reopen")
+    choose(driver, "#wanted [name=state]", "")
+    wait_for(lambda: "LATERAL" in order(driver), 20)
+    choose(driver, f"{row(driver, 'LATERAL')} select", "none")
+    wait_for(lambda: order(driver)[-1] == "LATERAL", 20)
+
+
+def test_who_comes_too_late_is_told_so(node: WebNode, driver: WebDriver) -> None:
+    node.send(chest(AccessionNumber="WANTED"))
+    name = row(driver, "WANTED")
+    node.command("read", name.split('"')[1])
+    with browser() as other:
+        other.get(node.web)
+        script = "return document.querySelector('[name=form_token]').value"
+        token = other.execute_script(script)
+        answer = other.execute_async_script(
+            "fetch(arguments[0], {method: 'POST', headers: {Accept: 'application/json'}, body: new URLSearchParams("
+            "{form_token: arguments[1]})}).then(a => a.json()).then(arguments[2])",
+            f"/studies/{name.split(chr(34))[1]}/claim", token,
+        )  # fmt: skip
+    assert answer["error"] == "STUDY_CLOSED"
+    assert answer["message"] == "This study has left the worklist."
+
+
+def test_by_keys_alone(node: WebNode, driver: WebDriver) -> None:
+    keys = ActionChains(driver)
+    keys.send_keys("j").perform()
+    focused = "return document.activeElement.closest('tr')?.dataset.position"
+    assert driver.execute_script(focused) == "1"
+    keys.send_keys("j").perform()
+    assert driver.execute_script(focused) == "2"
+    keys.send_keys("k", "c").perform()
+    first = order(driver)[0]
+    wait_for(lambda: "being read" in state(driver, first), 20)
+    wait_for(lambda: driver.execute_script(focused) == "1", 20, "the focus where it was")
+    keys.send_keys("c").perform()
+    wait_for(lambda: "analysed" in state(driver, first), 20)
+    keys.send_keys("/").perform()
+    keys.send_keys("LATER").perform()
+    wait_for(lambda: order(driver) == ["LATERAL"], 20)
+    assert "LATER" not in driver.current_url
+    keys.send_keys(Keys.ESCAPE).perform()
+    keys.send_keys(Keys.ENTER).perform()
+    wait_for(lambda: "/studies/s-" in driver.current_url, 20)
+
+
+def test_freezing_puts_everything_in_the_order_of_arrival(node: WebNode, driver: WebDriver) -> None:
+    assert order(driver)[-1] == "LATERAL"
+    one(driver, ".freeze button").click()
+    wait_for(lambda: order(driver)[:1] == ["LATERAL"], 20)
+    assert "The list is frozen" in steady(lambda: one(driver, ".notice").text)
+    one(driver, ".freeze button").click()
+    wait_for(lambda: order(driver)[-1:] == ["LATERAL"], 20)
+
+
+def test_the_film_is_windowed_inverted_zoomed_and_its_heat_map_faded(node: WebNode, driver: WebDriver) -> None:
+    steady(one_click(driver, f"{row(driver, 'FIRST')} .open"))
+    wait_for(lambda: driver.execute_script("return document.querySelector('.picture')?.naturalWidth > 0"), 20)
+    assert driver.execute_script("return document.querySelector('.heat').naturalWidth") > 0
+
+    def slope() -> float:
+        return float(driver.execute_script("return document.querySelector('feFuncR').getAttribute('slope')"))
+
+    def css(selector: str, name: str) -> str:
+        return str(driver.execute_script(f"return getComputedStyle(document.querySelector('{selector}')).{name}"))
+
+    assert slope() == 1
+    ActionChains(driver).drag_and_drop_by_offset(one(driver, ".stage"), -80, 0).perform()
+    assert slope() > 1.3, "a narrower window has more contrast"
+    ActionChains(driver).send_keys("i").perform()
+    assert slope() < -1.3
+    opacity = float(css(".heat", "opacity"))
+    one(driver, "[data-control=heat]").send_keys(Keys.HOME)
+    assert opacity > 0.3
+    assert float(css(".heat", "opacity")) == 0
+    one(driver, "[data-control=closer]").click()
+    assert "1.4" in css(".sheet", "transform")
+    one(driver, "[data-control=reset]").click()
+    assert slope() == 1
+    assert css(".sheet", "transform").startswith("matrix(1, 0, 0, 1")
+
+
+def test_a_study_page_is_live_too(node: WebNode, driver: WebDriver) -> None:
+    steady(one_click(driver, f"{row(driver, 'FIRST')} .open"))
+    name = driver.current_url.rpartition("/")[2]
+    node.command("priority", name, "stat")
+    wait_for(lambda: "STAT" in steady(lambda: one(driver, "#standing").text), 20)
+    wait_for(lambda: "priority set" in steady(lambda: one(driver, "#events").text), 20)
+    node.command("priority", name, "none")
+
+
+def test_nothing_is_loaded_from_elsewhere_and_nothing_is_refused(node: WebNode, driver: WebDriver) -> None:
+    steady(one_click(driver, f"{row(driver, 'FIRST')} .open"))
+    wait_for(lambda: driver.execute_script("return document.readyState") == "complete", 20)
+    loaded = driver.execute_script("return performance.getEntriesByType('resource').map(one => one.name)")
+    assert loaded
+    assert [url for url in loaded if not url.startswith(node.web)] == []
+    assert [entry["message"] for entry in driver.get_log("browser")] == []  # type: ignore[no-untyped-call]
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_no_serious_fault_is_found_by_axe(node: WebNode, width: int, dark: bool) -> None:
+    with browser(width, 900, dark=dark) as driver:
+        driver.get(node.web)
+        row(driver, "FIRST")
+        study = steady(lambda: str(one(driver, ".open").get_attribute("href")))
+        pages = [node.web, study, f"{node.web}/health"]
+        for page in pages:
+            driver.get(page)
+            found = Axe().run(driver)
+            faults = [
+                (page, one["id"], [where["html"][:200] for where in one["nodes"]])
+                for one in found["violations"] if one["impact"] in SERIOUS
+            ]  # fmt: skip
+            assert faults == []
+            assert driver.execute_script("return document.documentElement.scrollWidth") <= width, (
+                "no sideways scrolling"
+            )
+
+
+def test_in_spanish(node: WebNode, driver: WebDriver) -> None:
+    one(driver, ".languages [value=es]").click()
+    wait_for(lambda: one(driver, "h1").text == "Lista de lectura", 20)
+    assert "Neumonía" in steady(lambda: one(driver, "table").text)
+    assert driver.execute_script("return document.documentElement.lang") == "es"
+
+
+def test_over_https_one_signs_in_and_out(tmp_path: Path) -> None:
+    own, users = Authority(tmp_path, "hospital").issue("web"), tmp_path / "users"
+    settings: dict[str, Any] = {
+        "web__certificate": str(own.certificate), "web__key": str(own.key), "web__users": str(users),
+        "web__host": "0.0.0.0",
+    }  # fmt: skip
+    node = WebNode(tmp_path, **settings)
+    added = node.command("user", "add", "ana", "--role", "reader", "--password", PASSWORD)
+    assert added.returncode == 0, added.stderr
+    with node, browser(insecure=True) as driver:
+        wait_for(lambda: node.logged("web.ready"), what="a web page")
+        driver.get(f"https://localhost:{node.web_port}/health")
+        assert "/sign-in?next=/health" in driver.current_url
+        assert all(entry["impact"] not in SERIOUS for entry in Axe().run(driver)["violations"])
+        for password in ("wrong horse battery", PASSWORD):
+            one(driver, "[name=name]").clear()
+            one(driver, "[name=name]").send_keys("ana")
+            one(driver, "[name=password]").send_keys(password, Keys.ENTER)
+            wait_for(lambda: all_of(driver, ".mistake") or all_of(driver, ".who"), 20)
+        assert driver.current_url.endswith("/health")
+        cookies = {cookie["name"]: cookie for cookie in driver.get_cookies()}
+        assert cookies["cxr_session"]["secure"]
+        assert cookies["cxr_session"]["httpOnly"]
+        one(driver, "form[action='/sign-out'] button").click()
+        wait_for(lambda: "/sign-in" in driver.current_url, 20)
+        assert PASSWORD not in node.log()
+        found = node.rows("SELECT event FROM event WHERE event LIKE 'user.%' ORDER BY sequence")
+        assert [event["event"] for event in found] == ["user.sign_in_failed", "user.signed_in", "user.signed_out"]
