@@ -11,9 +11,9 @@ from cxr_node.documents import Profile
 from cxr_node.documents.codes import FINDINGS
 from cxr_node.documents.language import sentence
 from cxr_node.documents.picture import AMBER, BACKGROUND, SOFT, WHITE, Colour, Picture, overlay
-from cxr_node.documents.request import Language
 from cxr_node.documents.wording import finding_code, percent
 from cxr_node.domain.finding import Analysis, Tier, tenths
+from cxr_node.locale import Language
 
 FAINT: Final = (120, 120, 128)
 TIERS: Final[dict[Tier, Colour]] = {Tier.HIGH: (240, 96, 72), Tier.MEDIUM: AMBER, Tier.NONE: (110, 165, 215)}

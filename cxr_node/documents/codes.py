@@ -1,4 +1,4 @@
-"""The coded concepts that our documents name themselves (PS3.16); `language` has the meanings in other languages."""
+"""The coded concepts that our documents name themselves (PS3.16); the catalogue `documents` has the meanings in other languages."""
 
 from pydicom.sr.coding import Code
 

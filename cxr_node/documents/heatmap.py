@@ -11,9 +11,10 @@ from cxr_node.documents.headers import ImageFacts, as_item, image_facts, study_h
 from cxr_node.documents.picture import Grey, Legend, Picture, draw
 from cxr_node.documents.received import Received
 from cxr_node.documents.region import Activation
-from cxr_node.documents.request import Document, Language, Source, StudyReport
+from cxr_node.documents.request import Document, Source, StudyReport
 from cxr_node.documents.wording import finding_code, likelier_kind, likeliest_other, percent, positive
 from cxr_node.domain.finding import Analysis, tenths
+from cxr_node.locale import Language
 
 SECONDARY_CAPTURE: Final = "1.2.840.10008.5.1.4.1.1.7"
 SERIES_NUMBER: Final = 9902

@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 from pydicom import Dataset
 
 from cxr_node.domain.finding import Analysis, Cutoffs, Tier
+from cxr_node.locale import Language
 
 Mode = Literal["shadow", "triage", "full"]
-Language = Literal["en", "es"]
 Quality = Literal["diagnostic", "limited", "non-diagnostic"]
 Kind = Literal["sr", "sc"]
 

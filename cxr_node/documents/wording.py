@@ -6,9 +6,9 @@ from pydicom.sr.coding import Code
 
 from cxr_node.documents import codes
 from cxr_node.documents.language import named
-from cxr_node.documents.request import Language
 from cxr_node.domain.finding import Analysis, Cutoffs
 from cxr_node.errors import Permanent
+from cxr_node.locale import Language
 
 
 def finding_code(analysis: Analysis, name: str, spoken: Language) -> Code:

@@ -11,9 +11,9 @@ from pydicom import Dataset
 
 from cxr_node.demo.dx import code
 from cxr_node.documents import Predecessor, build_report
-from cxr_node.documents.language import SPANISH
 from cxr_node.domain.finding import Cutoffs, Term, Terms, Tier
 from cxr_node.errors import Permanent
+from cxr_node.locale import messages
 from tests.documents import analysis, header, items, parse, report, source, value, values
 
 FINDING, CERTAINTY, PROBABILITY, IMPRESSION, REGION = "121071", "111012", "122157", "111023", "111030"
@@ -212,12 +212,12 @@ def _meanings(dataset: Dataset) -> Iterator[tuple[tuple[str, str], str]]:
 
 @pytest.mark.parametrize("mode", ["full", "triage"])
 def test_spanish_is_spanish_throughout(mode: str) -> None:
-    own = code("LOCAL1", "99HOSP", "Thorax zwei Ebenen")
+    spanish, own = messages("documents", "es"), code("LOCAL1", "99HOSP", "Thorax zwei Ebenen")
     film = header(ProcedureCodeSequence=[own], ViewPosition="LL")
     sources = [source(film, quality="diagnostic"), source(header(2), 0.1), source(header(3), None)]
     for each in (sources, sources[1:]):
         content = _content(*each, language="es", mode=mode)
-        foreign = {key for key, meaning in _meanings(content) if SPANISH.get(key) != meaning}
+        foreign = {key for key, meaning in _meanings(content) if spanish.get(" ".join(key)) != meaning}
         assert foreign <= {("LOCAL1", "99HOSP")}
         assert not any("image " in text.lower() for text in values(content, TRACKING) + values(content, COMMENT))
 
