@@ -2,10 +2,12 @@
 
 from cxr_node.documents.heatmap import build_heatmap
 from cxr_node.documents.report import build_report
-from cxr_node.documents.request import Document, Predecessor, Profile, Source, StudyReport
+from cxr_node.documents.request import Document, Form, Further, Predecessor, Profile, Source, StudyReport
 
 __all__ = [
     "Document",
+    "Form",
+    "Further",
     "Predecessor",
     "Profile",
     "Source",

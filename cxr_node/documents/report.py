@@ -1,4 +1,8 @@
-"""The structured report: Comprehensive 3D SR (PS3.3 A.35.13) with a TID 1500 tree."""
+"""The structured report: a TID 1500 tree as Comprehensive 3D, Comprehensive or Enhanced SR, or Basic Text SR.
+
+PS3.3 A.35.13, A.35.3, A.35.2, A.35.1. The three differ in the SOP Class UID alone: the tree has no 3D coordinates, and
+no references from one item to another.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -11,15 +15,16 @@ from cxr_node.documents.content import build_content
 from cxr_node.documents.headers import ImageFacts, image_facts, procedure_code, requests, study_header
 from cxr_node.documents.library import Image
 from cxr_node.documents.received import Received
-from cxr_node.documents.request import Document, StudyReport
+from cxr_node.documents.request import Document, Form, StudyReport
+from cxr_node.documents.text import build_text
+from cxr_node.domain.report_class import REPORT_CLASSES
 
-COMPREHENSIVE_3D_SR: Final = "1.2.840.10008.5.1.4.1.1.88.34"
 SERIES_NUMBER: Final = 9901
 
 
 @disable_value_validation()  # pydicom would quote the values of the film in its warnings
-def build_report(report: StudyReport) -> Document:
-    """The report of one revision of a study: complete, unverified, preliminary.
+def build_report(report: StudyReport, form: Form = Form()) -> Document:  # noqa: B008 - frozen
+    """The report of one revision of a study, in the form of a destination: complete, unverified, preliminary.
 
     Raises Permanent: DOCUMENT_SOURCE when a source does not say which instance, series and study it is; DOCUMENT_CODE
     for a finding or an explanation that has no code.
@@ -30,20 +35,25 @@ def build_report(report: StudyReport) -> Document:
         Image(source, image_facts(reader), number)
         for number, (source, reader) in enumerate(zip(report.sources, readers, strict=True), start=1)
     ]
-    _identify(dataset, report)
+    _identify(dataset, report, form)
     envelope.describe(dataset, report)
-    dataset.update(build_content(report, images, procedure_code(readers[0])))
+    procedure = procedure_code(readers[0])
+    if form.sr_class == "basic_text":
+        dataset.update(build_text(report, images, procedure))
+    else:
+        dataset.update(build_content(report, images, procedure, whole_image=form.whole_image))
     _refer(dataset, report, [image.facts for image in images])
     if orders := requests(readers[0]):
         dataset.ReferencedRequestSequence = orders
     return envelope.seal("sr", dataset, (note for reader in readers for note in reader.notes))
 
 
-def _identify(dataset: Dataset, report: StudyReport) -> None:
+def _identify(dataset: Dataset, report: StudyReport, form: Form) -> None:
     """SR Document Series and General (PS3.3 C.17.1, C.17.2)."""
-    dataset.SOPClassUID = COMPREHENSIVE_3D_SR
-    dataset.SOPInstanceUID = identity.document_uid(report, "sr", COMPREHENSIVE_3D_SR)
-    dataset.SeriesInstanceUID = identity.series_uid(report, "sr", COMPREHENSIVE_3D_SR, dataset.StudyInstanceUID)
+    sop_class, variant = REPORT_CLASSES[form.sr_class], "whole image" if form.whole_image else ""
+    dataset.SOPClassUID = sop_class
+    dataset.SOPInstanceUID = identity.document_uid(report, "sr", sop_class, variant=variant)
+    dataset.SeriesInstanceUID = identity.series_uid(report, "sr", sop_class, dataset.StudyInstanceUID)
     dataset.Modality = "SR"
     dataset.SeriesNumber = SERIES_NUMBER
     dataset.SeriesDescription = language.sentence("series.sr", report.profile.language, model=report.leading.model.name)

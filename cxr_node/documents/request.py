@@ -9,13 +9,34 @@ from zoneinfo import ZoneInfo
 from pydicom import Dataset
 
 from cxr_node.domain.finding import Analysis, Cutoffs, Tier
+from cxr_node.domain.report_class import ReportClass
 from cxr_node.locale import Language
 
 Mode = Literal["shadow", "triage", "full"]
 Quality = Literal["diagnostic", "limited", "non-diagnostic"]
-Kind = Literal["sr", "sc"]
+Kind = Literal["sr", "sc", "pdf", "pr", "seg", "ko"]
 
 UTC = ZoneInfo("UTC")
+
+
+@dataclass(frozen=True, slots=True)
+class Further:
+    """What a model that is not in service says of the same image, read by its own cut-offs; it sets no tier."""
+
+    analysis: Analysis
+    cutoffs: Cutoffs
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How a destination takes the report.
+
+    `whole_image`: every group has a region, that of the whole film where there is no localisation, for viewers that
+    show nothing of a report of which one group has none.
+    """
+
+    sr_class: ReportClass = "comprehensive_3d"
+    whole_image: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +46,7 @@ class Source:
     `header` is the film's own data set without its pixels, as received: it may break the standard. `digest` is the
     data-set digest (hex) of those bytes. `received_at` is aware. `analysis` is None where the film was eligible and
     the analysis failed, or (`pending`) was not finished when the study settled. `quality` is stated in the report only
-    where it is known.
+    where it is known. `further`: what other models say, each a group of its own.
     """
 
     header: Dataset
@@ -34,6 +55,7 @@ class Source:
     analysis: Analysis | None
     quality: Quality | None = None
     pending: bool = False
+    further: tuple[Further, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

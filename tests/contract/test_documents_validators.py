@@ -11,7 +11,8 @@ import pytest
 from pydicom import Dataset
 
 from cxr_node.demo.dx import code
-from cxr_node.documents import Document, Predecessor, Source, build_heatmap, build_report
+from cxr_node.documents import Document, Form, Predecessor, Source, build_heatmap, build_report
+from cxr_node.domain.report_class import REPORT_CLASSES, ReportClass
 from tests.documents import computed, header, report, reread, source
 
 pytestmark = pytest.mark.peers
@@ -92,6 +93,16 @@ def test_reports_and_heat_maps_are_valid(film: str, case: str, tmp_path: Path) -
     made = report(*sources, **changes)
     assert _errors(build_report(made), tmp_path) == []
     assert _errors(build_heatmap(made, sources[0], FILM), tmp_path) == []
+
+
+@pytest.mark.parametrize("sr_class", REPORT_CLASSES)
+@pytest.mark.parametrize("case", CASES)
+def test_reports_of_every_class_are_valid(sr_class: ReportClass, case: str, tmp_path: Path) -> None:
+    sources, changes = CASES[case](header(ProcedureCodeSequence=[code("399208008", "SCT", "Plain chest X-ray")]))
+    for whole_image in (False, True):
+        document = build_report(report(*sources, **changes), Form(sr_class, whole_image))
+        assert document.sop_class_uid == REPORT_CLASSES[sr_class]
+        assert _errors(document, tmp_path) == []
 
 
 @pytest.mark.shared
