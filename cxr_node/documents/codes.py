@@ -37,6 +37,11 @@ VIEWS = {
     "RL": Code("399198007", "SCT", "right lateral"),
 }
 
+# Key objects and segmentation
+OF_INTEREST = Code("113000", "DCM", "Of Interest")
+KEY_OBJECT_DESCRIPTION = Code("113012", "DCM", "Key Object Description")
+SPATIAL = Code("309825002", "SCT", "Spatial and Relational Concept")
+
 # Units
 PERCENT = Code("%", "UCUM", "Percent")
 PIXELS = Code("{pixels}", "UCUM", "Pixels")

@@ -4,7 +4,7 @@ PS3.3 A.35.13, A.35.3, A.35.2, A.35.1. The three differ in the SOP Class UID alo
 no references from one item to another.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from pydicom import Dataset
@@ -15,6 +15,7 @@ from cxr_node.documents.content import build_content
 from cxr_node.documents.headers import ImageFacts, image_facts, procedure_code, requests, study_header
 from cxr_node.documents.library import Image
 from cxr_node.documents.received import Received
+from cxr_node.documents.references import Reference, evidence
 from cxr_node.documents.request import Document, Form, StudyReport
 from cxr_node.documents.text import build_text
 from cxr_node.domain.report_class import REPORT_CLASSES
@@ -66,30 +67,7 @@ def _identify(dataset: Dataset, report: StudyReport, form: Form) -> None:
 
 def _refer(dataset: Dataset, report: StudyReport, images: Sequence[ImageFacts]) -> None:
     """The evidence, and the report that this one follows (PS3.3 C.17.2)."""
-    series: dict[str, list[Dataset]] = {}
-    for facts in images:
-        series.setdefault(facts.series_instance_uid, []).append(_instance(facts.sop_class_uid, facts.sop_instance_uid))
-    dataset.CurrentRequestedProcedureEvidenceSequence = [_study(dataset.StudyInstanceUID, series)]
-    if before := report.predecessor:
-        series = {before.series_instance_uid: [_instance(before.sop_class_uid, before.sop_instance_uid)]}
-        dataset.PredecessorDocumentsSequence = [_study(dataset.StudyInstanceUID, series)]
-
-
-def _study(study_uid: str, series: Mapping[str, list[Dataset]]) -> Dataset:
-    """Instances by series, as Hierarchical SOP Instance Reference (PS3.3 C.17.2.1)."""
-    study = Dataset()
-    study.StudyInstanceUID = study_uid
-    study.ReferencedSeriesSequence = []
-    for series_uid, instances in series.items():
-        item = Dataset()
-        item.SeriesInstanceUID = series_uid
-        item.ReferencedSOPSequence = instances
-        study.ReferencedSeriesSequence.append(item)
-    return study
-
-
-def _instance(sop_class_uid: str, sop_instance_uid: str) -> Dataset:
-    instance = Dataset()
-    instance.ReferencedSOPClassUID = sop_class_uid
-    instance.ReferencedSOPInstanceUID = sop_instance_uid
-    return instance
+    films = [Reference(one.sop_class_uid, one.sop_instance_uid, one.series_instance_uid) for one in images]
+    dataset.CurrentRequestedProcedureEvidenceSequence = [evidence(dataset.StudyInstanceUID, films)]
+    if report.predecessor:
+        dataset.PredecessorDocumentsSequence = [evidence(dataset.StudyInstanceUID, [report.predecessor])]

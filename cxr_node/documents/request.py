@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from pydicom import Dataset
 
+from cxr_node.documents.references import Reference
 from cxr_node.domain.finding import Analysis, Cutoffs, Tier
 from cxr_node.domain.report_class import ReportClass
 from cxr_node.locale import Language
@@ -94,20 +95,12 @@ class Profile:
 
 
 @dataclass(frozen=True, slots=True)
-class Predecessor:
-    """The report that a revision follows."""
-
-    sop_class_uid: str
-    sop_instance_uid: str
-    series_instance_uid: str
-
-
-@dataclass(frozen=True, slots=True)
 class StudyReport:
     """One revision of one study: all that its documents say.
 
     `revision` counts from 1. `analysed_at` (aware) is when the newest of the analyses was made: a stored fact, and
-    every time in the documents comes from it. The sources are of one study; patient and order are those of the first.
+    every time in the documents comes from it. `predecessor` is the report that a revision follows. The sources are of
+    one study; patient and order are those of the first.
 
     Raises ValueError without an analysed source, with a revision below 1 or with a naive time.
     """
@@ -116,7 +109,7 @@ class StudyReport:
     profile: Profile
     revision: int
     analysed_at: datetime
-    predecessor: Predecessor | None = None
+    predecessor: Reference | None = None
 
     def __post_init__(self) -> None:
         if not any(source.analysis for source in self.sources):
@@ -134,6 +127,11 @@ class StudyReport:
     def leading(self) -> Analysis:
         """The analysis with the highest probability, the first of equals: it sets the tier of the study."""
         return max(self.analyses, key=lambda analysis: analysis.probability)
+
+    @property
+    def leading_source(self) -> Source:
+        """The image that `leading` is of."""
+        return next(source for source in self.sources if source.analysis is self.leading)
 
     @property
     def local_time(self) -> datetime:

@@ -22,8 +22,7 @@ from cxr_node.documents.content import observers
 from cxr_node.documents.library import Image
 from cxr_node.documents.remarks import Judged, judgements, parameters, remarks, run_status
 from cxr_node.documents.request import Profile, StudyReport
-from cxr_node.documents.wording import finding_code, likelier_kind, percent
-from cxr_node.domain.finding import Analysis, tenths
+from cxr_node.documents.wording import likelier_kind, percent, sure
 
 _CONTAINS = RelationshipTypeValues.CONTAINS
 
@@ -71,23 +70,15 @@ def _finding(profile: Profile, one: Judged) -> TextContentItem:
     key = "text.finding" if one.positive else "text.output"
     sentences = [
         language.sentence(
-            key, profile.language, finding=_sure(profile, one.analysis, one.analysis.finding),
+            key, profile.language, finding=sure(profile, one.analysis, one.analysis.finding),
             number=one.image.number, threshold=percent(one.cutoffs.threshold), model=f"{model.name} {model.version}",
         )
     ]  # fmt: skip
     if one.positive and (kind := likelier_kind(one.analysis)):
-        likelier = _sure(profile, one.analysis, kind)
+        likelier = sure(profile, one.analysis, kind)
         sentences.append(language.sentence("text.kind", profile.language, kind=likelier))
     item = TextContentItem(codes.FINDING, " ".join(sentences), _CONTAINS)
     inferred = RelationshipTypeValues.INFERRED_FROM
     source = ImageContentItem(codes.SOURCE, facts.sop_class_uid, facts.sop_instance_uid, relationship_type=inferred)
     item.ContentSequence = ContentSequence([source])
     return item
-
-
-def _sure(profile: Profile, analysis: Analysis, finding: str) -> str:
-    """A finding and how sure the model is of it, as the heat map puts it, too."""
-    name = finding_code(analysis, finding, profile.language).meaning
-    share = analysis.probability if finding == analysis.finding else analysis.probabilities[finding]
-    key = "picture.certainty" if profile.prevalence is None else "picture.probability"
-    return language.sentence(key, profile.language, finding=name, percent=tenths(share))

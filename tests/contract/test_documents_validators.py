@@ -11,7 +11,18 @@ import pytest
 from pydicom import Dataset
 
 from cxr_node.demo.dx import code
-from cxr_node.documents import Document, Form, Predecessor, Source, build_heatmap, build_report
+from cxr_node.documents import (
+    Document,
+    Form,
+    Reference,
+    Source,
+    build_heatmap,
+    build_key_objects,
+    build_pdf,
+    build_presentation,
+    build_report,
+    build_segmentation,
+)
 from cxr_node.domain.report_class import REPORT_CLASSES, ReportClass
 from tests.documents import computed, header, report, reread, source
 
@@ -63,7 +74,7 @@ CASES: dict[str, Callable[[Dataset], tuple[tuple[Source, ...], dict[str, Any]]]]
     "negative": lambda film: ((source(film, 0.03),), {"language": "es"}),
     "revision of several": lambda film: (
         (source(film, 0.7), source(computed(2), 0.9), source(computed(3), 0.1), source(computed(4), None)),
-        {"revision": 2, "predecessor": Predecessor("1.2.840.10008.5.1.4.1.1.88.34", "1.2.3", "1.2.4")},
+        {"revision": 2, "predecessor": Reference("1.2.840.10008.5.1.4.1.1.88.34", "1.2.3", "1.2.4")},
     ),
 }
 
@@ -81,7 +92,7 @@ def _errors(document: Document, folder: Path) -> list[str]:
     path = folder / f"{document.kind}.dcm"
     path.write_bytes(document.content)
     lines = _run("dciodvfy", path).splitlines()
-    if document.kind == "sr":
+    if document.kind in ("sr", "ko"):
         lines += _run("dsrdump", path).splitlines() + _run("dsr2html", path, os.fspath(folder / "sr.html")).splitlines()
     return [line for line in lines if line.startswith(("Error", "E:", "F:"))]
 
@@ -103,6 +114,20 @@ def test_reports_of_every_class_are_valid(sr_class: ReportClass, case: str, tmp_
         document = build_report(report(*sources, **changes), Form(sr_class, whole_image))
         assert document.sop_class_uid == REPORT_CLASSES[sr_class]
         assert _errors(document, tmp_path) == []
+
+
+@pytest.mark.parametrize("film", HEADERS)
+@pytest.mark.parametrize("language", ["en", "es"])
+def test_what_stands_beside_the_report_is_valid(film: str, language: str, tmp_path: Path) -> None:
+    made = report(source(HEADERS[film]()), source(computed(2), 0.1), language=language, revision=2)
+    first, sr = made.sources[0], build_report(made)
+    documents = [build_pdf(made, first, FILM), build_presentation(made, first), build_segmentation(made, first)]
+    documents.append(
+        build_key_objects(made, [Reference(sr.sop_class_uid, sr.sop_instance_uid, sr.series_instance_uid)])
+    )
+    found = [document for document in documents if document]
+    assert len(found) == (2 if film == "bare" else 4)  # a film of unknown size has no outlines
+    assert [error for document in found for error in _errors(document, tmp_path)] == []
 
 
 @pytest.mark.shared

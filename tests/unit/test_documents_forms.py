@@ -3,7 +3,7 @@
 import pytest
 from pydicom import Dataset
 
-from cxr_node.documents import Form, Further, Predecessor, StudyReport, build_report
+from cxr_node.documents import Form, Further, Reference, StudyReport, build_report
 from cxr_node.domain.finding import Cutoffs, ModelIdentity
 from cxr_node.domain.report_class import REPORT_CLASSES, ReportClass, next_classes
 from tests.documents import analysis, header, items, parse, report, source, value, values
@@ -47,7 +47,7 @@ def test_what_comes_after_a_class(name: ReportClass, rest: list[str]) -> None:
 
 @pytest.mark.parametrize(("language", "said"), [("en", "Image 1: Pneumonia"), ("es", "Imagen 1: Neumonía")])
 def test_basic_text_has_sentences_and_neither_numbers_nor_coordinates(language: str, said: str) -> None:
-    predecessor = Predecessor(REPORT_CLASSES["basic_text"], "1.2.3", "1.2.4")
+    predecessor = Reference(REPORT_CLASSES["basic_text"], "1.2.3", "1.2.4")
     made = report(source(), source(header(2), 0.1), language=language, revision=2, predecessor=predecessor)
     content = _content(made, Form("basic_text"))
     kinds = {item.ValueType for item in _all(content)}

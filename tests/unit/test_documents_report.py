@@ -10,7 +10,7 @@ import pytest
 from pydicom import Dataset
 
 from cxr_node.demo.dx import code
-from cxr_node.documents import Predecessor, build_report
+from cxr_node.documents import Reference, build_report
 from cxr_node.domain.finding import Cutoffs, Term, Terms, Tier
 from cxr_node.errors import Permanent
 from cxr_node.locale import messages
@@ -180,7 +180,7 @@ def test_revision_joins_the_series_and_cites_its_predecessor() -> None:
         _content(
             source(header(2)),
             revision=2,
-            predecessor=Predecessor("1.2.840.10008.5.1.4.1.1.88.34", "1.2.3", "1.2.4"),
+            predecessor=Reference("1.2.840.10008.5.1.4.1.1.88.34", "1.2.3", "1.2.4"),
         ),
     )
     assert second.InstanceNumber == 2
