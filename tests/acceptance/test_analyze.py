@@ -92,6 +92,13 @@ def test_results_have_the_shape_of_the_contract(analysed: Run) -> None:
             assert result["probability"] is result["positive"] is result["picture"] is None
 
 
+def test_the_page_shows_every_picture(analysed: Run) -> None:
+    page = (analysed.out / "index.html").read_text("utf-8")
+    assert "5 analysed, 2 not analysed, 2 with errors" in page
+    assert page.count("<img ") == 5
+    assert "value 7" in page
+
+
 def test_table_says_the_same(analysed: Run) -> None:
     with (analysed.out / "results.csv").open(encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))

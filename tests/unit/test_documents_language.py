@@ -42,7 +42,7 @@ def _fields(text: str) -> set[str | None]:
 
 def _named_in_source() -> Iterator[str]:
     """The names of sentences as they stand in the source, whole or as the beginning of one."""
-    for path in [*(SOURCE / "documents").glob("*.py"), SOURCE / "panel.py"]:
+    for path in [*(SOURCE / "documents").glob("*.py"), SOURCE / "panel.py", SOURCE / "gallery.py"]:
         yield from re.findall(r'(?:sentence|say)\(\s*"([a-z_.]+)"', path.read_text("utf-8"))
 
 
