@@ -193,6 +193,16 @@ def analyze(config: Config, paths: tuple[Path, ...], out: Path, name: str | None
     sys.exit(run(config, paths, out, name, explain))
 
 
+@main.command(epilog="Example: cxr-node conformance > conformance.md")
+@with_config
+def conformance(config: Config) -> None:
+    """The DICOM conformance statement of this node, from the tables that it works by, as Markdown."""
+    from cxr_node.conformance.statement import statement
+    from cxr_node.plan import Plan
+
+    click.echo(statement(Plan.of(config)), nl=False)
+
+
 @main.command(epilog="Example: cxr-node demo --films my-films/ --open")
 @click.option("--films", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Play your own films.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("demo-out"), show_default=True)

@@ -203,10 +203,13 @@ class Plan:
 
     def commitment(self, store: Store) -> Sequence[Commitment]:
         """The listener's side of storage commitment, where there is use for it."""
-        serving = self.archive() is not None
-        if not serving and all(terms.wanted == "off" for terms in self.terms().values()):
+        if not self.commits():
             return []
-        return [Commitment(self.ledger(store), serving=serving)]
+        return [Commitment(self.ledger(store), serving=self.archive() is not None)]
+
+    def commits(self) -> bool:
+        """Whether storage commitment is spoken at all."""
+        return self.archive() is not None or any(terms.wanted != "off" for terms in self.terms().values())
 
     def ledger(self, store: Store) -> CommitmentLedger:
         return CommitmentLedger(store, self.waiting(), frozenset(modalities_of(self.config)), time.time)
