@@ -134,7 +134,7 @@ def _words(panel: Picture, place: Place, analysis: Analysis, title: str, profile
         panel, below(top + 12), analysis.probability, TIERS[cutoffs.tier(analysis.probability)], mark=cutoffs.threshold
     )
     top += 34
-    for name, number, share in figures(profile, analysis):
+    for name, number, share in figures(profile, analysis, analysis.probabilities):
         top = _labelled_bar(panel, below(top), name, number, share)
     bottom = _MARGIN + _HEIGHT
     identity = sentence("picture.model", said, model=model.name, version=model.version, digest=model.digest[:8])

@@ -97,9 +97,7 @@ def _set_pixels(dataset: Dataset, picture: Picture) -> None:
 def _legend(report: StudyReport, analysis: Analysis) -> Legend:
     """What is written below the film."""
     said = report.profile.language
-    headline, *details = lines(report, analysis)
-    if _shown(report, analysis) is None:
-        details.append(language.sentence("picture.no_region", said))
+    headline, *details = lines(report, analysis, region=_shown(report, analysis) is not None)
     return Legend(
         headline=headline,
         details=tuple(details),

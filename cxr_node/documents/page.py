@@ -24,6 +24,7 @@ _INK, _SOFT, _TRACK, _WARNING, _BAR = (
     (0.2, 0.4, 0.62),
 )
 _LONGEST_SIDE: Final = 900  # pixels of a picture on the page: 250 a printed inch
+_QUALITY: Final = 92
 _ENCODING: Final = "cp1252"  # what the standard fonts of PDF have
 
 
@@ -116,14 +117,21 @@ def _pictures(canvas: Canvas, pictures: Sequence[tuple[str, Picture]], top: floa
         height = min(width * picture.shape[0] / picture.shape[1], 330.0)
         shown = height * picture.shape[1] / picture.shape[0]
         left = _MARGIN + index * (width + _GAP)
-        image = Image.fromarray(picture)
-        image.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
-        canvas.drawImage(ImageReader(image), left, top - height, shown, height)
+        canvas.drawImage(ImageReader(_jpeg(picture)), left, top - height, shown, height)
         canvas.setFont(_FONT, 9)
         canvas.setFillColorRGB(*_SOFT)
         canvas.drawString(left, top - height - 12, caption)
         lowest = min(lowest, top - height - 32)
     return lowest
+
+
+def _jpeg(picture: Picture) -> BytesIO:
+    """The picture as the page holds it; with every pixel as it is, a page would be a megabyte and more."""
+    image, stream = Image.fromarray(picture), BytesIO()
+    image.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
+    image.save(stream, "JPEG", quality=_QUALITY)
+    stream.seek(0)
+    return stream
 
 
 def _bar(canvas: Canvas, bar: Bar, top: float) -> float:

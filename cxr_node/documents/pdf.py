@@ -62,7 +62,9 @@ def _identify(dataset: Dataset, report: StudyReport, source: Source) -> None:
 
 def _page(report: StudyReport, analysis: Analysis, reader: Received, film: Grey) -> Page:
     profile, said = report.profile, report.profile.language
-    headline, *details = lines(report, analysis)
+    pictures = _pictures(report, analysis, film)
+    headline, *details = lines(report, analysis, region=len(pictures) > 1)
+    findings = (analysis.finding, *analysis.terms.kinds, *analysis.terms.others)  # and no word of what is normal
     images = [
         Image(source, image_facts(Received(source.header)), number)
         for number, source in enumerate(report.sources, start=1)
@@ -72,8 +74,8 @@ def _page(report: StudyReport, analysis: Analysis, reader: Received, film: Grey)
         identity=_identity(report, reader),
         headline=headline,
         details=tuple(details),
-        pictures=_pictures(report, analysis, film),
-        bars=tuple(Bar(name, f"{number} %", share) for name, number, share in figures(profile, analysis)),
+        pictures=pictures,
+        bars=tuple(Bar(name, f"{number} %", share) for name, number, share in figures(profile, analysis, findings)),
         remarks=tuple(remarks(report, images)),
         warning=language.sentence("intended_use." + profile.mode, said),
         language=said,

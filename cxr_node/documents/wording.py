@@ -1,6 +1,6 @@
 """How results are put, the same in every document: codes for the model's terms, numbers for people."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from pydicom.sr.coding import Code
 
@@ -60,10 +60,14 @@ def headline(profile: Profile, analysis: Analysis) -> str:
     return sure(profile, analysis, analysis.finding)
 
 
-def lines(report: StudyReport, analysis: Analysis) -> list[str]:
-    """A result in a few lines, as pictures and pages have it: a headline, then what it rests on."""
+def lines(report: StudyReport, analysis: Analysis, *, region: bool) -> list[str]:
+    """A result in a few lines, as pictures and pages have it: a headline, then what it rests on.
+
+    `region` is whether a map is shown beside it; where it is not, that is said.
+    """
     profile, said = report.profile, report.profile.language
     threshold = language.sentence("picture.threshold", said, threshold=percent(profile.cutoffs.threshold))
+    threshold += "" if region else f", {language.sentence('picture.no_region', said)}"
     head = headline(profile, analysis)
     if not positive(analysis, profile.cutoffs):
         name, other = output_name(analysis, analysis.finding, said), likeliest_other(analysis)
@@ -93,12 +97,10 @@ def output_name(analysis: Analysis, output: str, said: Language) -> str:
     return output.replace("_", " ").capitalize()
 
 
-def figures(profile: Profile, analysis: Analysis) -> list[tuple[str, str, float]]:
-    """Each output of the model: its name, its share in percent for people, and the share (0..1)."""
-    return [
-        (output_name(analysis, output, profile.language), tenths(share), share)
-        for output, share in analysis.probabilities.items()
-    ]
+def figures(profile: Profile, analysis: Analysis, outputs: Iterable[str]) -> list[tuple[str, str, float]]:
+    """Outputs of the model: for each its name, its share in percent for people, and the share (0..1)."""
+    shares = {**analysis.probabilities, analysis.finding: analysis.probability}
+    return [(output_name(analysis, each, profile.language), tenths(shares[each]), shares[each]) for each in outputs]
 
 
 def percent(fraction: float) -> str:

@@ -27,7 +27,7 @@ SC = Reference("1.2.840.10008.5.1.4.1.1.7", "1.2.3.2", "1.2.4.2")
 def _said(document: Document) -> str:
     """What is written on a page, and one mark for each picture."""
     content = parse(document).EncapsulatedDocument
-    streams = re.findall(rb"stream\r?\n(.*?)endstream", content, re.DOTALL)
+    streams = re.findall(rb"ASCII85Decode /FlateDecode \].*?stream\r?\n(.*?)endstream", content, re.DOTALL)
     text = b""
     for stream in streams:
         found = zlib.decompress(base64.a85decode(b"<~" + stream.strip(), adobe=True))
