@@ -24,7 +24,8 @@ from cxr_node.documents import (
     build_segmentation,
 )
 from cxr_node.domain.report_class import REPORT_CLASSES, ReportClass
-from tests.documents import computed, header, report, reread, source
+from tests import films
+from tests.documents import computed, every_document, header, report, reread, source
 
 pytestmark = pytest.mark.peers
 
@@ -128,6 +129,14 @@ def test_what_stands_beside_the_report_is_valid(film: str, language: str, tmp_pa
     found = [document for document in documents if document]
     assert len(found) == (2 if film == "bare" else 4)  # a film of unknown size has no outlines
     assert [error for document in found for error in _errors(document, tmp_path)] == []
+
+
+@pytest.mark.parametrize("syntax", films.SYNTAXES, ids=lambda syntax: syntax)
+@pytest.mark.parametrize("language", ["en", "es"])
+def test_every_document_is_valid_whatever_the_film_came_in(syntax: str, language: str, tmp_path: Path) -> None:
+    documents = every_document(films.encode(films.chest(1), syntax), language=language)
+    assert len(documents) == 9
+    assert [error for document in documents for error in _errors(document, tmp_path)] == []
 
 
 @pytest.mark.shared
