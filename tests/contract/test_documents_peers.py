@@ -11,11 +11,10 @@ from cxr_node.dimse import sender
 from cxr_node.dimse.sender import Peer
 from cxr_node.documents import Document
 from cxr_node.domain.report_class import REPORT_CLASSES
-from cxr_node.errors import Transient
 from cxr_node.imaging.digest import data_set_digest
 from tests import films
 from tests.documents import every_document
-from tests.node import free_port, wait_for
+from tests.node import free_port, listens, wait_for
 from tests.orthanc import Orthanc
 
 pytestmark = pytest.mark.peers
@@ -35,19 +34,11 @@ AETable END
 Archive = Callable[[Path], AbstractContextManager[Peer]]
 
 
-def _answers(peer: Peer) -> bool:
-    try:
-        sender.echo(peer, "CXR_NODE")
-    except Transient:
-        return False
-    return True
-
-
 @contextmanager
 def _process(peer: Peer, *command: object) -> Iterator[Peer]:
     with subprocess.Popen([str(each) for each in command], stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT) as run:
         try:
-            wait_for(lambda: _answers(peer), what=str(command[0]))
+            wait_for(lambda: listens(peer.port), what=str(command[0]))
             yield peer
         finally:
             run.kill()

@@ -90,7 +90,7 @@ def test_on_request_every_group_has_a_region_that_says_it_is_none(
     (tracking,) = values(content, TRACKING)
     assert tracking.endswith("whole image, no localisation") is not localised
     if not localised:
-        assert list(items(content, REGION)[0].GraphicData) == [0, 0, 64, 0, 64, 80, 0, 80, 0, 0]
+        assert list(items(content, REGION)[0].GraphicData) == [64, 40, 64, 80, 0, 80, 0, 0, 64, 0, 64, 40]
 
 
 def test_a_film_of_unknown_size_has_no_region_on_request_either() -> None:
