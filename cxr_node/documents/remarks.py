@@ -49,6 +49,8 @@ def remarks(report: StudyReport, images: Sequence[Image]) -> list[str]:
             why = "comment.pending" if image.source.pending else "comment.failed"
             texts.append(language.sentence(why, report.profile.language, number=image.number))
         texts += [_below(report, one) for one in without_group if one.image is image]
+    if report.corrected:
+        texts.append(language.sentence("comment.corrected", report.profile.language))
     if report.revision > 1:
         texts.append(language.sentence("revision", report.profile.language, number=report.revision))
     return texts

@@ -99,8 +99,9 @@ class StudyReport:
     """One revision of one study: all that its documents say.
 
     `revision` counts from 1. `analysed_at` (aware) is when the newest of the analyses was made: a stored fact, and
-    every time in the documents comes from it. `predecessor` is the report that a revision follows. The sources are of
-    one study; patient and order are those of the first.
+    every time in the documents comes from it. `predecessor` is the report that a revision follows; `corrected`:
+    since then patient or order of a film were corrected. The sources are of one study; patient and order are those of
+    the first.
 
     Raises ValueError without an analysed source, with a revision below 1 or with a naive time.
     """
@@ -110,6 +111,7 @@ class StudyReport:
     revision: int
     analysed_at: datetime
     predecessor: Reference | None = None
+    corrected: bool = False
 
     def __post_init__(self) -> None:
         if not any(source.analysis for source in self.sources):

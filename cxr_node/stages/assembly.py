@@ -47,6 +47,7 @@ class Desk:
             if found is None or mode not in self.profiles:
                 raise Permanent("REVISION_UNKNOWN", f"there is no revision {number} in mode {mode!r} to report")
             revision, model_digest = found.revision, found.model_digest
+            before = studies.revision(tx, study, number - 1)
             stored = [one for digest in revision.images.values() if (one := studies.by_digest(tx, digest))]
             pending = {revision.images[uid] for uid in revision.pending}  # whatever came of them since
             judged = [one.arrival.digest for one in stored if one.arrival.digest not in pending]
@@ -68,7 +69,9 @@ class Desk:
         profile, judging = self.profiles[mode], found.judging
         if judging is not None:  # as it was concluded, whatever model is in service since
             profile = replace(profile, cutoffs=judging.cutoffs, prevalence=judging.prevalence)
-        return StudyReport(sources, profile, number, moment(max(filter(None, times), default=found.at)))
+        analysed_at = moment(max(filter(None, times), default=found.at))
+        corrected = before is not None and revision.corrects(before.revision)
+        return StudyReport(sources, profile, number, analysed_at, corrected=corrected)
 
     def predecessor(self, study: str, target: Target, form: Form) -> Reference | None:
         """The report that a revision in this form follows: of the same class, where there is one."""

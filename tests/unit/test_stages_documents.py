@@ -23,7 +23,7 @@ from cxr_node.store import report_classes, results
 from cxr_node.worker import Lane
 from tests import films
 from tests.bench import CUTOFFS, deliver
-from tests.documents import PROFILE
+from tests.documents import PROFILE, values
 from tests.unit.test_stages import STEPS, Node, same_study
 
 KINDS = ("report", "heatmap", "companions", "deliver", "key_objects")
@@ -187,9 +187,24 @@ def test_a_revision_cites_the_report_of_its_own_class(site: Site) -> None:
     site.settle()
     for pacs in site.pacs.values():
         first, second = (one for one in pacs.got if one.Modality == "SR")
+        assert "corrected" not in " ".join(values(second, "121106"))
         cited = second.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0]
         assert cited.SeriesInstanceUID == first.SeriesInstanceUID == second.SeriesInstanceUID
         assert cited.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == first.SOPInstanceUID
+
+
+def test_a_corrected_patient_is_a_new_revision_that_says_so(site: Site) -> None:
+    film = films.chest(1)
+    site.begin(0.9, 0.9).send(film)
+    site.document({"pacs": Taste()}, {"pacs": Pacs()}).settle()
+    site.send(films.change(films.chest(1), PatientName="Doe^Janet"))
+    site.settle()
+    first, second = (one for one in site.pacs["pacs"].got if one.Modality == "SR")
+    assert (str(first.PatientName), str(second.PatientName)) == ("Doe1^Jane", "Doe^Janet")
+    said = "Patient or order data were corrected since the previous report"
+    assert said not in values(first, "121106")
+    assert said in values(second, "121106")
+    assert "PredecessorDocumentsSequence" in second
 
 
 def test_what_is_wanted_beside_the_report_goes_to_those_that_want_it(site: Site) -> None:
