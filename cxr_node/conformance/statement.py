@@ -5,8 +5,9 @@ from collections.abc import Iterable, Sequence
 import cxr_node
 from cxr_node import tls
 from cxr_node.conformance import sample, tables
-from cxr_node.conformance.tables import Attribute, Item, Service, name_of
+from cxr_node.conformance.tables import Attribute, Item, name_of
 from cxr_node.dimse import contexts
+from cxr_node.dimse.services import Service
 from cxr_node.documents import Document
 from cxr_node.domain.report_class import REPORT_CLASSES, ReportClass
 from cxr_node.domain.uid import IMPLEMENTATION_CLASS_UID

@@ -7,21 +7,12 @@ from io import BytesIO
 from pydicom import Dataset, dcmread
 from pydicom.datadict import dictionary_description, keyword_for_tag
 from pydicom.uid import UID
-from pynetdicom.presentation import PresentationContext
 
-from cxr_node.dimse import commitment, contexts, inquiry, mpps
+from cxr_node.dimse import services
+from cxr_node.dimse.services import Service
 from cxr_node.documents import Document
 from cxr_node.domain.report_class import REPORT_CLASSES
 from cxr_node.plan import Plan
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """A SOP class with its roles, and the transfer syntaxes it goes in."""
-
-    sop_class: str
-    transfer_syntaxes: tuple[str, ...]
-    roles: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,28 +38,13 @@ class Attribute:
 
 def accepted(plan: Plan) -> list[Service]:
     """What the listener accepts under this configuration."""
-    services = [*contexts.offered(), *mpps.offered()]
-    if plan.commits():
-        services += commitment.offered(serving=plan.archive() is not None)
-    return [Service(str(one.abstract_syntax), tuple(map(str, one.transfer_syntax)), _roles(one)) for one in services]
-
-
-def _roles(context: PresentationContext) -> str:
-    if context.scp_role is None:
-        return "SCP"
-    return "SCP of requests; SCU of reports" if context.scu_role else "SCU: takes reports, as role selection has it"
+    return services.accepted(commits=plan.commits(), serving=plan.archive() is not None)
 
 
 def proposed(plan: Plan, made: Sequence[Document]) -> list[Service]:
-    """What the node proposes where it calls: documents as it writes them, and what it asks for."""
-    uncompressed, explicit = contexts.UNCOMPRESSED[:2], contexts.UNCOMPRESSED[:1]
+    """What the node proposes where it calls under this configuration, with documents such as those `made`."""
     classes = dict.fromkeys([*REPORT_CLASSES.values(), *(document.sop_class_uid for document in made)])
-    services = [Service(contexts.VERIFICATION, uncompressed, "SCU")]
-    services += [Service(sop_class, explicit, "SCU") for sop_class in classes]
-    if plan.commits():
-        services.append(Service(commitment.PUSH_MODEL, uncompressed, "SCU"))
-        services.append(Service(inquiry.STUDY_ROOT_FIND, uncompressed, "SCU"))
-    return services
+    return services.proposed(classes, commits=plan.commits())
 
 
 def name_of(uid: str) -> str:
