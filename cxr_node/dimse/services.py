@@ -1,4 +1,4 @@
-"""What the node speaks, as plain values: SOP classes, roles and transfer syntaxes, of the listener and of its callers."""
+"""What the node speaks, as plain values: SOP classes, roles and transfer syntaxes, as listener and as caller."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -150,11 +150,43 @@ def test_documents_of_real_films_are_valid(path: Path, tmp_path: Path) -> None:
         assert _errors(build_heatmap(made, made.sources[0], FILM), tmp_path) == []
 
 
-def test_pixelmed_reads_the_report_as_template_1500(tmp_path: Path) -> None:
+def _names(path: Path) -> str:
+    """Patient's Name and Referring Physician's Name, as dcmtk reads them, in UTF-8."""
+    command = ["dcmdump", "--convert-to-utf8", "--search", "0010,0010", "--search", "0008,0090", path]
+    found = subprocess.run(command, capture_output=True, check=True).stdout.decode()
+    return "\n".join(line.partition("[")[2].partition("]")[0] for line in found.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("charset", "name"),
+    [
+        ("ISO_IR 100", "Muñoz^Íñigo"),
+        ("ISO_IR 192", "Åström^Łucja=王^小东"),
+        (["", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎=やまだ^たろう"),
+        (["", "ISO 2022 IR 149"], "Hong^Gildong=洪^吉洞=홍^길동"),
+        ("ISO_IR 127", "قباني^لنزار"),
+    ],
+    ids=["Latin 1", "UTF-8", "Japanese", "Korean", "Arabic"],
+)
+@pytest.mark.parametrize("language", ["en", "es"])
+def test_names_stay_the_same_in_every_character_set(
+    charset: str | list[str], name: str, language: str, tmp_path: Path
+) -> None:
+    film = films.chest(1, SpecificCharacterSet=charset, PatientName=name, ReferringPhysicianName=name)
+    films.write(film, tmp_path / "film.dcm")
+    if "ISO 2022 IR 87" not in charset:  # Debian's dcmtk cannot convert that; what we write of it, it can
+        assert _names(tmp_path / "film.dcm").splitlines() == [name, name]
+    for document in every_document(film, language=language):
+        (tmp_path / "ours.dcm").write_bytes(document.content)
+        assert sorted(_names(tmp_path / "ours.dcm").splitlines()) == [name, name]
+
+
+@pytest.mark.parametrize("sr_class", ["comprehensive_3d", "comprehensive", "enhanced"])
+def test_pixelmed_reads_the_report_as_template_1500(sr_class: ReportClass, tmp_path: Path) -> None:
     """Its one error is about CID 100, an extensible group of which its edition lacks our default code."""
     path = tmp_path / "sr.dcm"
     several = (source(), source(header(2), 0.6), source(header(3), 0.1))
-    path.write_bytes(build_report(report(*several)).content)
+    path.write_bytes(build_report(report(*several), Form(sr_class)).content)
     said = _run("DicomSRValidator", path)
     assert "Found Root Template TID_1500 (MeasurementReport)" in said
     assert "IOD validation complete" in said
