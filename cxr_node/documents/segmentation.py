@@ -25,6 +25,11 @@ from cxr_node.domain.uid import derive_uid
 
 SEGMENTATION: Final = "1.2.840.10008.5.1.4.1.1.66.4"
 SERIES_NUMBER: Final = 9905
+_LATER = (
+    "PatientName", "PatientID", "PatientBirthDate", "PatientSex",
+    "AccessionNumber", "StudyID", "StudyDate", "StudyTime", "ReferringPhysicianName",
+)  # fmt: skip
+"""What highdicom asks for, and what is put in afterwards, as it came."""
 
 
 @disable_value_validation()  # pydicom would quote the values of the film in its warnings
@@ -45,7 +50,7 @@ def build_segmentation(report: StudyReport, source: Source) -> Document | None:
     mask = np.zeros((facts.rows, facts.columns), dtype=np.uint8)
     cv2.fillPoly(mask, [np.floor(part).astype(np.int32) for part in parts], 1)
     header = study_header(reader)
-    dataset = _segmented(report, source, _film(header, facts), mask)
+    dataset = _segmented(report, source, _film(facts), mask)
     dataset.update(header)  # as it came, not as pydicom reads it
     _fix_dimensions(dataset, derive_uid(report.profile.uid_root, ["dimensions", dataset.SOPInstanceUID]))
     dataset.PatientOrientation = list(facts.orientation or ())
@@ -53,18 +58,17 @@ def build_segmentation(report: StudyReport, source: Source) -> Document | None:
     return envelope.seal("seg", dataset, reader.notes)
 
 
-def _film(header: Dataset, facts: ImageFacts) -> Dataset:
-    """What the segmentation needs to know of the film, and no more: the film's own header may break the standard."""
+def _film(facts: ImageFacts) -> Dataset:
+    """What the segmentation needs to know of the film, and nothing of whose it is: highdicom stops at odd values."""
     film = Dataset()
-    film.update(header)
     film.file_meta = FileMetaDataset()
     film.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    film.StudyInstanceUID, film.SeriesInstanceUID = facts.study_instance_uid, facts.series_instance_uid
     film.SOPClassUID, film.SOPInstanceUID = facts.sop_class_uid, facts.sop_instance_uid
-    film.SeriesInstanceUID, film.Modality = facts.series_instance_uid, facts.modality
-    film.Rows, film.Columns = facts.rows, facts.columns
+    film.Rows, film.Columns, film.Modality = facts.rows, facts.columns, facts.modality
     film.SeriesNumber, film.InstanceNumber = None, None
-    for keyword in ("AccessionNumber", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime"):
-        film.setdefault(keyword, "")
+    for keyword in _LATER:
+        setattr(film, keyword, "")
     return film
 
 

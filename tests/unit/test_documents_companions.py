@@ -193,3 +193,21 @@ def test_the_same_gives_the_same_bytes_and_something_else_another_uid() -> None:
         assert first.sop_instance_uid != changed.sop_instance_uid
     assert _pdf(made).content == _pdf(made).content
     assert build_key_objects(made, [SR]).sop_instance_uid != build_key_objects(made, [SR, SC]).sop_instance_uid
+
+
+def test_nothing_of_the_patient_leaves_but_in_the_document(capfd: pytest.CaptureFixture[str]) -> None:
+    private = "Geheimnis"
+    film = header(
+        PatientName=f"{private}^Ä", PatientID=private, PatientAge=private[:4], StudyTime=private,
+        AccessionNumber=private * 3, StudyDescription=private * 9, PatientBirthDate=private[:8], PatientSex=private,
+        SpecificCharacterSet="ISO_IR 100",
+    )  # fmt: skip
+    made = report(source(film))
+    first = made.sources[0]
+    documents = [_pdf(made), build_presentation(made, first), build_segmentation(made, first)]
+    documents.append(build_key_objects(made, [SR]))
+    for document in documents:
+        assert document
+        assert parse(document).PatientID == private
+        assert private[:4] not in " ".join(document.notes)
+    assert capfd.readouterr() == ("", "")
