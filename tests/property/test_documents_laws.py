@@ -14,7 +14,16 @@ from hypothesis import strategies as st
 from pydicom import Dataset
 
 from cxr_node.demo.dx import code
-from cxr_node.documents import Document, build_heatmap, build_report
+from cxr_node.documents import (
+    Document,
+    Reference,
+    build_heatmap,
+    build_key_objects,
+    build_pdf,
+    build_presentation,
+    build_report,
+    build_segmentation,
+)
 from cxr_node.domain.eligibility import Rules, judge
 from cxr_node.imaging.instance import read_instance
 from tests.documents import computed, header, parse, report, source
@@ -85,9 +94,13 @@ def test_documents_are_valid_for_every_header_that_is_let_through(
 ) -> None:
     assume(judge(read_instance(film), Rules(minimum_side=32)) is None)
     made = report(source(film), source(header(2), second), language=language)
-    sr, sc = build_report(made), build_heatmap(made, made.sources[0], GREY)
-    assert _errors(sr) == _errors(sc) == []
-    for document in (sr, sc):
+    first, sr = made.sources[0], build_report(made)
+    tied = build_key_objects(made, [Reference(sr.sop_class_uid, sr.sop_instance_uid, sr.series_instance_uid)])
+    drawn = [build_heatmap(made, first, GREY), build_pdf(made, first, GREY)]
+    outlined = [each for each in (build_presentation(made, first), build_segmentation(made, first)) if each]
+    assert len(outlined) == 2
+    for document in (sr, *drawn, *outlined, tied):
+        assert _errors(document) == []
         content = parse(document)
         for keyword in IDENTITY:
             assert str(content.get(keyword) or "") == str(film.get(keyword) or "")

@@ -320,12 +320,10 @@ def test_nothing_of_the_patient_leaves_but_in_the_document(capfd: pytest.Capture
 
 
 _MAKE = """
-import hashlib, numpy
-from cxr_node.documents import build_heatmap, build_report
-from tests.documents import report, source
-made = report(source(), language="es")
-film = numpy.arange(80 * 64, dtype=numpy.uint8).reshape(80, 64)
-for document in (build_report(made), build_heatmap(made, made.sources[0], film)):
+import hashlib
+from tests.documents import every_document
+from tests.films import chest
+for document in every_document(chest(1), language="es"):
     print(document.sop_instance_uid, hashlib.sha256(document.content).hexdigest())
 """
 
@@ -340,3 +338,4 @@ def test_the_same_request_gives_the_same_bytes_in_every_process() -> None:
         )  # fmt: skip
         printed.add(done.stdout)
     assert len(printed) == 1
+    assert len(printed.pop().splitlines()) == 9
