@@ -14,11 +14,13 @@ from cxr_node.documents import Document, Source, StudyReport, build_heatmap, bui
 from cxr_node.domain.clock import Clock, moment, system_clock
 from cxr_node.domain.eligibility import judge
 from cxr_node.domain.finding import Analysis, Tier
+from cxr_node.domain.quality import LEAST_SIDE, Assessment, Flag, grade
 from cxr_node.errors import CxrNodeError, Ineligible
-from cxr_node.imaging import PICTURES, decode, prepare, prepare_grey, read_picture, render
+from cxr_node.imaging import PICTURES, decode, prepare, prepare_grey, read_picture, render, resized
 from cxr_node.imaging.digest import data_set_digest
 from cxr_node.imaging.instance import read_instance
 from cxr_node.imaging.part10 import read_complete, read_film
+from cxr_node.inference.gate import admission
 from cxr_node.inference.predictor import Prediction, Predictor, analyse
 from cxr_node.panel import draw_panel
 from cxr_node.plan import Plan
@@ -34,6 +36,7 @@ class Result:
 
     `not_analysed` is a sound film that is not one for the model, `error` a file that could not be judged. `finding` is
     None when not positive; `probability` (0..1) is that of the finding that sets the severity, whatever its value.
+    `flags` are what the gate says of the pixels.
     """
 
     file: str
@@ -45,6 +48,7 @@ class Result:
     probability: float | None = None
     probabilities: dict[str, float] | None = None
     tier: str = Tier.NONE.value
+    flags: tuple[Flag, ...] = ()
     model: str
     version: str
     picture: str | None = None
@@ -64,6 +68,12 @@ class _Film:
     prepared: NDArray[np.float32]
     shown: NDArray[np.uint8]
     header: Dataset | None
+    assessment: Assessment | None
+
+    @property
+    def flags(self) -> tuple[Flag, ...] | None:
+        """What the gate flagged; None where none looked at the film."""
+        return self.assessment.flags if self.assessment else None
 
 
 class Analyst:
@@ -76,6 +86,7 @@ class Analyst:
         self._plan, self._out, self._clock = plan, out, clock
         self._rules, self._profile = plan.rules(), profile_of(plan, "shadow")  # for research, whatever the node may do
         self._predictor = Predictor(plan.manifest, plan.config.inference.device, plan.config.report.explain)
+        self._admit = admission(plan.gate())
 
     def judge(self, batch: Sequence[tuple[Path, str]]) -> list[Result]:
         """The results of files, each given with the name of what is written for it; they are predicted together."""
@@ -98,20 +109,24 @@ class Analyst:
             grey = read_picture(path)
             if grey.min() == grey.max():
                 raise Ineligible("BLANK", f"Every pixel of the picture has the value {grey.min()}.")
-            return _Film(path, name, prepare_grey(grey, size), grey, None)
+            prepared, assessment = self._admit(prepare_grey(grey, max(size, LEAST_SIDE)))
+            shown = 255 - grey if assessment and assessment.inverted else grey
+            return _Film(path, name, resized(prepared, size), shown, None, assessment)
         header = read_complete(path)
         if refusal := judge(read_instance(header), self._rules):
             raise Ineligible(refusal.code, refusal.reason)
         dataset = read_film(path)
         pixels = decode(dataset)
-        return _Film(path, name, prepare(pixels, dataset, size), render(pixels, dataset), header)
+        prepared, assessment = self._admit(prepare(pixels, dataset, max(size, LEAST_SIDE)))
+        shown = render(pixels, dataset, inverted=assessment is not None and assessment.inverted)
+        return _Film(path, name, resized(prepared, size), shown, header, assessment)
 
     def _finish(self, judged: tuple[_Film, Prediction]) -> Result:
         """Write what belongs to an analysed film."""
         film, prediction = judged
         analysis = analyse(self._plan.manifest, prediction, self._plan.prevalence_of(self._plan.manifest))
         picture = self._out / f"{film.name}.png"
-        Image.fromarray(draw_panel(film.shown, analysis, film.path.name, self._profile)).save(picture)
+        Image.fromarray(draw_panel(film.shown, analysis, film.path.name, self._profile, film.flags or ())).save(picture)
         positive = analysis.probability >= self._profile.cutoffs.threshold
         return self._result(
             film.path,
@@ -121,6 +136,7 @@ class Analyst:
             probability=analysis.probability,
             probabilities=analysis.probabilities,
             tier=self._profile.cutoffs.tier(analysis.probability).value,
+            flags=film.flags or (),
             picture=picture.name,
             **self._documents(film, analysis),
         )
@@ -130,7 +146,9 @@ class Analyst:
         if film.header is None:
             return {}
         received = moment(film.path.stat().st_mtime)
-        source = Source(film.header, data_set_digest(film.path), received, analysis)
+        source = Source(
+            film.header, data_set_digest(film.path), received, analysis, grade(film.flags), flags=film.flags or ()
+        )
         report = StudyReport((source,), self._profile, 1, moment(self._clock()))
         documents = (build_report(report), build_heatmap(report, source, film.shown))
         return {each.kind: _put_away(each, self._out / f"{film.name}.{each.kind}.dcm") for each in documents}

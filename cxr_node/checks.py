@@ -49,6 +49,7 @@ def examine(config: Config, *, offline: bool) -> Iterator[Finding]:
     yield from _guarded("audit trail", lambda: _trail(config))
     yield from _guarded("model", lambda: _model(config))
     yield from _shadows(config)
+    yield from _guarded("gate", lambda: _gate(config))
     yield from _guarded("device", lambda: _device(config))
     yield from _guarded("certificate", lambda: _certificate(config, datetime.now(UTC)))
     yield from _guarded("private key", lambda: _private_key(config))
@@ -169,6 +170,18 @@ def _shadow(model: Manifest) -> Finding:
     verify(model)
     restricted = f". RESTRICTED: {model.restriction}" if model.restriction else ""
     return Finding("ok", f"shadow {model.called}", f"digest {model.digest[:12]}{restricted}")
+
+
+def _gate(config: Config) -> Finding:
+    gate = Plan.of(config).gate()
+    if gate is None:
+        return Finding("note", "gate", "off; films are analysed whatever their pixels show")
+    verify(gate)
+    whose = "every file as released" if is_release(gate) else "whole, and not a released model"
+    said = f"{gate.name} {gate.version}, digest {gate.digest[:12]}, {whose}"
+    if gate.restriction:
+        return Finding("warning", "gate", f"{said}. RESTRICTED: {gate.restriction}")
+    return Finding("ok", "gate", said)
 
 
 def _device(config: Config) -> Finding:

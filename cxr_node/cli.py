@@ -154,7 +154,7 @@ def study(config: Config, uid: str, as_json: bool) -> None:
 @click.argument("uid", required=False)
 @click.option("--failed", is_flag=True, help="Every job that failed.")
 @click.option("--with-model", is_flag=True, help="Every film that the model in service has not judged.")
-@click.option("--since", type=DAY, help="With --with-model: only films received on this day and later.")
+@click.option("--since", type=DAY, help="With --with-model: only studies with films received on this day and later.")
 @with_config
 def requeue(config: Config, uid: str | None, failed: bool, with_model: bool, since: datetime | None) -> None:
     """Try again: all that failed, one study from its films on, or every film with the model in service now."""

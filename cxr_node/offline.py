@@ -19,6 +19,7 @@ from cxr_node.config import Config
 from cxr_node.errors import Permanent
 from cxr_node.gallery import write_index
 from cxr_node.imaging import PICTURES
+from cxr_node.lineup import by_finding
 from cxr_node.plan import Plan
 
 DICOM = frozenset({".dcm", ".dicom"})
@@ -35,6 +36,7 @@ def analyze(config: Config, paths: Sequence[Path], out: Path, name: str | None, 
     files = find_films(paths, out)
     if not files:
         raise Permanent("NO_FILMS", "there is no DICOM, PNG or JPEG file in what was given")
+    config = by_finding(config, None)  # before the name is another: a prevalence is of what the named model finds
     model = config.model if name is None else config.model.model_copy(update={"name": name, "version": "latest"})
     report = config.report if explain is None else config.report.model_copy(update={"explain": explain})
     analyst = Analyst(Plan.of(config.model_copy(update={"model": model, "report": report})), out)
@@ -110,11 +112,13 @@ def write_results(results: Sequence[Result], out: Path) -> None:
 
 
 def _flat(row: dict[str, Any], classes: Sequence[str]) -> dict[str, Any]:
-    """A result with a cell for each class in the place of the dictionary."""
+    """A result with a cell for each class in the place of the dictionary, and one for all flags."""
     cells: dict[str, Any] = {}
     for key, value in row.items():
         if key == "probabilities":
             cells |= {f"probabilities.{name}": (value or {}).get(name) for name in classes}
+        elif key == "flags":
+            cells[key] = " ".join(value)
         else:
             cells[key] = value
     return cells

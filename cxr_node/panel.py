@@ -1,5 +1,6 @@
 """One analysed film as a picture for people: the film, where the evidence lies in it, and the outputs as bars."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,9 +11,10 @@ from numpy.typing import NDArray
 from cxr_node.documents import Profile
 from cxr_node.documents.language import sentence
 from cxr_node.documents.picture import AMBER, BACKGROUND, SOFT, WHITE, Colour, Picture, overlay
-from cxr_node.documents.wording import figures, output_name, percent
+from cxr_node.documents.wording import figures, flagged, output_name, percent
 from cxr_node.documents.wording import headline as headline_of
 from cxr_node.domain.finding import Analysis, Tier
+from cxr_node.domain.quality import Flag
 
 FAINT: Final = (120, 120, 128)
 TIERS: Final[dict[Tier, Colour]] = {Tier.HIGH: (240, 96, 72), Tier.MEDIUM: AMBER, Tier.NONE: (110, 165, 215)}
@@ -35,7 +37,9 @@ class Place:
     width: int
 
 
-def draw_panel(film: NDArray[np.uint8], analysis: Analysis, title: str, profile: Profile) -> Picture:
+def draw_panel(
+    film: NDArray[np.uint8], analysis: Analysis, title: str, profile: Profile, flags: Sequence[Flag] = ()
+) -> Picture:
     """The panel, 776 pixels high. `film` has square pixels, (rows, columns), 0 black to 255 white.
 
     Below the threshold no map is shown: its colours look the same at any probability.
@@ -48,7 +52,10 @@ def draw_panel(film: NDArray[np.uint8], analysis: Analysis, title: str, profile:
     panel = blank(_HEIGHT + 2 * _MARGIN, 2 * width + _WORDS + 4 * _MARGIN)
     for left, picture in ((_MARGIN, grey), (width + 2 * _MARGIN, right)):
         panel[_MARGIN : _MARGIN + picture.shape[0], left : left + width] = picture
-    _words(panel, Place(2 * width + 3 * _MARGIN, _MARGIN, _WORDS), analysis, title, profile)
+    place = Place(2 * width + 3 * _MARGIN, _MARGIN, _WORDS)
+    top = _words(panel, place, analysis, title, profile)
+    if flags:
+        write_lines(panel, flagged(flags, profile.language), Place(place.left, top + 8, _WORDS), 18, AMBER)
     return panel
 
 
@@ -112,8 +119,8 @@ def _without_map(grey: Picture, profile: Profile) -> Picture:
     return dimmed
 
 
-def _words(panel: Picture, place: Place, analysis: Analysis, title: str, profile: Profile) -> None:
-    """Title, headline and bars from the top; the model and the warning at the bottom."""
+def _words(panel: Picture, place: Place, analysis: Analysis, title: str, profile: Profile) -> int:
+    """Title, headline and bars from the top; the model and the warning at the bottom. The row below the bars."""
 
     def below(top: int) -> Place:
         return Place(place.left, top, place.width)
@@ -140,6 +147,7 @@ def _words(panel: Picture, place: Place, analysis: Analysis, title: str, profile
     identity = sentence("picture.model", said, model=model.name, version=model.version, digest=model.digest[:8])
     write(panel, identity, below(bottom - 62), 17, SOFT)
     write(panel, sentence("intended_use." + profile.mode, said), below(bottom - 30), 20, AMBER, bold=True)
+    return top
 
 
 def _labelled_bar(panel: Picture, place: Place, name: str, figure: str, share: float) -> int:

@@ -24,7 +24,9 @@ from cxr_node.domain.outputs import Companion, Taste
 from cxr_node.domain.priority import Policy
 from cxr_node.domain.study import Judging, Waiting
 from cxr_node.errors import ConfigError, Permanent
+from cxr_node.inference import gate_manifest as gates
 from cxr_node.inference import manifest as models
+from cxr_node.inference.gate_manifest import GateManifest
 from cxr_node.inference.manifest import Manifest
 from cxr_node.lineup import Lineup, by_finding, line_up
 from cxr_node.spool import Spool
@@ -121,6 +123,11 @@ class Plan:
         if getattr(self.config.model, key).keys() <= serving:
             return serving
         return {each.finding for each in models.list_models(self.config.model.directory)}
+
+    def gate(self) -> GateManifest | None:
+        """The gate that looks at the pixels before the model does; None where it is off. Raises ConfigError."""
+        name = self.config.model.gate
+        return gates.find(self.config.model.directory, name) if name else None
 
     def waiting(self) -> Waiting:
         study = self.config.study

@@ -161,13 +161,15 @@ def _wake(link: Link | None) -> None:
 
 
 def _inferring(plan: Plan, store: Store) -> Part:
-    from cxr_node.inference.predictor import Predictor, analyse  # noqa: PLC0415 - torch is loaded here and only here
+    from cxr_node.inference.gate import admission  # noqa: PLC0415 - torch is loaded here and only here
+    from cxr_node.inference.predictor import Predictor, analyse  # noqa: PLC0415
 
     model = plan.manifest
     predictor = Predictor(model, plan.config.inference.device, plan.config.report.explain)
     judge = partial(analyse, model, prevalence=plan.prevalence_of(model))
     shadows = [each.digest for each in plan.shadows]
     values = _common(plan, store) | {"predictor": predictor, "judge": judge, "shadows": shadows}
+    values["admit"] = admission(plan.gate())
     # Films that wait for another model are for its process: while one takes over from another both are there.
     return Part(values, [Lane("infer", ("compare", "analyse"), target=model.digest)], plan.config.inference.batch_size)
 

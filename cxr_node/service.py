@@ -14,7 +14,7 @@ import structlog
 from cxr_node.config import Config
 from cxr_node.domain.job import Job
 from cxr_node.domain.study import Judging
-from cxr_node.errors import CxrNodeError
+from cxr_node.errors import ConfigError, Transient
 from cxr_node.pipeline import Role
 from cxr_node.plan import Plan
 from cxr_node.stages import analyse, compare
@@ -87,17 +87,30 @@ class Service:
         """Begin what an operator wants of the model in service, if it is not begun yet."""
         if self._succession and self._succession.is_alive():
             return
-        with self._store.reading() as tx:
-            wanted = activations.wanted(tx)
+        try:
+            with self._store.reading() as tx:
+                wanted = activations.wanted(tx)
+        except Transient as error:  # the next look finds it
+            log.warning("service.waiting", code=error.code, reason=error.message)
+            return
         if wanted is not None:
-            self._succession = threading.Thread(target=self._succeed, args=(wanted,), name="succession", daemon=True)
+            self._succession = threading.Thread(target=self._try, args=(wanted,), name="succession", daemon=True)
             self._succession.start()
+
+    def _try(self, wanted: Wanted) -> None:
+        """What cannot be written down now is tried anew: it is wanted still."""
+        try:
+            self._succeed(wanted)
+        except Transient as error:
+            log.warning("service.waiting", code=error.code, reason=error.message)
+            if self._candidate and self._candidate is not self._children["infer"]:
+                self._candidate.stop(0)
 
     def _succeed(self, wanted: Wanted) -> None:
         try:
             plan = Plan.of(self._config, wanted.stack[-1] if wanted.stack else None)
             judging = plan.judging()
-        except CxrNodeError as error:
+        except ConfigError as error:
             self._refuse(wanted, error.code, error.message)
             return
         log.info("model.loading", model=plan.manifest.name, version=plan.manifest.version)

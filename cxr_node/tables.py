@@ -102,6 +102,8 @@ def study(found: dict[str, Any]) -> str:
     for one in found["results"]:
         beside = " (shadow)" if one["shadow"] else ""
         lines.append(f"result {one['model']} {one['version']}{beside}: {one['finding']} {tenths(one['probability'])} %")
+        if flags := (one["quality"] or {}).get("flags"):
+            lines.append(f"       gate: {', '.join(flag.replace('_', ' ') for flag in flags)}")
     for one in found["outputs"]:
         lines.append(f"output {one['kind']} revision {one['revision']} ({one['mode']})  {one['path']}")
     for one in found["deliveries"]:
@@ -110,6 +112,12 @@ def study(found: dict[str, Any]) -> str:
     lines.append("")
     lines += [_event(event) for event in found["events"]]
     return "\n".join(lines)
+
+
+def _flags(result: dict[str, Any]) -> str:
+    """What the gate flagged, in words."""
+    flags = (result["quality"] or {}).get("flags")
+    return f"; gate: {', '.join(flag.replace('_', ' ') for flag in flags)}" if flags else ""
 
 
 def _event(event: dict[str, Any]) -> str:

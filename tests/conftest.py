@@ -4,9 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.node import Node
 from tests.orthanc import Orthanc
+
+settings.register_profile("tests", deadline=None)  # that the machine is busy is no finding
+settings.load_profile("tests")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

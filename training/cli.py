@@ -9,6 +9,7 @@ import click
 from cxr_node.errors import ConfigError, CxrNodeError
 from training import judging
 from training import recipe as recipes
+from training.gate import recipe as gates
 from training.options import (
     DATA,
     FILE,
@@ -93,6 +94,11 @@ def train(
     from training.fit import fit, starting_file
     from training.sources import read_films
 
+    if recipe in gates.shipped():
+        from training.gate import steps
+
+        steps.train(recipe, read_films(data), directory or runs / recipe, weights)
+        return
     name, wanted = recipes.find(recipe)
     run = Run(directory or runs / name)
     if run.checkpoint.exists() and not resume:
@@ -207,6 +213,11 @@ def export(run: Path, name: str, version: str, card: Path, models: Path) -> None
     from training.card import fill
     from training.export import export as write_model
 
+    if gates.is_gate_run(run):
+        from training.gate import steps
+
+        click.echo(steps.export(run, models / name / version, card))
+        return
     kept = Run(run)
     calibration, points = kept.calibrated()
     text = card.read_text(encoding="utf-8")

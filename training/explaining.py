@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from training.annotations import Annotations
 from training.assess import plain
 from training.data import Film
-from training.evaluation import LATERAL, judged
+from training.evaluation import LATERAL
 from training.explain import Explainer, Method, faithfulness, located, sanity
 from training.fit import film_batches
 from training.reading import Reading
@@ -33,15 +33,22 @@ def explained_by(subject: Subject, method: Method) -> tuple[ClassNetwork | NodeN
 
 
 def explanation(
-    subject: Subject, films: Sequence[Film], split: str, *, method: Method, annotations: Annotations, most: int
+    subject: Subject,
+    readings: Sequence[Reading],
+    films: Sequence[Film],
+    split: str,
+    *,
+    method: Method,
+    annotations: Annotations,
+    most: int,
 ) -> tuple[dict[str, Any], bytes]:
     """Scores ready for JSON, and the picture of ten films (PNG).
 
     Where the heat lies is measured on every frontal film of the split that somebody has annotated, whatever its source;
-    deletion, insertion and randomised weights, which cost more, on `most` of the films that the subject is judged on.
+    deletion, insertion and randomised weights, which cost more, on `most` of the films of the subject's `readings`.
     """
     network, explainer = explained_by(subject, method)
-    own = network.read(judged(subject, films, split))[0]
+    own = next(reading for reading in readings if reading.question == network.questions[0])
     prepare, size = network.recipe.prepare, network.recipe.size
     drawn = [
         film

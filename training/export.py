@@ -69,9 +69,9 @@ def export(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content, encoding="utf-8")
     metadata = _metadata(directory, recipe, calibration, points)
-    _write(directory, metadata)
+    write_metadata(directory, metadata)
     golden.write(Predictor(load(directory), "cpu"))
-    _write(directory, metadata)
+    write_metadata(directory, metadata)
     return load(directory)
 
 
@@ -86,7 +86,7 @@ def _refuse_what_cannot_be_served(recipe: Recipe) -> None:
         raise ConfigError("The recipe has no [served]: it does not say which finding the node is to take from it.")
 
 
-def _write(directory: Path, metadata: dict[str, Any]) -> None:
+def write_metadata(directory: Path, metadata: dict[str, Any]) -> None:
     """The metadata with the digests of every other file as it is now."""
     files = sorted(path for path in directory.rglob("*") if path.is_file() and path != directory / METADATA)
     digests = {path.relative_to(directory).as_posix(): sha256(path) for path in files}

@@ -131,10 +131,10 @@ def fit(
 ) -> None:
     """Train from the public weights `start`, from the run `before`, or from scratch; or on from the run's checkpoint.
 
-    `limit` is the most films of each split, `epochs` the most epochs. After so many `minutes` no epoch is begun; the
-    run then has the weights so far, and goes on when it is called again. With `variants` a frozen network computes its
-    features once, from so many variants of each film's random changes. `stand_in` says what stands in for the recipe's
-    films, `device` is cpu or cuda.
+    `limit` is the most films of each split, `epochs` the most epochs. So many `minutes` after films were prepared no
+    epoch is begun any more; the run then has the weights so far, and goes on when it is called again. With `variants` a
+    frozen network computes its features once, from so many variants of each film's random changes. `stand_in` says what
+    stands in for the recipe's films, `device` is cpu or cuda.
     """
     used = films_of(recipe, films, limit)
     short = recipe.shortened(epochs)
@@ -153,14 +153,19 @@ def fit(
     trainer = Trainer(short, network, task, torch.device(device))
     if run.checkpoint.exists():
         trainer.load(run.checkpoint)
-    ends = math.inf if minutes is None else time.monotonic() + 60 * minutes
-    _run_epochs(trainer, train, [film for film in used if film.split == "val"], run, ends=ends, variants=variants)
+    _run_epochs(trainer, train, [film for film in used if film.split == "val"], run, minutes=minutes, variants=variants)
     state = {name: value.contiguous().cpu() for name, value in trainer.average.items()}
     write_whole(run.weights, lambda stream: stream.write(save(state)))
 
 
 def _run_epochs(
-    trainer: Trainer, train: Sequence[Film], validation: Sequence[Film], run: Run, *, ends: float, variants: int | None
+    trainer: Trainer,
+    train: Sequence[Film],
+    validation: Sequence[Film],
+    run: Run,
+    *,
+    minutes: float | None,
+    variants: int | None,
 ) -> None:
     if trainer.finished:
         return
@@ -177,6 +182,7 @@ def _run_epochs(
         items = [{"film": film, **task.targets(film)} for film in train]
         with foreseen():
             dataset = CacheDataset(items, transforms, num_workers=2, progress=console.is_terminal)
+    ends = math.inf if minutes is None else time.monotonic() + 60 * minutes
     while not trainer.finished and time.monotonic() < ends:
         loader = _loader(trainer, dataset, train, transforms)
         shown = track(loader, f"epoch {trainer.epoch + 1}", console=console, disable=not console.is_terminal)

@@ -11,6 +11,7 @@ import click
 
 from training import recipe as recipes
 from training.files import write_bytes, write_text
+from training.gate.recipe import is_gate_run
 from training.options import (
     DATA,
     FOLDER,
@@ -81,6 +82,11 @@ def evaluate(
     from training.sources import read_films
     from training.subject import open_subject
 
+    if is_gate_run(subject):
+        from training.gate import steps
+
+        click.echo(steps.evaluate(subject, read_films(data)))
+        return
     opened, films = open_subject(subject), read_films(data)
     if out is None and not opened.runs:
         raise click.UsageError("A released model's folder is left as it is; say where the results go with --out.")
@@ -92,7 +98,7 @@ def evaluate(
     if explain:
         drawn = read_annotations(annotations) if annotations else Annotations()
         found["explanation"], drawing = explanation(
-            opened, films, split, method=explain, annotations=drawn, most=sample
+            opened, readings, films, split, method=explain, annotations=drawn, most=sample
         )
         picture = inline(drawing)
     write_text(place / "results.json", json.dumps(found, indent=2) + "\n")

@@ -1,5 +1,6 @@
 """The reproduction table: each system's figure in its document and ours, and what to know before comparing them."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -14,6 +15,9 @@ from training.run import Conditions, Run
 
 SMOKE = 10
 """A run of less than one in so many of the document's epochs shows no figure."""
+
+_FOLDERS = re.compile(r"(?<![\w.~:/-])/\S*/")
+"""Where files lie on one machine is nobody's concern on the page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,7 @@ class Row:
     minutes: float
     done: str
     notes: tuple[str, ...]
+    command: str
 
 
 def rows(wanted: Mapping[str, Recipe], runs: Path, failed: Mapping[str, str]) -> list[Row]:
@@ -67,7 +72,7 @@ def markdown(table: list[Row], facts: Mapping[str, str]) -> str:
         lines.append(
             f"- **{row.document}, {row.system}** (`{row.recipe}`{', ' + row.done if row.done else ''}): {row.data}"
         )
-        lines.append(f"  Document: {row.on}. {row.differs}")
+        lines.append(f"  Document: {row.on}. {row.differs} Command: `{row.command}`.")
     return "\n".join(lines) + "\n"
 
 
@@ -81,9 +86,9 @@ def _row(name: str, recipe: Recipe, runs: Path, failure: str) -> Row:
     begun = [each for each in (run, *_before(recipe, runs)) if each.begun]
     results = run.results() if run.evaluated else None
     smoke = any(SMOKE * each.epochs_done < each.conditions().recipe_epochs for each in begun)
-    notes = ([failure] if failure else []) + (_cuts(run.conditions()) if run.begun else [])
+    notes = ([_FOLDERS.sub("", failure)] if failure else []) + (_cuts(run.conditions()) if run.begun else [])
     if results is None:
-        notes = notes if failure else [*notes, "not trained yet"]
+        notes = notes if failure else [*notes, _why_not(recipe, run)]
     elif smoke:
         notes.append("smoke run: less than a tenth of the document's epochs")
     else:
@@ -102,7 +107,15 @@ def _row(name: str, recipe: Recipe, runs: Path, failure: str) -> Row:
         minutes=sum(entry["seconds"] for entry in run.history()) / 60,
         done=_day(run),
         notes=tuple(notes),
+        command=_command(name, run),
     )
+
+
+def _why_not(recipe: Recipe, run: Run) -> str:
+    """Why a system that nothing went wrong with has no results."""
+    if not run.begun and recipe.stand_in and not recipe.stand_in.sources:
+        return f"the document's films are not at hand: {recipe.stand_in.says}"
+    return "not finished yet" if run.begun else "not trained yet"
 
 
 def _before(recipe: Recipe, runs: Path) -> list[Run]:
@@ -160,6 +173,17 @@ def _data(run: Run, results: Mapping[str, Any] | None) -> str:
         shown = ", ".join(f"{count} {label}" for label, count in counts.items())
         parts.append(f"tested on {results['data']['films']} films ({shown})")
     return f"{'; '.join(parts)}; no patient in two splits. {run.conditions().stand_in}".strip()
+
+
+def _command(name: str, run: Run) -> str:
+    """What trains and evaluates the system so."""
+    options = ""
+    if run.begun:
+        cut = run.conditions()
+        epochs = cut.epochs if cut.epochs < cut.recipe_epochs else None
+        given = (("limit", cut.limit), ("epochs", epochs), ("variants", cut.variants))
+        options = "".join(f" --{option} {value}" for option, value in given if value is not None)
+    return f"cxr-train reproduce {name}{options}"
 
 
 def _day(run: Run) -> str:

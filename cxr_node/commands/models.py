@@ -10,7 +10,7 @@ import click
 
 from cxr_node.commands.options import DAY, as_json, midnight, operator, with_config
 from cxr_node.config import Config
-from cxr_node.errors import ConfigError, Permanent
+from cxr_node.errors import ConfigError, CxrNodeError, Permanent
 
 if TYPE_CHECKING:
     from cxr_node.store.activations import Stack
@@ -28,12 +28,34 @@ def models() -> None:
 @models.command("list", epilog="Example: cxr-node models list")
 @with_config
 def list_(config: Config) -> None:
-    """Name, version, digest and intended use of every model, and what its training films do not allow."""
-    from cxr_node.inference import manifest
+    """Name, version, digest and use of every model, which of them serve, and what their films do not allow."""
+    from cxr_node.inference import gate_manifest, manifest
+    from cxr_node.inference.gate_manifest import GateManifest
+    from cxr_node.inference.manifest import Manifest
 
-    for model in manifest.list_models(config.model.directory):
+    folder = config.model.directory
+    roles = _roles(config)
+    known: list[Manifest | GateManifest] = [*manifest.list_models(folder), *gate_manifest.list_gates(folder)]
+    for model in known:
+        role = f"  {roles[model.digest]}" if model.digest in roles else ""
         restricted = f"  RESTRICTED: {model.restriction}" if model.restriction else ""
-        click.echo(f"{model.name} {model.version}  {model.digest[:12]}  {model.intended_use}{restricted}")
+        click.echo(f"{model.name} {model.version}  {model.digest[:12]}{role}  {model.intended_use}{restricted}")
+
+
+def _roles(config: Config) -> dict[str, str]:
+    """By digest, what the models that serve do; none where the one that should serve is not there."""
+    from cxr_node.plan import Plan
+
+    try:
+        plan = Plan.in_service(config)
+    except CxrNodeError:
+        return {}
+    gate = plan.gate()
+    return {
+        **({gate.digest: "gate"} if gate else {}),
+        **{each.digest: "shadow" for each in plan.shadows},
+        plan.manifest.digest: "in service",
+    }
 
 
 @models.command(epilog="Example: cxr-node models show cxr-pneumonia")
@@ -41,9 +63,11 @@ def list_(config: Config) -> None:
 @with_config
 def show(config: Config, name: str) -> None:
     """The model card of NAME, or of NAME:VERSION."""
-    from cxr_node.inference import manifest
+    from cxr_node.inference import gate_manifest, manifest
 
-    model = manifest.named(config.model.directory, name)
+    gates = gate_manifest.list_gates(config.model.directory)
+    meant = next((gate for gate in gates if name in (gate.name, f"{gate.name}:{gate.version}")), None)
+    model = meant or manifest.named(config.model.directory, name)
     if model.restriction:
         click.echo(f"RESTRICTED: {model.restriction}\n")
     click.echo(model.card.read_text("utf-8"))
@@ -54,16 +78,21 @@ def show(config: Config, name: str) -> None:
 @with_config
 def verify(config: Config, name: str | None) -> None:
     """Recompute the digests and the golden outputs of one model, or of all, and say which are releases."""
-    from cxr_node.inference import golden, manifest
+    from cxr_node.inference import gate_manifest, golden, manifest
+    from cxr_node.inference.gate import Gate
+    from cxr_node.inference.gate_manifest import GateManifest
+    from cxr_node.inference.manifest import Manifest
     from cxr_node.inference.predictor import Predictor
 
-    known = manifest.list_models(config.model.directory)
+    folder = config.model.directory
+    known: list[Manifest | GateManifest] = [*manifest.list_models(folder), *gate_manifest.list_gates(folder)]
     chosen = [model for model in known if name in (None, model.name)]
     if not chosen:
         raise ConfigError(f"no model is named {name!r}; there are {', '.join(sorted({m.name for m in known}))}")
     for model in chosen:
         released = manifest.is_release(model)
-        golden.check(Predictor(model, config.inference.device))
+        loaded = Predictor(model, config.inference.device) if isinstance(model, Manifest) else Gate(model)
+        golden.check(loaded)
         whose = "as released" if released else "as its own metadata say; not a released model"
         click.echo(
             f"{model.name} {model.version}: every file and every golden output is {whose}; digest {model.digest}"
@@ -145,10 +174,13 @@ def _change(config: Config, store: "Store", stack: "Stack") -> None:
     until = time.monotonic() + _PATIENCE_SECONDS
     while time.monotonic() < until:
         with store.reading() as tx:
-            waiting, told = activations.wanted(tx) == change, events.latest(tx, "model.")
-        if not waiting and told is not None:
-            if told["event"] == "model.not_activated":
-                raise Permanent("NOT_ACTIVATED", f"the model in service stays: {told['reason']}")
+            waiting = activations.wanted(tx) == change
+            refused, made = (events.latest(tx, f"model.{what}") for what in ("not_activated", "activated"))
+        if not waiting and refused and refused["time"] >= change.at:
+            raise Permanent("NOT_ACTIVATED", f"the model in service stays: {refused['reason']}")
+        if not waiting and made and made["time"] >= change.at:
+            if made["digest"] != model.digest:
+                raise Permanent("NOT_ACTIVATED", f"{made['by']} asked for another model meanwhile, which is in service")
             click.echo(f"{model.name} {model.version} is in service")
             return
         time.sleep(_LOOK_AGAIN_SECONDS)

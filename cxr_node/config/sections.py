@@ -153,6 +153,7 @@ class Model(Section):
     version: Annotated[str, Field(pattern=r"^(latest|[0-9]+\.[0-9]+\.[0-9]+)$")] = "latest"
     directory: Path | None = None
     shadow: tuple[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*(:[0-9]+\.[0-9]+\.[0-9]+)?$")], ...] = ()
+    gate: Annotated[str, Field(pattern=r"^([a-z0-9][a-z0-9._-]*)?$")] = "cxr-gate"
     thresholds: dict[str, Probability] = {}
     calibration: tuple[Path, ...] = ()
     prevalence: dict[str, Probability] = {}

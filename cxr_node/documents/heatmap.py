@@ -1,5 +1,6 @@
 """The heat map: a Secondary Capture image (PS3.3 A.8.1) of the film with what the model looked at."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -12,8 +13,9 @@ from cxr_node.documents.picture import Grey, Legend, Picture, draw
 from cxr_node.documents.received import Received
 from cxr_node.documents.region import Activation
 from cxr_node.documents.request import Document, Source, StudyReport
-from cxr_node.documents.wording import lines, positive
+from cxr_node.documents.wording import flagged, lines, positive
 from cxr_node.domain.finding import Analysis
+from cxr_node.domain.quality import Flag
 from cxr_node.locale import Language
 
 SECONDARY_CAPTURE: Final = "1.2.840.10008.5.1.4.1.1.7"
@@ -33,7 +35,7 @@ def build_heatmap(report: StudyReport, source: Source, film: Grey) -> Document:
     _identify(dataset, report, source)
     envelope.describe(dataset, report)
     _derive(dataset, facts, report.profile.language)
-    legend = _legend(report, source.analysis)
+    legend = _legend(report, source.analysis, source.flags)
     _set_pixels(dataset, draw(film, _shown(report, source.analysis), legend))
     return envelope.seal("sc", dataset, reader.notes)
 
@@ -94,10 +96,12 @@ def _set_pixels(dataset: Dataset, picture: Picture) -> None:
     dataset["PixelData"].VR = "OB"
 
 
-def _legend(report: StudyReport, analysis: Analysis) -> Legend:
+def _legend(report: StudyReport, analysis: Analysis, flags: Sequence[Flag]) -> Legend:
     """What is written below the film."""
     said = report.profile.language
     headline, *details = lines(report, analysis, region=_shown(report, analysis) is not None)
+    if flags:
+        details.append(flagged(flags, said))
     return Legend(
         headline=headline,
         details=tuple(details),

@@ -32,7 +32,7 @@ def instance_uid(source: Source) -> str:
 def _input(source: Source) -> list[object]:
     judged = _judgement(source.analysis) if source.analysis else source.pending
     further = [[*_judgement(one.analysis), *_cutoffs(one.cutoffs)] for one in source.further]
-    return [instance_uid(source), source.digest, source.quality, judged, *further]
+    return [instance_uid(source), source.digest, source.quality, list(source.flags), judged, *further]
 
 
 def _judgement(analysis: Analysis) -> list[object]:

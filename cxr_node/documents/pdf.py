@@ -14,7 +14,7 @@ from cxr_node.documents.picture import Grey, Picture, overlay
 from cxr_node.documents.received import Received
 from cxr_node.documents.remarks import remarks
 from cxr_node.documents.request import Document, Source, StudyReport
-from cxr_node.documents.wording import figures, lines, positive
+from cxr_node.documents.wording import figures, flagged, lines, positive
 from cxr_node.domain.finding import Analysis
 
 ENCAPSULATED_PDF: Final = "1.2.840.10008.5.1.4.1.1.104.1"
@@ -64,6 +64,7 @@ def _page(report: StudyReport, analysis: Analysis, reader: Received, film: Grey)
     profile, said = report.profile, report.profile.language
     pictures = _pictures(report, analysis, film)
     headline, *details = lines(report, analysis, region=len(pictures) > 1)
+    details += [flagged(report.leading_source.flags, said)] if report.leading_source.flags else []
     findings = (analysis.finding, *analysis.terms.kinds, *analysis.terms.others)  # and no word of what is normal
     images = [
         Image(source, image_facts(Received(source.header)), number)

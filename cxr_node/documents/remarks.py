@@ -48,12 +48,20 @@ def remarks(report: StudyReport, images: Sequence[Image]) -> list[str]:
         if image.source.analysis is None:
             why = "comment.pending" if image.source.pending else "comment.failed"
             texts.append(language.sentence(why, report.profile.language, number=image.number))
+        texts += _flags(report, image)
         texts += [_below(report, one) for one in without_group if one.image is image]
     if report.corrected:
         texts.append(language.sentence("comment.corrected", report.profile.language))
     if report.revision > 1:
         texts.append(language.sentence("revision", report.profile.language, number=report.revision))
     return texts
+
+
+def _flags(report: StudyReport, image: Image) -> list[str]:
+    """What the gate flagged of an image."""
+    said = report.profile.language
+    flags = [language.sentence(f"flag.{flag}", said) for flag in image.source.flags]
+    return [language.sentence("comment.flag", said, number=image.number, flag=flag) for flag in flags]
 
 
 def _summary(report: StudyReport, judged: Sequence[Judged]) -> list[str]:

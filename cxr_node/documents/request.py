@@ -10,6 +10,7 @@ from pydicom import Dataset
 
 from cxr_node.documents.references import Reference
 from cxr_node.domain.finding import Analysis, Cutoffs, Tier
+from cxr_node.domain.quality import Flag
 from cxr_node.domain.report_class import ReportClass
 from cxr_node.locale import Language
 
@@ -47,7 +48,8 @@ class Source:
     `header` is the film's own data set without its pixels, as received: it may break the standard. `digest` is the
     data-set digest (hex) of those bytes. `received_at` is aware. `analysis` is None where the film was eligible and
     the analysis failed, or (`pending`) was not finished when the study settled. `quality` is stated in the report only
-    where it is known. `further`: what other models say, each a group of its own.
+    where it is known; `flags` are what the gate says of the pixels, each a comment. `further`: what other models say,
+    each a group of its own.
     """
 
     header: Dataset
@@ -56,6 +58,7 @@ class Source:
     analysis: Analysis | None
     quality: Quality | None = None
     pending: bool = False
+    flags: tuple[Flag, ...] = ()
     further: tuple[Further, ...] = ()
 
 

@@ -7,6 +7,7 @@ from pydicom.sr.coding import Code
 from cxr_node.documents import codes, language
 from cxr_node.documents.request import Profile, StudyReport
 from cxr_node.domain.finding import Analysis, Cutoffs, tenths
+from cxr_node.domain.quality import Flag
 from cxr_node.errors import Permanent
 from cxr_node.locale import Language
 
@@ -101,6 +102,12 @@ def figures(profile: Profile, analysis: Analysis, outputs: Iterable[str]) -> lis
     """Outputs of the model: for each its name, its share in percent for people, and the share (0..1)."""
     shares = {**analysis.probabilities, analysis.finding: analysis.probability}
     return [(output_name(analysis, each, profile.language), tenths(shares[each]), shares[each]) for each in outputs]
+
+
+def flagged(flags: Sequence[Flag], said: Language) -> str:
+    """What the gate flagged of a film, in one line."""
+    words = "; ".join(language.sentence(f"flag.{flag}", said) for flag in flags)
+    return language.sentence("picture.flags", said, flags=words)
 
 
 def percent(fraction: float) -> str:

@@ -3,7 +3,7 @@
 Training and serving both come through here, so that they cannot diverge.
 """
 
-from cxr_node.imaging.film import PICTURES, Prepared, pixel_digest, prepare, prepare_grey, read_picture, render
+from cxr_node.imaging.film import PICTURES, Prepared, pixel_digest, prepare, prepare_grey, read_picture, render, resized
 from cxr_node.imaging.header import PixelHeader, read_header
 from cxr_node.imaging.pixels import Stored, decode
 
@@ -19,4 +19,5 @@ __all__ = [
     "read_header",
     "read_picture",
     "render",
+    "resized",
 ]

@@ -52,11 +52,21 @@ def prepare_grey(picture: NDArray[np.uint8], size: int) -> Prepared:
     return _stretched((shrunk / np.float32(255)).astype(np.float32), np.ones(shrunk.shape, dtype=bool))
 
 
-def render(stored: Stored, dataset: pydicom.Dataset, longest_side: int = 1024) -> NDArray[np.uint8]:
-    """The film for people: 0 black to 255 white, (h, w), square pixels, never enlarged."""
+def resized(prepared: Prepared, size: int) -> Prepared:
+    """A prepared film at another size, (size, size), as if it had been prepared at it."""
+    return np.asarray(_area(prepared, (size, size)), dtype=np.float32)
+
+
+def render(
+    stored: Stored, dataset: pydicom.Dataset, longest_side: int = 1024, *, inverted: bool = False
+) -> NDArray[np.uint8]:
+    """The film for people: 0 black to 255 white, (h, w), square pixels, never enlarged.
+
+    `inverted`: with black for white, where the header has it the wrong way round.
+    """
     shrunk, film = _resize(stored, dataset, _square_pixels(stored.shape, dataset, longest_side))
     shown = _display(shrunk, film, dataset)
-    return np.asarray(np.rint(np.where(film, shown, 0) * 255), dtype=np.uint8)
+    return np.asarray(np.rint(np.where(film, 1 - shown if inverted else shown, 0) * 255), dtype=np.uint8)
 
 
 def read_picture(path: Path) -> NDArray[np.uint8]:

@@ -4,7 +4,9 @@ Digests say that the files are the released ones; these say that this machine co
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -12,11 +14,34 @@ from numpy.typing import NDArray
 
 from cxr_node.errors import Permanent
 from cxr_node.imaging import prepare_grey, read_picture
-from cxr_node.inference.predictor import Predictor
+from cxr_node.inference.manifest import Build
 
 EXPECTED = Path("golden", "expected.json")
 TOLERANCE = 1e-3
 """Largest difference of a logit that other processors and thread counts are allowed."""
+
+
+class Said(Protocol):
+    """What a network says of one film."""
+
+    @property
+    def logits(self) -> NDArray[np.float32]: ...
+
+
+class Sized(Build, Protocol):
+    """A build of a model for square films of `size` pixels."""
+
+    @property
+    def size(self) -> int: ...
+
+
+class Judge(Protocol):
+    """A model that is loaded, whatever it is for."""
+
+    @property
+    def manifest(self) -> Sized: ...
+
+    def predict(self, batch: NDArray[np.float32], /) -> Sequence[Said]: ...
 
 
 def phantom(index: int, size: int) -> NDArray[np.uint8]:
@@ -34,7 +59,7 @@ def phantom(index: int, size: int) -> NDArray[np.uint8]:
     return np.clip(blurred + random.normal(0, 2, film.shape), 0, 255).astype(np.uint8)
 
 
-def write(predictor: Predictor, count: int = 4) -> None:
+def write(predictor: Judge, count: int = 4) -> None:
     """Draw `count` films into the model's folder and keep what the predictor says of them."""
     folder = predictor.manifest.directory / EXPECTED.parent
     folder.mkdir(exist_ok=True)
@@ -46,7 +71,7 @@ def write(predictor: Predictor, count: int = 4) -> None:
     (predictor.manifest.directory / EXPECTED).write_text(json.dumps(expected, indent=2) + "\n", encoding="utf-8")
 
 
-def check(predictor: Predictor) -> float:
+def check(predictor: Judge) -> float:
     """The largest difference between a logit now and at release.
 
     Raises:
@@ -68,7 +93,7 @@ def check(predictor: Predictor) -> float:
     return difference
 
 
-def _logits(predictor: Predictor, folder: Path, names: list[str]) -> NDArray[np.float32]:
+def _logits(predictor: Judge, folder: Path, names: list[str]) -> NDArray[np.float32]:
     size = predictor.manifest.size
     films = np.stack([prepare_grey(read_picture(folder / name), size) for name in names])
     return np.stack([prediction.logits for prediction in predictor.predict(films)])

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import cxr_node
 from cxr_node.domain.finding import Cutoffs, ModelIdentity, Term, Terms
@@ -23,6 +23,25 @@ RELEASES = "RELEASES"
 TASK = "finding"
 WEIGHTS = "weights.safetensors"
 LATEST = "latest"
+
+
+class Build(Protocol):
+    """A build of a model, whatever it is for."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def version(self) -> str: ...
+
+    @property
+    def digest(self) -> str: ...
+
+    @property
+    def directory(self) -> Path: ...
+
+    @property
+    def files(self) -> Mapping[str, str]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +133,9 @@ def load(directory: Path) -> Manifest:
         ConfigError: the metadata are missing, unreadable, incomplete, or of a model for another task.
     """
     path = directory / METADATA
-    digest, metadata = _read(path)
+    digest, metadata = read_metadata(path)
     try:
-        if (task := _task(metadata)) != TASK:
+        if (task := task_of(metadata)) != TASK:
             raise ConfigError(f"The model {directory} is for the task {task!r}, and finds nothing.")
         return _manifest(directory, digest, metadata)
     except ValueError as error:
@@ -125,7 +144,7 @@ def load(directory: Path) -> Manifest:
         raise ConfigError(f"{path} lacks or misstates {error}.") from error
 
 
-def _read(path: Path) -> tuple[str, Any]:
+def read_metadata(path: Path) -> tuple[str, Any]:
     """The digest and the content of metadata."""
     try:
         data = path.read_bytes()
@@ -136,7 +155,7 @@ def _read(path: Path) -> tuple[str, Any]:
         raise ConfigError(f"{path} is not valid JSON: {error}.") from error
 
 
-def _task(metadata: Any) -> str:
+def task_of(metadata: Any) -> str:
     """What a model is for: to find something, unless it says otherwise."""
     return str(metadata["cxr_node"].get("task", TASK))
 
@@ -212,7 +231,7 @@ def _found(directory: Path | None, name: str) -> list[Manifest]:
         raise ConfigError(f"The models folder {models} cannot be looked into: {error.strerror}.") from error
     folders = [path.parent.parent for path in models.glob(f"{name}/*/{METADATA}")]
     found = [load(folder) for folder in folders if _finds(folder)]
-    newest_first = sorted(found, key=lambda each: _version_key(each.version), reverse=True)
+    newest_first = sorted(found, key=lambda each: version_key(each.version), reverse=True)
     return sorted(newest_first, key=lambda each: each.name)
 
 
@@ -239,7 +258,7 @@ def named(directory: Path | None, name: str) -> Manifest:
     return find(directory, plain, version or LATEST)
 
 
-def is_release(manifest: Manifest) -> bool:
+def is_release(manifest: Build) -> bool:
     """Whether the model is one that this release of the node came with, by the list beside the shipped models.
 
     Raises:
@@ -260,12 +279,12 @@ def is_release(manifest: Manifest) -> bool:
 def _finds(folder: Path) -> bool:
     """Whether the model in a folder is one to find something; `load` says what is wrong with one that does not tell."""
     try:
-        return _task(_read(folder / METADATA)[1]) == TASK
+        return task_of(read_metadata(folder / METADATA)[1]) == TASK
     except (KeyError, TypeError, AttributeError):
         return True
 
 
-def _version_key(version: str) -> tuple[tuple[int, str], ...]:
+def version_key(version: str) -> tuple[tuple[int, str], ...]:
     """1.10.0 after 1.9.0; parts that are no numbers come first."""
     return tuple((int(part), "") if part.isdigit() else (-1, part) for part in version.split("."))
 
@@ -276,7 +295,7 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def verify(manifest: Manifest) -> None:
+def verify(manifest: Build) -> None:
     """Recompute the digest of every file of a model.
 
     Raises:

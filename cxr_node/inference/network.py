@@ -99,8 +99,8 @@ class InvertedResidual(nn.Module):
         return torch.add(x, y) if self.residual else y
 
 
-def _stages(layout: Stages) -> nn.Sequential:
-    stages, inputs = [], WIDTH_STEM
+def stages(layout: Stages) -> nn.Sequential:
+    built, inputs = [], WIDTH_STEM
     for kernel, first_stride, expansion, outputs, repeats in layout:
         blocks: list[nn.Module] = []
         for index in range(repeats):
@@ -110,8 +110,8 @@ def _stages(layout: Stages) -> nn.Sequential:
             else:
                 blocks.append(InvertedResidual(inputs, outputs, kernel, stride, expansion))
             inputs = outputs
-        stages.append(nn.Sequential(*blocks))
-    return nn.Sequential(*stages)
+        built.append(nn.Sequential(*blocks))
+    return nn.Sequential(*built)
 
 
 class FilmNetwork(nn.Module):
@@ -146,7 +146,7 @@ class EfficientNetLite(FilmNetwork):
         super().__init__()
         self.conv_stem = SameConv2d(3, WIDTH_STEM, 3, stride=2)
         self.bn1 = _norm(WIDTH_STEM)
-        self.blocks = _stages(self.LAYOUT)
+        self.blocks = stages(self.LAYOUT)
         self.conv_head = SameConv2d(self.LAYOUT[-1][3], WIDTH_HEAD, 1)
         self.bn2 = _norm(WIDTH_HEAD)
         self.drop = nn.Dropout(0.2)

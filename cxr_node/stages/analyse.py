@@ -6,20 +6,20 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cxr_node.domain.clock import Clock
 from cxr_node.domain.finding import Analysis
 from cxr_node.domain.job import Job, NewJob
+from cxr_node.domain.quality import LEAST_SIDE, Assessment
 from cxr_node.domain.study import Judging, Waiting
 from cxr_node.errors import Permanent
-from cxr_node.imaging.film import prepare, render
+from cxr_node.imaging.film import Prepared, prepare, render, resized
 from cxr_node.imaging.part10 import read_film
 from cxr_node.imaging.picture import encode_picture
 from cxr_node.imaging.pixels import decode
 from cxr_node.spool import Spool
 from cxr_node.stages.stage import Commit, Stage, attempt
-from cxr_node.store import events, results, studies, windows, worklist
+from cxr_node.store import assessments, events, results, studies, windows, worklist
 from cxr_node.store.db import Store, Tx
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 class _Loaded:
     job: Job
     study: str
-    prepared: NDArray[np.float32]
+    prepared: Prepared
+    assessment: Assessment | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +39,13 @@ class Analyse(Stage):
     """Judges films in batches; `judge` turns a prediction into the node's terms at the site's prevalence.
 
     `shadows` are the digests of the models that judge the film too, afterwards and without consequence.
+    `admit` is the gate: it raises Ineligible, or gives the film as the model is to see it, and what it says of it.
     """
 
     store: Store
     spool: Spool
     predictor: "Predictor"
+    admit: Callable[[Prepared], tuple[Prepared, Assessment | None]]
     judge: "Callable[[Prediction], Analysis]"
     judging: Judging
     waiting: Waiting
@@ -69,9 +72,11 @@ class Analyse(Stage):
             raise Permanent("INSTANCE_UNKNOWN", "the instance of this job is not in the database")
         dataset = read_film(self.spool.path(stored.arrival.path))
         pixels = decode(dataset)
-        self.spool.write(self.spool.picture(job.subject), encode_picture(render(pixels, dataset)))
-        prepared = prepare(pixels, dataset, self.predictor.manifest.size)
-        return _Loaded(job, stored.arrival.header.study_instance_uid, prepared)
+        size = self.predictor.manifest.size
+        prepared, assessment = self.admit(prepare(pixels, dataset, max(size, LEAST_SIDE)))
+        shown = render(pixels, dataset, inverted=assessment is not None and assessment.inverted)
+        self.spool.write(self.spool.picture(job.subject), encode_picture(shown))
+        return _Loaded(job, stored.arrival.header.study_instance_uid, resized(prepared, size), assessment)
 
     def _commit(self, loaded: _Loaded, prediction: "Prediction") -> Commit:
         analysis = self.judge(prediction)
@@ -79,10 +84,12 @@ class Analyse(Stage):
 
         def commit(tx: Tx) -> Iterable[NewJob]:
             results.save(tx, loaded.job.subject, analysis, now)
+            assessments.save(tx, loaded.job.subject, loaded.assessment, now)
             events.append(
                 tx, now, "instance.analysed", loaded.study,
                 digest=loaded.job.subject, model=analysis.model.name, version=analysis.model.version,
                 finding=analysis.finding, probability=analysis.probability,
+                flags=list(loaded.assessment.flags) if loaded.assessment else [],
             )  # fmt: skip
             beside = [NewJob("shadow", loaded.job.subject, model) for model in self.shadows]
             return [*follow(tx, loaded.study, self.judging, self.waiting, now), *beside]

@@ -11,12 +11,13 @@ from cxr_node.documents import Document, Form, Profile, Reference, Source, Study
 from cxr_node.domain.clock import Clock, moment
 from cxr_node.domain.job import Job, NewJob
 from cxr_node.domain.outputs import Target, Taste
+from cxr_node.domain.quality import grade
 from cxr_node.domain.report_class import REPORT_CLASSES, ReportClass
 from cxr_node.errors import Permanent
 from cxr_node.imaging.film import read_picture
 from cxr_node.imaging.part10 import read_film_header
 from cxr_node.spool import Spool
-from cxr_node.store import events, report_classes, results, studies
+from cxr_node.store import assessments, events, report_classes, results, studies
 from cxr_node.store.db import Store, Tx
 from cxr_node.store.results import Written
 
@@ -53,6 +54,7 @@ class Desk:
             judged = [one.arrival.digest for one in stored if one.arrival.digest not in pending]
             times = [results.analysed_at(tx, digest, model_digest) for digest in judged]
             analyses = {digest: results.load(tx, digest, model_digest) for digest in judged}
+            flagged = {digest: assessments.flags(tx, digest) for digest in judged}
         sources = tuple(
             Source(
                 header=read_film_header(
@@ -61,7 +63,9 @@ class Desk:
                 digest=one.arrival.digest,
                 received_at=moment(one.arrival.received_at),
                 analysis=analyses.get(one.arrival.digest),
+                quality=grade(flagged.get(one.arrival.digest)),
                 pending=one.arrival.digest in pending,
+                flags=flagged.get(one.arrival.digest) or (),
             )
             for one in sorted(stored, key=lambda one: (one.arrival.received_at, one.arrival.digest))
             if one.refusal is None

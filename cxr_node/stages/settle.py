@@ -37,6 +37,8 @@ class Settle(SingleStage):
         model = self.judging.model_digest
         images = studies.images(tx, study, model)
         if unasked := [image.digest for image in images if image.refusal is None and not image.asked]:
+            if _reported(studies.latest_revision(tx, study), images):
+                return []
             return [NewJob("analyse", digest, model) for digest in unasked]  # the end of each calls again
         if studies.comparing(tx, study) or any(image.pending for image in images):
             until = windows.results_due(tx, study, model, self.waiting)
@@ -64,3 +66,8 @@ class Settle(SingleStage):
             tier=standing.tier,
             positive=standing.positive,
         )
+
+
+def _reported(previous: Revision | None, images: list[Image]) -> bool:
+    """Whether these very images stand in a report already."""
+    return previous is not None and previous.images == {image.sop_instance_uid: image.digest for image in images}

@@ -12,20 +12,27 @@ from pydicom.dataset import Dataset
 from cxr_node.domain.clock import Clock
 from cxr_node.domain.finding import Analysis
 from cxr_node.domain.job import Job, NewJob
+from cxr_node.domain.quality import Flag
 from cxr_node.errors import Ineligible, Permanent
 from cxr_node.imaging.film import prepare
 from cxr_node.imaging.part10 import read_film
-from cxr_node.imaging.pixels import decode
+from cxr_node.imaging.pixels import Stored, decode
 from cxr_node.spool import Spool
 from cxr_node.stages.stage import Commit, Stage, attempt
-from cxr_node.store import events, results, studies
+from cxr_node.store import assessments, events, results, studies
 from cxr_node.store.db import Store, Tx
 
 if TYPE_CHECKING:
     from cxr_node.inference.predictor import Prediction, Predictor
 
-Film = tuple[NDArray[np.generic], Dataset]
-"""The decoded pixels of a film, and its data set."""
+
+@dataclass(frozen=True, slots=True)
+class Film:
+    """The decoded pixels of a film, its data set, and whether the gate found black for white in it."""
+
+    pixels: Stored
+    dataset: Dataset
+    inverted: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +64,11 @@ class Shadow(Stage):
     def _film(self, digest: str) -> Film:
         with self.store.reading() as tx:
             stored = studies.by_digest(tx, digest)
+            flagged = assessments.flags(tx, digest) or ()
         if stored is None:
             raise Permanent("INSTANCE_UNKNOWN", "the instance of this job is not in the database")
         dataset = read_film(self.spool.path(stored.arrival.path))
-        return decode(dataset), dataset
+        return Film(decode(dataset), dataset, Flag.INVERTED in flagged)
 
     def _judged(
         self, model: str, jobs: Sequence[Job], films: Sequence[Film | Exception]
@@ -99,4 +107,5 @@ def _prepared(size: int, film: Film | Exception) -> NDArray[np.float32]:
     """The film as a network of this size sees it; raises what came of it before."""
     if isinstance(film, Exception):
         raise film
-    return prepare(*film, size)
+    prepared = prepare(film.pixels, film.dataset, size)
+    return 1 - prepared if film.inverted else prepared

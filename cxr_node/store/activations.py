@@ -75,7 +75,8 @@ def refuse(tx: Tx, change: Wanted, code: str, reason: str, now: float) -> None:
 
 
 def _drop(tx: Tx, change: Wanted) -> None:
-    if wanted(tx) == change:  # else somebody asked for another one meanwhile
+    waiting = wanted(tx)
+    if waiting is not None and waiting.at <= change.at:  # else somebody has asked for another one since
         tx.execute("DELETE FROM setting WHERE name = ?", (_WANTED,))
 
 

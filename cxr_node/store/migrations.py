@@ -215,3 +215,21 @@ def m003_service(db: Database) -> None:
 def m004_site_calibration(db: Database) -> None:
     """A result says by which calibration of the site it was read; empty where the model was read as released."""
     db.executescript("ALTER TABLE result ADD COLUMN calibration TEXT NOT NULL DEFAULT ''")
+
+
+@migrations()
+def m005_assessments(db: Database) -> None:
+    """What the gate said of the pixels of a film that was analysed; films of before have none."""
+    db.executescript(
+        """
+        CREATE TABLE assessment (
+            instance_digest TEXT PRIMARY KEY,
+            gate TEXT NOT NULL,
+            version TEXT NOT NULL,
+            gate_digest TEXT NOT NULL,
+            reading TEXT NOT NULL,
+            flags TEXT NOT NULL,
+            assessed_at REAL NOT NULL
+        );
+        """
+    )

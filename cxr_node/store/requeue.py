@@ -47,7 +47,7 @@ def requeue_study(tx: Tx, study: str, judging: Judging, now: float) -> int:
 
 
 def requeue_unjudged(tx: Tx, model_digest: str, since: float, now: float) -> int:
-    """Have a model judge every film in use that came at `since` or later and that it has not judged; how many.
+    """Have a model judge what it has not of the studies of which a film came at `since` or later; how many films.
 
     They are taken as retries, so that none of them stands before a film that comes now.
     """
@@ -55,7 +55,8 @@ def requeue_unjudged(tx: Tx, model_digest: str, since: float, now: float) -> int
         """
         INSERT INTO job (kind, subject, target, attempt, not_before, changed_at)
         SELECT 'analyse', digest, :model, 1, :now, :now FROM instance i
-        WHERE state = :current AND refusal_code IS NULL AND received_at >= :since
+        WHERE state = :current AND refusal_code IS NULL
+            AND study_instance_uid IN (SELECT study_instance_uid FROM instance WHERE received_at >= :since)
             AND NOT EXISTS (SELECT 1 FROM result WHERE instance_digest = i.digest AND model_digest = :model)
             AND NOT EXISTS (SELECT 1 FROM job WHERE kind = 'analyse' AND subject = i.digest AND target = :model)
         ORDER BY id

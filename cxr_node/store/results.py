@@ -53,8 +53,9 @@ def analysed_at(tx: Tx, digest: str, model_digest: str) -> float | None:
 def of_study(tx: Tx, study: str) -> list[dict[str, Any]]:
     """Results as `study --json` shows them."""
     rows = tx.rows(
-        f"SELECT r.*, i.sop_instance_uid, {SERVED} AS served FROM result r "  # noqa: S608 - a constant condition
-        "JOIN instance i ON i.digest = r.instance_digest WHERE i.study_instance_uid = ? ORDER BY r.id",
+        f"SELECT r.*, i.sop_instance_uid, {SERVED} AS served, a.gate, a.version AS gate_version, a.reading, a.flags "  # noqa: S608 - a constant condition
+        "FROM result r JOIN instance i ON i.digest = r.instance_digest "
+        "LEFT JOIN assessment a ON a.instance_digest = r.instance_digest WHERE i.study_instance_uid = ? ORDER BY r.id",
         (study,),
     )
     return [
@@ -67,10 +68,19 @@ def of_study(tx: Tx, study: str) -> list[dict[str, Any]]:
             "probability": row["probability"],
             "probabilities": json.loads(row["probabilities"]),
             "calibration": row["calibration"] or None,
+            "quality": _quality(row),
             "analysed_at": row["analysed_at"],
         }
         for row in rows
     ]
+
+
+def _quality(row: Row) -> dict[str, Any] | None:
+    """What the gate said of the film; None where none looked at it."""
+    if row["gate"] is None:
+        return None
+    said = json.loads(row["reading"])
+    return {"gate": row["gate"], "version": row["gate_version"], "flags": json.loads(row["flags"]), **said}
 
 
 def _analysis(row: Row) -> Analysis:

@@ -1,11 +1,12 @@
 """The worklist as it stands: one entry a study, kept in step with its images, read in the order of domain.priority."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from cxr_node.domain.finding import Tier
 from cxr_node.domain.instance import Header
 from cxr_node.domain.priority import REQUESTED, Place, Policy, Priority, more_urgent, sort_key
-from cxr_node.domain.study import EntryState, Judging, Standing, assess
+from cxr_node.domain.study import EntryState, Image, Judging, Standing, assess
 from cxr_node.store import events, steps, studies
 from cxr_node.store.db import Row, Tx
 
@@ -48,14 +49,12 @@ def refresh(tx: Tx, study: str, judging: Judging, now: float) -> Standing | None
     if row is None:
         return None
     images = studies.images(tx, study, judging.model_digest)
-    eligible = [image for image in images if image.refusal is None]
+    concluded = _concluded(row, images)
+    standing = concluded or assess(images, judging.cutoffs, shown=Tier(row["tier"]))
     state, reason = EntryState(row["state"]), row["reason"]
-    if eligible and not any(image.asked for image in eligible) and state is not EntryState.WAITING:
-        return None
-    standing = assess(images, judging.cutoffs, shown=Tier(row["tier"]))
     if state in _KEPT_IN_STEP:
         state, reason = standing.state, standing.reason
-        if reason and (why := steps.discontinued(tx, study)):
+        if reason and not concluded and (why := steps.discontinued(tx, study)):
             reason = f"{reason}; {why.sentence}"
     tx.execute(
         """
@@ -64,11 +63,23 @@ def refresh(tx: Tx, study: str, judging: Judging, now: float) -> Standing | None
         """,
         (
             state, standing.tier, int(standing.positive), standing.finding, standing.probability,
-            judging.cutoffs.threshold, reason, study,
+            row["threshold"] if concluded else judging.cutoffs.threshold, reason, study,
         ),
     )  # fmt: skip
     _moved(tx, row, state, standing.tier, now)
     return standing
+
+
+def _concluded(row: Row, images: Sequence[Image]) -> Standing | None:
+    """What another model than the one in service concluded, where that one has not been given any of the films."""
+    eligible = [image for image in images if image.refusal is None]
+    if not eligible or any(image.asked for image in eligible) or row["state"] == EntryState.WAITING:
+        return None
+    judged = row["probability"] is not None
+    return Standing(
+        EntryState.ANALYSED if judged else EntryState.NOT_ANALYSED,
+        Tier(row["tier"]), bool(row["positive"]), row["finding"], row["probability"], None if judged else row["reason"],
+    )  # fmt: skip
 
 
 def put(tx: Tx, study: str, state: EntryState, reason: str, now: float) -> None:

@@ -20,7 +20,7 @@ from tests.fault.damage import put
 
 KEYS = {
     "file", "state", "reason", "positive", "threshold", "finding", "probability", "probabilities", "tier", "model",
-    "version", "picture",
+    "version", "picture", "flags",
 }  # fmt: skip
 
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from pydicom.uid import ExplicitVRLittleEndian
 
+from cxr_node.demo.phantom import project
 from cxr_node.domain.uid import derive_uid
 from tests.films import chest
 
@@ -33,9 +33,7 @@ def free_port() -> int:
 def write_films(folder: Path, count: int, rows: int = 3000, columns: int = 2500) -> list[Path]:
     """`count` DX films of different patients, 16 bits, explicit VR little endian; 15 MB each at the default size."""
     folder.mkdir(parents=True)
-    pixels = np.random.default_rng(1).integers(0, 4096, (rows // 4, columns // 4), dtype=np.uint16)
-    pixels = np.kron(pixels, np.ones((4, 4), np.uint16))
-    film = chest(1, pixels=pixels)
+    film = chest(1, pixels=project(rows=rows, columns=columns, seed=1))
     film.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     paths = []
     for number in range(count):

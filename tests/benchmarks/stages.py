@@ -13,6 +13,8 @@ from cxr_node.imaging.film import prepare, render
 from cxr_node.imaging.part10 import read_complete, read_film
 from cxr_node.imaging.picture import encode_picture
 from cxr_node.imaging.pixels import decode
+from cxr_node.inference import gate_manifest
+from cxr_node.inference.gate import Gate
 from cxr_node.inference.manifest import find
 from cxr_node.inference.predictor import Predictor, analyse
 from cxr_node.spool import Spool
@@ -29,7 +31,7 @@ def measure(folder: Path) -> Iterator[str]:
     spool = Spool(folder / "spool", 0)
     spool.prepare()
     manifest = find(None, "cxr-pneumonia")
-    predictor = Predictor(manifest, "cpu")
+    predictor, gate = Predictor(manifest, "cpu"), Gate(gate_manifest.find(None, "cxr-gate"))
     dataset = read_film(path)
     pixels = decode(dataset)
     prepared = prepare(pixels, dataset, manifest.size)
@@ -48,6 +50,7 @@ def measure(folder: Path) -> Iterator[str]:
         "prepare for the network": lambda: prepare(pixels, dataset, manifest.size),
         "render for people (1024)": lambda: render(pixels, dataset),
         "encode the picture (PNG)": lambda: encode_picture(picture),
+        "the gate": lambda: gate.admit(prepared),
         "network and activation map, 1 film": lambda: predictor.predict(prepared[None]),
         "network and activation map, 8 films": lambda: predictor.predict(prepared[None].repeat(8, axis=0)),
         "build the SR": lambda: build_report(report),

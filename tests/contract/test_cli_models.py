@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 from click.testing import CliRunner, Result
 
@@ -15,7 +16,9 @@ from cxr_node.inference import manifest
 from cxr_node.inference.calibration import shift, sigmoid
 from cxr_node.plan import Plan, open_store
 from cxr_node.store import results, worklist
+from tests import films
 from tests.bench import NOON, Bench, add_film, header
+from tests.documents import values
 from tests.models import CLASSES, small_model
 
 RESTRICTION = "Trained on films for non-commercial use."
@@ -34,6 +37,15 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def run(*arguments: str) -> Result:
     return CliRunner().invoke(cli.main, [*arguments, "-c", "node.toml"])
+
+
+def test_the_list_says_which_serve(folder: Path) -> None:
+    (folder / "node.toml").write_text('[model]\nname = "cxr-a"\ndirectory = "models"\nshadow = ["cxr-a:1.1.0"]\n')
+    beside, serving = run("models", "list").stdout.splitlines()
+    assert re.match(r"cxr-a 1\.1\.0  [0-9a-f]{12}  shadow  Tests\.", beside)
+    assert re.match(r"cxr-a 1\.0\.0  [0-9a-f]{12}  in service  Tests\.", serving)
+    (folder / "node.toml").write_text('[model]\nname = "cxr-z"\ndirectory = "models"\n')
+    assert "in service" not in run("models", "list").stdout
 
 
 def test_a_restricted_model_says_so_wherever_it_is_shown() -> None:
@@ -304,3 +316,19 @@ def test_old_films_are_given_to_the_model_in_service(stopped: Path) -> None:
     assert run("requeue", "--with-model").stdout == "1 jobs will be tried again\n"
     for arguments in (["--with-model", "1.2.3"], ["--failed", "--since", "2026-01-05"]):
         assert run("requeue", *arguments).exit_code == 2
+
+
+def test_films_in_files_are_judged_by_a_model_with_classes_of_its_own(folder: Path) -> None:
+    films.write(films.chest(), folder / "film.dcm")
+    text = '[model]\nname = "cxr-a"\nversion = "1.0.0"\ndirectory = "models"\nprevalence = 0.1\n'
+    (folder / "node.toml").write_text(f"{text}thresholds = {{ covid19 = 0.01 }}\n")
+    small_model(folder / "models", "cxr-c", **CLASSES)
+    done = run("analyze", "film.dcm", "--out", "out", "--model", "cxr-c")
+    assert done.exit_code == 0, done.stderr
+    (found,) = json.loads((folder / "out" / "results.json").read_text())
+    assert (found["finding"], found["positive"], found["threshold"]) == ("covid19", True, 0.01)
+    assert list(found["probabilities"]) == ["normal", "covid19", "other_pneumonia"]
+    report = pydicom.dcmread(folder / "out" / found["sr"])
+    assert values(report, "121071") == ["840544004"]
+    said = values(report, "111002")[0]
+    assert "Not calibrated for the prevalence of this site" in said, "which is that of pneumonia"

@@ -23,9 +23,11 @@ from cxr_node.documents import (
     build_report,
     build_segmentation,
 )
+from cxr_node.domain.finding import Term, Terms
 from cxr_node.domain.report_class import REPORT_CLASSES, ReportClass
 from tests import films
-from tests.documents import computed, every_document, header, report, reread, source
+from tests.documents import analysis, computed, every_document, header, report, reread, source
+from tests.models import COVID, PNEUMONIA
 
 pytestmark = pytest.mark.peers
 
@@ -68,10 +70,18 @@ HEADERS: dict[str, Callable[[], Dataset]] = {
         LossyImageCompressionMethod="jpeg 2000", ProcedureCodeSequence=[code("", "", "Thorax")],
     ),
 }  # fmt: skip
+OWN_CLASSES: dict[str, Any] = {
+    "finding": "covid19",
+    "probabilities": {"normal": 0.05, "covid19": 0.9, "other_pneumonia": 0.05},
+    "terms": Terms((), ("other_pneumonia",), {"covid19": Term(**COVID), "other_pneumonia": Term(**PNEUMONIA)}),
+    "calibration": "ca" * 32,
+}
 CASES: dict[str, Callable[[Dataset], tuple[tuple[Source, ...], dict[str, Any]]]] = {
     "positive": lambda film: ((source(film),), {}),
     "positive in Spanish": lambda film: ((source(film, quality="diagnostic"),), {"language": "es"}),
     "triage": lambda film: ((source(film),), {"mode": "triage", "prevalence": 0.1}),
+    "classes of its own": lambda film: ((source(film, analysis=analysis(0.9, **OWN_CLASSES)),), {"language": "es"}),
+    "classes of its own, negative": lambda film: ((source(film, analysis=analysis(0.1, **OWN_CLASSES)),), {}),
     "negative": lambda film: ((source(film, 0.03),), {"language": "es"}),
     "revision of several": lambda film: (
         (source(film, 0.7), source(computed(2), 0.9), source(computed(3), 0.1), source(computed(4), None)),

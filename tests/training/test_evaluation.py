@@ -202,6 +202,7 @@ def test_a_table_has_a_row_for_every_system_whatever_became_of_it(films: list[Fi
     assert found["000-cnn"].ours is not None
     assert found["000-cnn"].epochs == (3, 12)
     assert any(note.startswith("reduced: at most 6 films") for note in found["000-cnn"].notes)
+    assert found["000-cnn"].command == "cxr-train reproduce 000-cnn --limit 6 --epochs 3"
     assert "tested on 12 films" in found["000-cnn"].data, "the budget is of training films"
     assert found["000-lenet5"].ours is None
     assert any("smoke run" in note for note in found["000-lenet5"].notes)
@@ -210,6 +211,12 @@ def test_a_table_has_a_row_for_every_system_whatever_became_of_it(films: list[Fi
     page = markdown(list(found.values()), {"made": "today"})
     assert page.count("\n| 0") == 4
     assert "| 000 | plain CNN on 256 x 256 | 0.82 | " in page
+    unread = rows(
+        {"000-cnn": small_recipe("000-cnn")},
+        tmp_path / "none",
+        {"000-cnn": "The film (/a/b/c.png) is bad: https://x.org/y."},
+    )
+    assert unread[0].notes == ("The film (c.png) is bad: https://x.org/y.",), "the page names no folder of a machine"
     said.clear()
     reproduce.reproduce({"000-cnn": wanted["000-cnn"]}, bench)
     assert said == ["000-cnn"], "what is done is not done again"
@@ -257,6 +264,8 @@ def test_the_table_can_be_made_of_what_is_there(films: list[Film], runs: Path, t
     documents = [name for name, path in recipes.shipped().items() if recipes.load(path).published]
     assert {row["recipe"] for row in found} == set(documents)
     assert all(row["notes"] for row in found if row["ours"] is None), "a row without a figure says why"
+    four = next(row for row in found if row["recipe"] == "004-xception-4-classes")
+    assert "nothing can stand in" in four["notes"][0]
 
 
 def test_a_manifest_keeps_the_age_group(films: list[Film]) -> None:

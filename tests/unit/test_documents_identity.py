@@ -8,6 +8,7 @@ import pytest
 
 from cxr_node.documents import identity
 from cxr_node.domain.finding import Cutoffs, ModelIdentity, Tier
+from cxr_node.domain.quality import Flag
 from tests.documents import MODEL, PROFILE, WHEN, analysis, header, report, source
 
 SR = "1.2.840.10008.5.1.4.1.1.88.34"
@@ -26,6 +27,7 @@ def test_other_content_has_another_uid() -> None:
         _uid(source(digest="0e" * 32)),
         _uid(source(analysis=analysis(0.9, model=other_model))),
         _uid(source(quality="limited")),
+        _uid(source(quality="limited", flags=(Flag.CROPPED,))),
         _uid(source(probability=None), source(header(2))),
         _uid(source(probability=None, pending=True), source(header(2))),
         _uid(source(probability=0.9121)),

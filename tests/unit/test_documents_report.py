@@ -12,6 +12,7 @@ from pydicom import Dataset
 from cxr_node.demo.dx import code
 from cxr_node.documents import Reference, build_report
 from cxr_node.domain.finding import Cutoffs, Term, Terms, Tier
+from cxr_node.domain.quality import Flag
 from cxr_node.errors import Permanent
 from cxr_node.locale import messages
 from tests.documents import analysis, header, items, parse, report, source, value, values
@@ -165,6 +166,14 @@ def test_a_site_that_states_its_prevalence_gets_probabilities() -> None:
 def test_quality_is_stated_only_where_it_is_known() -> None:
     assert items(_content(), QUALITY) == []
     assert values(_content(source(quality="limited")), QUALITY) == ["RID13"]
+
+
+def test_what_the_gate_flagged_is_a_comment_in_the_language_of_the_report() -> None:
+    flagged = source(quality="limited", flags=tuple(Flag))
+    english, spanish = values(_content(flagged), COMMENT), values(_content(flagged, language="es"), COMMENT)
+    assert len(english) == len(spanish) == len(Flag)
+    assert "Image 1: looks upside down; analysed as it is" in english
+    assert "Imagen 1: parece estar boca abajo; analizada tal cual" in spanish
 
 
 def test_procedure_is_the_studys_own_where_it_has_a_complete_code() -> None:

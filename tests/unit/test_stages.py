@@ -12,11 +12,16 @@ from numpy.typing import NDArray
 from pydicom.dataset import FileDataset
 from pydicom.uid import JPEGLSLossless
 
+from cxr_node.domain.finding import ModelIdentity
+from cxr_node.domain.quality import Assessment, Flag, Reading
 from cxr_node.domain.study import Waiting
+from cxr_node.errors import Ineligible
+from cxr_node.imaging import Prepared
 from cxr_node.pipeline import PIPELINE
 from cxr_node.stages.analyse import Analyse
 from cxr_node.stages.compare import Compare
 from cxr_node.stages.settle import Settle
+from cxr_node.store import assessments, results
 from cxr_node.store.db import Row
 from cxr_node.worker import Lane, Worker
 from tests import films
@@ -41,13 +46,26 @@ class Network:
         return [self.probabilities.pop(0) for _ in batch]
 
 
+@dataclass
+class GateKeeper:
+    """Stands in for the gate: it says of every film what `verdict` is; None says nothing."""
+
+    verdict: Ineligible | Assessment | None = None
+
+    def __call__(self, film: Prepared) -> tuple[Prepared, Assessment | None]:
+        if isinstance(self.verdict, Ineligible):
+            raise self.verdict
+        return film, self.verdict
+
+
 class Node(Bench):
     """A bench whose worker runs the analysing and settling stages."""
 
     def begin(self, *probabilities: float) -> "Node":
         self.network = Network(list(probabilities))
         common: dict[str, Any] = {"judging": JUDGING, "waiting": self.waiting, "clock": self.clock}
-        analyse = Analyse(self.store, self.spool, self.network, analysis, shadows=SHADOWS, **common)  # type: ignore[arg-type]
+        self.gate = GateKeeper()
+        analyse = Analyse(self.store, self.spool, self.network, self.gate, analysis, shadows=SHADOWS, **common)  # type: ignore[arg-type]
         stages = {
             "analyse": analyse,
             "compare": Compare(self.store, self.spool, **common),
@@ -110,6 +128,36 @@ def test_films_that_wait_are_judged_together_and_leave_their_pictures(node: Node
     assert node.network.batches == [3]
     digests = [row["digest"] for row in node.rows("SELECT digest FROM instance")]
     assert all(node.spool.picture(digest).read_bytes()[:4] == b"\x89PNG" for digest in digests)
+
+
+def test_what_the_gate_refuses_stands_in_the_worklist_with_its_reason_and_leaves_no_picture(node: Node) -> None:
+    node.begin(0.9).send(films.chest())
+    node.gate.verdict = Ineligible("LATERAL", "The pixels show a lateral view.")
+    node.work("analyse")
+    assert node.network.batches == []
+    assert [(job["state"], job["error_code"]) for job in node.jobs("analyse")] == [("skipped", "LATERAL")]
+    assert (node.entry()["state"], node.entry()["reason"]) == ("not_analysed", "The pixels show a lateral view.")
+    assert not node.spool.picture(node.rows("SELECT digest FROM instance")[0]["digest"]).exists()
+
+
+def test_what_the_gate_flags_is_kept_with_the_result_and_goes_when_the_gate_is_off(node: Node) -> None:
+    node.begin(0.9, 0.9).send(films.chest())
+    reading = Reading({"frontal": 0.9, "lateral": 0.1, "other": 0, "blank": 0}, {0: 0, 90: 1, 180: 0, 270: 0}, 0, 0, 1)
+    node.gate.verdict = Assessment(ModelIdentity("gate", "1.0.0", "d" * 64), reading, (Flag.TURNED_90, Flag.UNSURE))
+    node.work("analyse")
+    digest, study = node.rows("SELECT digest, study_instance_uid FROM instance")[0].values()
+    with node.store.reading() as tx:
+        assert assessments.flags(tx, digest) == (Flag.TURNED_90, Flag.UNSURE)
+        (shown,) = results.of_study(tx, study)
+    assert shown["quality"]["flags"] == ["turned_90", "unsure"]
+    assert (shown["quality"]["gate"], shown["quality"]["views"]["lateral"]) == ("gate", 0.1)
+    node.gate.verdict = None
+    with node.store.transaction() as tx:
+        tx.execute("UPDATE job SET state = 'ready' WHERE kind = 'analyse'")
+    node.work("analyse")
+    with node.store.reading() as tx:
+        assert assessments.flags(tx, digest) is None
+        assert results.of_study(tx, study)[0]["quality"] is None
 
 
 @pytest.mark.parametrize(

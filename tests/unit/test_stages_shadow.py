@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from cxr_node.domain.finding import Analysis, ModelIdentity
 from cxr_node.domain.job import NewJob
-from cxr_node.imaging import pixels
+from cxr_node.domain.quality import Assessment, Flag, Reading
+from cxr_node.imaging import pixels, prepare
 from cxr_node.pipeline import PIPELINE
 from cxr_node.stages import shadow
 from cxr_node.stages.shadow import Beside, Shadow
-from cxr_node.store import exports, jobs, results
+from cxr_node.store import assessments, exports, jobs, results
 from cxr_node.worker import Lane, Worker
 from tests import films
 from tests.bench import MODEL, NOON, Bench, add_result, analysis
@@ -31,6 +32,7 @@ class Network:
 
     size: int
     seen: list[int] = field(default_factory=list)
+    films: list[NDArray[np.float32]] = field(default_factory=list)
 
     @property
     def manifest(self) -> Any:
@@ -39,6 +41,7 @@ class Network:
     def predict(self, batch: NDArray[np.float32]) -> list[float]:
         assert batch.shape[1:] == (self.size, self.size)
         self.seen.append(len(batch))
+        self.films += list(batch)
         return [0.6] * len(batch)
 
 
@@ -77,6 +80,19 @@ class Node(Bench):
 @pytest.fixture
 def node(tmp_path: Path) -> Node:
     return Node(tmp_path).begin()
+
+
+def test_a_film_that_the_gate_set_right_is_set_right_for_them_too(node: Node) -> None:
+    film = films.chest()
+    node.send(film)
+    node.ask(ONE.digest)
+    digest = node.rows("SELECT digest FROM instance")[0]["digest"]
+    reading = Reading({"frontal": 1, "lateral": 0, "other": 0, "blank": 0}, {0: 1, 90: 0, 180: 0, 270: 0}, 1, 0, 1)
+    with node.store.transaction() as tx:
+        assessments.save(tx, digest, Assessment(ONE, reading, (Flag.INVERTED,)), NOON)
+    node.work()
+    (seen,) = node.networks[ONE.digest].films
+    assert np.allclose(seen, 1 - prepare(pixels.decode(film), film, 32))
 
 
 def test_each_film_is_decoded_once_for_all_of_them(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
