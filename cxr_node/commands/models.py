@@ -4,20 +4,12 @@ import json
 import time
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from cxr_node.commands.options import DAY, as_json, midnight, operator, with_config
 from cxr_node.config import Config
-from cxr_node.errors import ConfigError, CxrNodeError, Permanent
-
-if TYPE_CHECKING:
-    from cxr_node.store.activations import Stack
-    from cxr_node.store.db import Store
-
-_PATIENCE_SECONDS = 240.0  # longer than a node waits for a model that is being loaded
-_LOOK_AGAIN_SECONDS = 0.2
+from cxr_node.errors import ConfigError, CxrNodeError
 
 
 @click.group()
@@ -104,87 +96,24 @@ def verify(config: Config, name: str | None) -> None:
 @with_config
 def activate(config: Config, name: str) -> None:
     """Put NAME, or NAME:VERSION, in service, while films keep coming; it goes before the configuration's model."""
+    from cxr_node import activating
     from cxr_node.inference import manifest
-    from cxr_node.plan import Plan, open_store
-    from cxr_node.store import activations
-    from cxr_node.store.activations import Activation
+    from cxr_node.plan import open_store
 
-    store = open_store(config, create=False)
-    model = manifest.named(config.model.directory, name)
-    manifest.verify(model)
-    wanted = Activation(model.name, model.version, model.digest, operator(), time.time())
-    Plan.of(config, wanted).judging()  # a mistake in the configuration is told before anything is asked for
-    with store.reading() as tx:
-        stack = activations.stack(tx)
-    if _serving(config, stack) == model.digest:
-        click.echo(f"{model.name} {model.version} is in service already")
-        return
+    store, model = open_store(config, create=False), manifest.named(config.model.directory, name)
+    click.echo(activating.activate(config, store, model, operator()))
     if model.restriction:
         click.echo(f"RESTRICTED: {model.restriction}", err=True)
-    _change(config, store, (*stack, wanted))
 
 
 @models.command(epilog="Example: cxr-node models rollback")
 @with_config
 def rollback(config: Config) -> None:
     """Put the model in service again that was before the last activation."""
+    from cxr_node import activating
     from cxr_node.plan import open_store
-    from cxr_node.store import activations
 
-    store = open_store(config, create=False)
-    with store.reading() as tx:
-        stack = activations.stack(tx)
-    if not stack:
-        raise Permanent("NO_ACTIVATION", "no model was activated; the one that the configuration names is in service")
-    _change(config, store, stack[:-1])
-
-
-def _serving(config: Config, stack: "Stack") -> str | None:
-    """The digest of the model in service; None where it is not there any more."""
-    from cxr_node.plan import Plan
-
-    try:
-        return Plan.of(config, stack[-1] if stack else None).manifest.digest
-    except ConfigError:
-        return None
-
-
-def _change(config: Config, store: "Store", stack: "Stack") -> None:
-    """Have a running node make the change, or make it for its next start; and tell what came of it.
-
-    Raises Permanent: NOT_ACTIVATED: the node could not load the model, or does not answer.
-    """
-    from cxr_node.lock import is_held
-    from cxr_node.plan import Plan
-    from cxr_node.store import activations, events
-    from cxr_node.store.activations import Wanted
-
-    change, running = Wanted(stack, operator(), time.time()), is_held(config.node.data_dir)
-    model = Plan.of(config, stack[-1] if stack else None).manifest
-    with store.reading() as tx:
-        before = _serving(config, activations.stack(tx)) or "unknown"
-    with store.transaction() as tx:
-        if not running:
-            activations.make(tx, change, model.digest, before, time.time())
-        else:
-            activations.want(tx, change)
-    if not running:
-        click.echo(f"{model.name} {model.version} is in service from the node's next start on")
-        return
-    until = time.monotonic() + _PATIENCE_SECONDS
-    while time.monotonic() < until:
-        with store.reading() as tx:
-            waiting = activations.wanted(tx) == change
-            refused, made = (events.latest(tx, f"model.{what}") for what in ("not_activated", "activated"))
-        if not waiting and refused and refused["time"] >= change.at:
-            raise Permanent("NOT_ACTIVATED", f"the model in service stays: {refused['reason']}")
-        if not waiting and made and made["time"] >= change.at:
-            if made["digest"] != model.digest:
-                raise Permanent("NOT_ACTIVATED", f"{made['by']} asked for another model meanwhile, which is in service")
-            click.echo(f"{model.name} {model.version} is in service")
-            return
-        time.sleep(_LOOK_AGAIN_SECONDS)
-    raise Permanent("NOT_ACTIVATED", "the node has not answered yet; `cxr-node status` will tell")
+    click.echo(activating.rollback(config, open_store(config, create=False), operator()))
 
 
 @models.command(epilog="Example: cxr-node models compare cxr-pneumonia:1.0.0 cxr-pneumonia:2.0.0 --json")

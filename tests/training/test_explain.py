@@ -117,6 +117,13 @@ def test_randomised_weights_change_the_map(bright: Callable[..., Film], recipe: 
     assert not torch.equal(explainer.randomised().network.state_dict()["head.weight"], before)
     assert torch.equal(explainer.network.state_dict()["head.weight"], before)
 
+    found = sanity(explainer, [bright()], [1])
+    assert found["films"] == 1
+    dark = LooksLeft()
+    with torch.no_grad():
+        dark.head.weight.zero_()
+    assert sanity(Explainer(dark.eval(), recipe, "cam", single=False), [bright()], [1])["changes"] is None
+
     class Fixed(LooksLeft):
         """Its map is the film, whatever it has learned."""
 
@@ -130,7 +137,7 @@ def test_randomised_weights_change_the_map(bright: Callable[..., Film], recipe: 
 
     found = sanity(Explainer(Fixed().eval(), recipe, "cam", single=False), [bright()], [1])
     assert found["correlation"] == pytest.approx(1)
-    assert not found["changes"]
+    assert found["changes"] is False
 
 
 def test_one_logit_speaks_for_the_finding_and_against_it(bright: Callable[..., Film], recipe: Recipe) -> None:
