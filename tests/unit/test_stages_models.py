@@ -19,7 +19,7 @@ from cxr_node.store.requeue import adopt_model, requeue_study, requeue_unjudged
 from cxr_node.worker import Worker
 from tests import films
 from tests.bench import JUDGING, NOON, analysis
-from tests.unit.test_stages import STEPS, GateKeeper, Network, Node
+from tests.unit.test_stages import STEPS, Network, Node
 
 NEW = ModelIdentity("cxr-new", "2.0.0", "n" * 64)
 NEW_JUDGING = Judging(NEW.digest, Cutoffs(0.5, 0.5, 0.9), prevalence=0.1)
@@ -34,7 +34,7 @@ def succeed(node: Node, *probabilities: float, judging: Judging = NEW_JUDGING) -
         return replace(analysis(probability), model=replace(NEW, digest=judging.model_digest))
 
     stages: dict[str, Stage] = {
-        "analyse": Analyse(node.store, node.spool, node.network, GateKeeper(), judge, shadows=(), **common),  # type: ignore[arg-type]
+        "analyse": Analyse(node.store, node.spool, node.network, node.gate, judge, shadows=(), **common),  # type: ignore[arg-type]
         "settle": Settle(judging, node.waiting, {"full": "report"}, node.clock),
     }
     table = {kind: (STEPS[kind], stage) for kind, stage in stages.items()}
