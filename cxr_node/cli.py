@@ -194,7 +194,7 @@ def requeue(config: Config, uid: str | None, failed: bool, with_model: bool, sin
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder for the results.")
 @click.option("--model", "name", help="Another model than the configured one.")
-@click.option("--explain", type=click.Choice(["cam", "gradcam"]), help="How heat maps are made.")
+@click.option("--explain", type=click.Choice(["cam", "gradcam", "occlusion"]), help="How heat maps are made.")
 @with_config
 def analyze(config: Config, paths: tuple[Path, ...], out: Path, name: str | None, explain: str | None) -> None:
     """Analyse films without a node: DICOM, PNG, JPEG, or folders of them."""
@@ -203,6 +203,16 @@ def analyze(config: Config, paths: tuple[Path, ...], out: Path, name: str | None
 
     configure(config.log.level, config.log.format)
     sys.exit(run(config, paths, out, name, explain))
+
+
+@main.command(epilog="Example: cxr-node conformance > conformance.md")
+@with_config
+def conformance(config: Config) -> None:
+    """The DICOM conformance statement of this node, from the tables that it works by, as Markdown."""
+    from cxr_node.conformance.statement import statement
+    from cxr_node.plan import Plan
+
+    click.echo(statement(Plan.of(config)), nl=False)
 
 
 @main.command(epilog="Example: cxr-node demo --films my-films/ --open")

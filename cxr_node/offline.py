@@ -1,7 +1,7 @@
 """`cxr-node analyze`: films in files, judged as the node judges them, without a node.
 
 For each film a picture; for a DICOM film also the structured report and the heat map, as the node writes them in shadow
-mode; for all of them results.csv and results.json.
+mode; for all of them results.csv, results.json and a page to look through.
 """
 
 import csv
@@ -17,6 +17,7 @@ import click
 from cxr_node.analyst import Analyst, Result
 from cxr_node.config import Config
 from cxr_node.errors import Permanent
+from cxr_node.gallery import write_index
 from cxr_node.imaging import PICTURES
 from cxr_node.lineup import by_finding
 from cxr_node.plan import Plan
@@ -48,6 +49,7 @@ def analyze(config: Config, paths: Sequence[Path], out: Path, name: str | None, 
             results += analyst.judge(batch)
             bar.update(len(batch))
     write_results(results, out)
+    write_index(results, out, config.node.language)
     return _say(results, out)
 
 
@@ -132,6 +134,6 @@ def _say(results: Sequence[Result], out: Path) -> int:
             click.echo(f"{result.file}: {result.reason}", err=True)
     click.echo(
         f"{counts['analysed']} analysed, {counts['not_analysed']} not analysed, {counts['error']} with errors; "
-        f"see {out / 'results.csv'} and the pictures beside it"
+        f"see {out / 'index.html'} and results.csv beside it"
     )
     return 1 if counts["error"] else 0

@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr_node.documents import Profile
-from cxr_node.documents.codes import FINDINGS
 from cxr_node.documents.language import sentence
 from cxr_node.documents.picture import AMBER, BACKGROUND, SOFT, WHITE, Colour, Picture, overlay
-from cxr_node.documents.request import Language
-from cxr_node.documents.wording import finding_code, flagged, percent
-from cxr_node.domain.finding import Analysis, Tier, tenths
+from cxr_node.documents.wording import figures, flagged, output_name, percent
+from cxr_node.documents.wording import headline as headline_of
+from cxr_node.domain.finding import Analysis, Tier
 from cxr_node.domain.quality import Flag
 
 FAINT: Final = (120, 120, 128)
@@ -127,14 +126,12 @@ def _words(panel: Picture, place: Place, analysis: Analysis, title: str, profile
         return Place(place.left, top, place.width)
 
     said, cutoffs, model = profile.language, profile.cutoffs, analysis.model
-    key = "picture.certainty" if profile.prevalence is None else "picture.probability"
-    finding = _name(analysis, analysis.finding, said)
-    sure = sentence(key, said, finding=finding, percent=tenths(analysis.probability))
+    finding, certainty = output_name(analysis, analysis.finding, said), headline_of(profile, analysis)
     threshold = sentence("picture.threshold", said, threshold=percent(cutoffs.threshold))
-    headline, details = sure, threshold
+    headline, details = certainty, threshold
     if not cutoffs.positive(analysis.probability):
         headline = sentence("picture.negative", said, finding=finding)
-        details = f"{sure} - {threshold}"
+        details = f"{certainty} - {threshold}"
         if not analysis.terms.others:
             details += f" - {sentence('picture.nothing_else', said)}"
     top = write(panel, title, place, 18, FAINT)
@@ -144,8 +141,8 @@ def _words(panel: Picture, place: Place, analysis: Analysis, title: str, profile
         panel, below(top + 12), analysis.probability, TIERS[cutoffs.tier(analysis.probability)], mark=cutoffs.threshold
     )
     top += 34
-    for name, probability in analysis.probabilities.items():
-        top = _labelled_bar(panel, below(top), _name(analysis, name, said), probability)
+    for name, number, share in figures(profile, analysis, analysis.probabilities):
+        top = _labelled_bar(panel, below(top), name, number, share)
     bottom = _MARGIN + _HEIGHT
     identity = sentence("picture.model", said, model=model.name, version=model.version, digest=model.digest[:8])
     write(panel, identity, below(bottom - 62), 17, SOFT)
@@ -153,12 +150,12 @@ def _words(panel: Picture, place: Place, analysis: Analysis, title: str, profile
     return top
 
 
-def _labelled_bar(panel: Picture, place: Place, name: str, probability: float) -> int:
-    number = f"{tenths(probability)} %"
+def _labelled_bar(panel: Picture, place: Place, name: str, figure: str, share: float) -> int:
+    number = f"{figure} %"
     room = width_of(number, 18)
     write(panel, number, Place(place.left + place.width - room, place.top, room), 18, WHITE)
     top = write(panel, name, Place(place.left, place.top, place.width - room - 12), 18, SOFT)
-    return _bar(panel, Place(place.left, top, place.width), probability, SOFT) + 18
+    return _bar(panel, Place(place.left, top, place.width), share, SOFT) + 18
 
 
 def _bar(panel: Picture, place: Place, share: float, colour: Colour, *, mark: float | None = None) -> int:
@@ -170,10 +167,3 @@ def _bar(panel: Picture, place: Place, share: float, colour: Colour, *, mark: fl
         tick = place.left + round(place.width * mark)
         panel[place.top - 5 : bottom + 5, tick - 1 : tick + 1] = WHITE
     return bottom
-
-
-def _name(analysis: Analysis, output: str, said: Language) -> str:
-    """An output of the model in words: in the documents' where they have them."""
-    if output in FINDINGS or output in analysis.terms.codes:
-        return finding_code(analysis, output, said).meaning
-    return output.replace("_", " ").capitalize()

@@ -1,7 +1,8 @@
 """The flow of the node as one table. Read this first.
 
-    C-STORE -> receive -> analyse -> settle -> report -> heatmap
-                   \\-> compare  \\-> shadow  \\-> deliver  \\-> deliver -> commit
+    C-STORE -> receive -> analyse -> settle -> report -> heatmap -> companions
+                   \\-> compare  \\-> shadow  \\-> deliver  \\-> deliver  \\-> deliver -> commit
+                                                                              \\-> key_objects -> deliver
     N-ACTION -> confirm -> notify
 
 `receive` runs in the listener and is not a job: the peer waits for its answer. It stores the film, opens or moves its
@@ -45,16 +46,27 @@ class Step:
     lease: float = 300.0
 
 
+_REPORTED = "study, revision/mode, and for one destination /class/destination"
+
 PIPELINE = (
     Step(
         "analyse", "instance digest, model digest", "analyse:Analyse", "infer", then=("settle", "shadow"), batched=True
     ),
     Step("shadow", "instance digest, model digest", "shadow:Shadow", "shadow", then=(), batched=True),
     Step("compare", "instance digest", "compare:Compare", "infer", then=("settle",)),
-    Step("settle", "study", "settle:Settle", "work", then=("settle", "analyse", "report", "heatmap")),
-    Step("report", "study, revision/mode", "report:Report", "work", then=("deliver", "heatmap")),
-    Step("heatmap", "study, revision/mode", "heatmap:Heatmap", "work", then=("deliver",)),
-    Step("deliver", "document, destination", "deliver:Deliver", "work", then=("commit",), blameless=True),
+    Step("settle", "study", "settle:Settle", "work", then=("settle", "analyse", "report", "heatmap", "companions")),
+    Step("report", _REPORTED, "report:Report", "work", then=("deliver", "heatmap", "companions")),
+    Step("heatmap", "study, revision/mode", "heatmap:Heatmap", "work", then=("deliver", "companions")),
+    Step("companions", "study, revision/mode", "companions:Companions", "work", then=("deliver",)),
+    Step(
+        "deliver",
+        "document, destination",
+        "deliver:Deliver",
+        "work",
+        then=("commit", "report", "key_objects"),
+        blameless=True,
+    ),
+    Step("key_objects", "study, revision/mode/destination", "key_objects:KeyObjects", "work", then=("deliver",)),
     Step(
         "commit",
         "document, destination",

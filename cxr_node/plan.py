@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import structlog
@@ -19,6 +20,7 @@ from cxr_node.dimse.endpoint import Endpoint
 from cxr_node.dimse.sender import Peer
 from cxr_node.domain.commitment import Terms
 from cxr_node.domain.eligibility import Rules
+from cxr_node.domain.outputs import Companion, Taste
 from cxr_node.domain.priority import Policy
 from cxr_node.domain.study import Judging, Waiting
 from cxr_node.errors import ConfigError, Permanent
@@ -160,13 +162,40 @@ class Plan:
 
     def first_documents(self) -> Mapping[Mode, str]:
         """By mode: the kind of job that a revision's documents begin with."""
-        wanted = self.config.report
-        begins = dict.fromkeys(self.routes(), "report" if wanted.sr else "heatmap")
-        return {mode: kind for mode, kind in begins.items() if kind == "report" or mode in self.heatmap_modes()}
+        return {mode: kinds[0] for mode in self.routes() if (kinds := self._documents(mode))}
 
-    def heatmap_modes(self) -> frozenset[Mode]:
-        """Triage shows no localisation."""
-        return frozenset(mode for mode in self.routes() if mode != "triage" and self.config.report.heatmap)
+    def next_documents(self) -> Mapping[tuple[str, str], str]:
+        """By mode and kind of job: the kind that the next documents of the same revision come of."""
+        found: dict[tuple[str, str], str] = {}
+        for mode in self.routes():
+            kinds = self._documents(mode)
+            found |= {(mode, kind): then for kind, then in pairwise(kinds)}
+        return found
+
+    def companions(self) -> Mapping[Mode, tuple[Companion, ...]]:
+        """By mode: what is written beside report and heat map. Triage shows no localisation."""
+        wanted = self.config.report
+        pdf = wanted.pdf or any(destination.pdf for destination in self.config.destination)
+        chosen: dict[Companion, bool] = {"pdf": pdf, "pr": wanted.presentation_state, "seg": wanted.segmentation}
+        return {
+            mode: tuple(kind for kind in chosen if chosen[kind] and (mode != "triage" or kind == "pdf"))
+            for mode in self.routes()
+        }
+
+    def _documents(self, mode: Mode) -> list[str]:
+        """The kinds of jobs that write a revision's documents, in their order. Triage shows no localisation."""
+        wanted = self.config.report
+        heatmap, companions = mode != "triage" and wanted.heatmap, bool(self.companions()[mode])
+        chosen = {"report": wanted.sr, "heatmap": heatmap, "companions": companions}
+        return [kind for kind in chosen if chosen[kind]]
+
+    def tastes(self) -> Mapping[str, Taste]:
+        """By destination: in which form it takes documents, and which."""
+        pdf = self.config.report.pdf
+        return {
+            d.name: Taste(d.sr_class, d.whole_image_region, pdf if d.pdf is None else d.pdf)
+            for d in self.config.destination
+        }
 
     def peers(self) -> Mapping[str, Peer]:
         return peers_of(self.config)
@@ -181,10 +210,13 @@ class Plan:
 
     def commitment(self, store: Store) -> Sequence[Commitment]:
         """The listener's side of storage commitment, where there is use for it."""
-        serving = self.archive() is not None
-        if not serving and all(terms.wanted == "off" for terms in self.terms().values()):
+        if not self.commits():
             return []
-        return [Commitment(self.ledger(store), serving=serving)]
+        return [Commitment(self.ledger(store), serving=self.archive() is not None)]
+
+    def commits(self) -> bool:
+        """Whether storage commitment is spoken at all."""
+        return self.archive() is not None or any(terms.wanted != "off" for terms in self.terms().values())
 
     def ledger(self, store: Store) -> CommitmentLedger:
         return CommitmentLedger(store, self.waiting(), frozenset(modalities_of(self.config)), time.time)

@@ -204,11 +204,17 @@ def _working(plan: Plan, store: Store) -> Part:
     destinations = {str(mode): names for mode, names in plan.routes().items()}
     ledger = plan.ledger(store)
     values = common | {
-        "desk": Desk(store, common["spool"], profiles, destinations, config.receive.charset_override, common["clock"]),
+        "desk": Desk(
+            store, common["spool"], profiles, destinations, plan.tastes(), plan.next_documents(),
+            config.receive.charset_override, common["clock"],
+        ),
         "first_document": plan.first_documents(),
-        "heatmap_modes": plan.heatmap_modes(),
+        "tastes": plan.tastes(),
+        "companions": plan.companions(),
+        "key_objects": config.report.key_objects,
         "peers": plan.peers(),
         "send": lambda peer, path: sender.send(peer, calling, path),
+        "accepted": lambda peer, classes: sender.accepted(peer, calling, classes),
         "terms": plan.terms(),
         "inquire": lambda peer, references, asking: inquiry.inquire(peer, calling, references, ledger.queried, asking),
         "reported": ledger.reported,
@@ -217,7 +223,7 @@ def _working(plan: Plan, store: Store) -> Part:
         "patience": config.receive.commitment_wait_seconds,
         "modalities": modalities_of(config),
         "notify": lambda peer, uid, outcomes: commitment.notify(peer, calling, uid, outcomes),
-    }
+    }  # fmt: skip
     return Part(values, _work_lanes(plan, store), _ASKED_TOGETHER)
 
 
@@ -228,7 +234,7 @@ def _work_lanes(plan: Plan, store: Store) -> list[Lane]:
             kind: [*plan.peers(), *sorted(jobs.targets(tx, kind) - set(plan.peers()))] for kind in ("deliver", "commit")
         }
         answering = plan.archive() or jobs.targets(tx, "confirm") or jobs.targets(tx, "notify")
-    lanes = [Lane("documents", ("settle", "report", "heatmap"))]
+    lanes = [Lane("documents", ("settle", "report", "heatmap", "companions", "key_objects"))]
     lanes += [Lane(f"{kind} {name}", (kind,), target=name) for kind in names for name in names[kind]]
     return [*lanes, Lane("modalities", ("confirm", "notify"))] if answering else lanes
 

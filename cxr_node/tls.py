@@ -15,7 +15,7 @@ from pathlib import Path
 
 from cxr_node.errors import ConfigError
 
-_SUITES = "ECDHE+AESGCM:@SECLEVEL=2"  # ephemeral keys and AEAD; RSA keys of 2048 bits or more. TLS 1.3 has its own
+SUITES = "ECDHE+AESGCM:@SECLEVEL=2"  # ephemeral keys and AEAD; RSA keys of 2048 bits or more. TLS 1.3 has its own
 _CREDENTIAL = "credential:"
 _SOON = timedelta(days=30)
 _BEGIN, _END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
@@ -118,7 +118,7 @@ def validity(certificate: PemFile) -> tuple[datetime, datetime]:
 def _context(protocol: int) -> ssl.SSLContext:
     context = ssl.SSLContext(protocol)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_ciphers(_SUITES)
+    context.set_ciphers(SUITES)
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
     return context
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,13 +10,17 @@ from typing import Any
 
 from pydicom.dataset import FileDataset
 
+from cxr_node.dimse.sender import Peer
+from cxr_node.domain.commitment import Terms
 from cxr_node.domain.eligibility import Rules
 from cxr_node.domain.finding import Analysis, Cutoffs, ModelIdentity
 from cxr_node.domain.instance import Header, InstanceState
 from cxr_node.domain.intake import Received, Verdict
+from cxr_node.domain.outputs import Taste
 from cxr_node.domain.study import Judging, Waiting
 from cxr_node.imaging.digest import data_set_digest
 from cxr_node.spool import Spool
+from cxr_node.stages.deliver import Deliver
 from cxr_node.stages.receive import Receive
 from cxr_node.store import results, studies
 from cxr_node.store.db import Row, Store, Tx
@@ -93,6 +97,18 @@ class Bench:
 
     def events(self) -> list[str]:
         return [row["event"] for row in self.rows("SELECT event FROM event ORDER BY sequence")]
+
+
+def deliver(
+    bench: Bench, peers: Mapping[str, Peer], terms: Mapping[str, Terms], send: Callable[[Peer, Path], int], **more: Any
+) -> Deliver:
+    """The stage that sends, to peers that take every class of report."""
+    known: dict[str, Any] = {
+        "tastes": {name: Taste() for name in peers},
+        "accepted": lambda _, sop_classes: sop_classes,
+        "key_objects": False,
+    }
+    return Deliver(bench.store, bench.spool, peers, terms, send=send, clock=bench.clock, **(known | more))
 
 
 def header(number: int = 1, study: int | None = None, **facts: Any) -> Header:

@@ -53,6 +53,12 @@ def wait_for(condition: Callable[[], T], timeout: float = TIMEOUT, what: str = "
     return value
 
 
+def listens(port: int) -> bool:
+    """Without connecting, which a peer would take for a caller."""
+    wanted = f":{port:04X} 00000000:0000 0A"
+    return any(wanted in line for line in Path("/proc/net/tcp").read_text().splitlines())
+
+
 _PORTS = range(20_000, 32_000)  # below those that the system gives to connections (from 32768 on)
 _candidates = itertools.cycle(random.sample(_PORTS, len(_PORTS)))
 

@@ -63,6 +63,10 @@ class Orthanc:
         """Put a film into it, as if it had come from elsewhere."""
         self._call("/instances", film.read_bytes())
 
+    def file(self, instance: str) -> bytes:
+        """An instance as the file that it is kept as."""
+        return self._call(f"/instances/{instance}/file")
+
     def get(self, path: str, query: dict[str, Any] | None = None) -> Any:
         return json.loads(self._call(path, query))
 

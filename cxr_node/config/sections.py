@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from cxr_node.domain.eligibility import MAXIMUM_PIXELS, Rules
+from cxr_node.domain.report_class import ReportClass
 
 AETitle = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[\x21-\x5b\x5d-\x7e][\x20-\x5b\x5d-\x7e]*$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -188,7 +189,11 @@ class Report(Section):
 
     sr: bool = True
     heatmap: bool = True
-    explain: Literal["cam", "gradcam"] = "cam"
+    pdf: bool = False
+    presentation_state: bool = False
+    segmentation: bool = False
+    key_objects: bool = False
+    explain: Literal["cam", "gradcam", "occlusion"] = "cam"
     triage_category: dict[Literal["high", "medium"], Literal[2, 3]] = {"high": 2, "medium": 3}
 
 
@@ -204,6 +209,9 @@ class Destination(Section):
     tls_ca: PemName | None = None
     tls_name: Annotated[str, Field(min_length=1)] | None = None
     storage_commitment: Literal["auto", "on", "off"] = "auto"
+    sr_class: ReportClass = "comprehensive_3d"
+    whole_image_region: bool = False
+    pdf: bool | None = None
     commitment_seconds: Annotated[float, Field(gt=0, le=86400)] = 600.0
 
 

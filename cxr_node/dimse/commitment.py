@@ -29,6 +29,13 @@ _UNSPECIFIED = 0x0110  # where a peer gives no Failure Reason
 Handler = Callable[[evt.Event], tuple[int, Dataset | None]]
 
 
+def offered(*, serving: bool) -> list[PresentationContext]:
+    """What the service accepts: reports, and with `serving` requests."""
+    context = build_context(PUSH_MODEL, list(UNCOMPRESSED[:2]))
+    context.scu_role, context.scp_role = serving, True
+    return [context]
+
+
 class Commitment:
     """The service in the listener: reports on what we asked, and, with `serving`, requests of X-ray machines.
 
@@ -40,9 +47,7 @@ class Commitment:
         self._ledger, self._serving = ledger, serving
 
     def contexts(self) -> Sequence[PresentationContext]:
-        context = build_context(PUSH_MODEL, list(UNCOMPRESSED[:2]))
-        context.scu_role, context.scp_role = self._serving, True
-        return [context]
+        return offered(serving=self._serving)
 
     def handlers(self) -> Sequence[evt.EventHandlerType]:
         return [(evt.EVT_N_EVENT_REPORT, on_report(self._ledger.reported)), (evt.EVT_N_ACTION, self._requested)]

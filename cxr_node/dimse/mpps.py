@@ -26,6 +26,11 @@ _MOST_STUDIES = 100  # one step for the orders of one patient's visit
 _LIST_OF = ("ReferencedImageSequence", "ReferencedNonImageCompositeSOPInstanceSequence")
 
 
+def offered() -> list[PresentationContext]:
+    """What the service accepts."""
+    return [build_context(PERFORMED_PROCEDURE_STEP, list(UNCOMPRESSED))]
+
+
 class PerformedProcedureStep:
     """The service in the listener; what it is told goes to `steps`."""
 
@@ -33,7 +38,7 @@ class PerformedProcedureStep:
         self._steps = steps
 
     def contexts(self) -> Sequence[PresentationContext]:
-        return [build_context(PERFORMED_PROCEDURE_STEP, list(UNCOMPRESSED))]
+        return offered()
 
     def handlers(self) -> Sequence[evt.EventHandlerType]:
         return [(evt.EVT_N_CREATE, self._created), (evt.EVT_N_SET, self._changed)]

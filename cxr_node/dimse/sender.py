@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pydicom import dcmread
-from pydicom.uid import UID
+from pydicom.uid import UID, ExplicitVRLittleEndian
 from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
 
@@ -80,6 +80,20 @@ def send(peer: Peer, calling: str, path: Path) -> int:
     if "Status" not in response:
         raise Transient("NO_ANSWER", f"{peer.name} did not answer C-STORE")
     return _judged(int(response.Status), peer)
+
+
+def accepted(peer: Peer, calling: str, sop_classes: Sequence[str]) -> Sequence[str]:
+    """Which of these SOP classes the peer takes in Explicit VR Little Endian; nothing is sent.
+
+    Raises Transient when it may work later, NoContext when it takes none of them.
+    """
+    ae = application_entity(peer, calling)
+    for sop_class in sop_classes:
+        ae.add_requested_context(sop_class, ExplicitVRLittleEndian)
+    association = associate(ae, peer)
+    taken = {str(context.abstract_syntax) for context in association.accepted_contexts}
+    association.release()
+    return [sop_class for sop_class in sop_classes if sop_class in taken]
 
 
 def _judged(status: int, peer: Peer) -> int:

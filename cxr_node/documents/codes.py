@@ -1,10 +1,16 @@
-"""The coded concepts that our documents name themselves (PS3.16); `language` has the meanings in other languages."""
+"""The coded concepts that our documents name themselves (PS3.16); their meanings in other languages are in `locale`."""
 
 from pydicom.sr.coding import Code
 
 # Document
 REPORT = Code("126000", "DCM", "Imaging Measurement Report")
 LANGUAGES = {"en": Code("en", "RFC5646", "English"), "es": Code("es", "RFC5646", "Spanish")}
+TEXT_REPORT = Code("18782-3", "LN", "Radiology Study observation (findings)")
+LANGUAGE = Code("121049", "DCM", "Language of Content Item and Descendants")
+PROCEDURE_REPORTED = Code("121058", "DCM", "Procedure reported")
+FINDINGS_SECTION = Code("121070", "DCM", "Findings")
+FINDING = Code("121071", "DCM", "Finding")
+ALGORITHM_PARAMETERS = Code("111002", "DCM", "Algorithm Parameters")
 DEVICE = Code("121007", "DCM", "Device")
 RADIOGRAPHY = Code("43468-8", "LN", "XR unspecified body region")
 PROCESSING_EQUIPMENT = Code("109102", "DCM", "Processing Equipment")
@@ -30,6 +36,11 @@ VIEWS = {
     "LL": Code("399173006", "SCT", "left lateral"),
     "RL": Code("399198007", "SCT", "right lateral"),
 }
+
+# Key objects and segmentation
+OF_INTEREST = Code("113000", "DCM", "Of Interest")
+KEY_OBJECT_DESCRIPTION = Code("113012", "DCM", "Key Object Description")
+SPATIAL = Code("309825002", "SCT", "Spatial and Relational Concept")
 
 # Units
 PERCENT = Code("%", "UCUM", "Percent")

@@ -20,16 +20,20 @@ from cxr_node.documents.library import Image, image_library
 from cxr_node.documents.request import StudyReport
 
 
-def build_content(report: StudyReport, images: Sequence[Image], procedure: Code | None) -> Dataset:
+def build_content(
+    report: StudyReport, images: Sequence[Image], procedure: Code | None, *, whole_image: bool = False
+) -> Dataset:
     """The root container, in the language of the profile; `procedure` is the study's own code, where it has one.
+
+    `whole_image` as in `Form`.
 
     Raises Permanent (DOCUMENT_CODE) for a finding or an explanation that has no code.
     """
     spoken = CodedConcept.from_code(codes.LANGUAGES[report.profile.language])
     root = MeasurementReport(
-        observation_context=_observers(report),
+        observation_context=observers(report),
         procedure_reported=procedure or codes.RADIOGRAPHY,
-        imaging_measurements=measurement_groups(report, images),
+        imaging_measurements=measurement_groups(report, images, whole_image=whole_image),
         title=codes.REPORT,
         language_of_content_item_and_descendants=LanguageOfContentItemAndDescendants(spoken),
     )[0]
@@ -38,9 +42,10 @@ def build_content(report: StudyReport, images: Sequence[Image], procedure: Code 
     return root
 
 
-def _observers(report: StudyReport) -> ObservationContext:
+def observers(report: StudyReport) -> ObservationContext:
     """The model builds that judged, as devices (TID 1002, TID 1004)."""
-    models = {analysis.model.digest: analysis.model for analysis in report.analyses}
+    judged = [*report.analyses, *(one.analysis for source in report.sources for one in source.further)]
+    models = {analysis.model.digest: analysis.model for analysis in judged}
     context = ObservationContext()
     for _, model in sorted(models.items()):
         attributes = DeviceObserverIdentifyingAttributes(

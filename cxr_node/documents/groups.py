@@ -1,4 +1,4 @@
-"""The measurement groups of the report (PS3.16 TID 1410 and TID 1501): what the model found in each image.
+"""The measurement groups of the report (PS3.16 TID 1410 and TID 1501): what the models found in each image.
 
 Where a finding has a region, every group has one: OHIF shows a report of which one group has none as a black pane, and
 a validator takes the groups without a region for broken ones. So what holds for the study, and what is said of images
@@ -8,6 +8,7 @@ without a finding, is part of the group of the image that sets the tier, which c
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from highdicom.sr import (
     AlgorithmIdentification,
     CodeContentItem,
@@ -32,100 +33,77 @@ from cxr_node.documents import codes, identity, language
 from cxr_node.documents.envelope import MANUFACTURER
 from cxr_node.documents.library import Image
 from cxr_node.documents.region import outlines
+from cxr_node.documents.remarks import Judged, judgements, parameters, remarks, run_status
 from cxr_node.documents.request import Profile, StudyReport
-from cxr_node.documents.wording import explanation_code, finding_code, likelier_kind, percent, positive
-from cxr_node.domain.finding import Analysis, cut, tenths
+from cxr_node.documents.wording import explanation_code, finding_code, likelier_kind
+from cxr_node.domain.finding import Analysis, cut
 
 Group = MeasurementsAndQualitativeEvaluations | PlanarROIMeasurementsAndQualitativeEvaluations
 
 
-def measurement_groups(report: StudyReport, images: Sequence[Image]) -> list[Group]:
-    """One group for each image with a finding; where none has one, a group for each with what the model gave out.
+def measurement_groups(report: StudyReport, images: Sequence[Image], *, whole_image: bool = False) -> list[Group]:
+    """One group for each finding of a model in an image; where there is none, one for each thing that a model gave out.
 
-    Raises Permanent (DOCUMENT_CODE) for a finding or an explanation that has no code.
+    `whole_image` as in `Form`. Raises Permanent (DOCUMENT_CODE) for a finding or an explanation that has no code.
     """
-    profile = report.profile
-    analysed = [(image, image.source.analysis) for image in images if image.source.analysis]
-    analysed.sort(key=lambda pair: -pair[1].probability)
-    found = [pair for pair in analysed if positive(pair[1], profile.cutoffs)]
-    groups = [_finding_group(profile, *pair) for pair in found] or [_output_group(profile, *pair) for pair in analysed]
-    groups[0][0].ContentSequence.extend(_study_items(report))
-    groups[0][0].ContentSequence.extend(_comments(report, images, {image.number for image, _ in found or analysed}))
+    judged = judgements(report, images)
+    shown = [one for one in judged if one.positive] or judged
+    groups = [_group(report.profile, one, whole_image=whole_image) for one in shown]
+    groups[0][0].ContentSequence.extend(_study_items(report, judged))
+    said = [TextContentItem(codes.COMMENT, text, RelationshipTypeValues.CONTAINS) for text in remarks(report, images)]
+    groups[0][0].ContentSequence.extend(said)
     return groups
 
 
-def _finding_group(profile: Profile, image: Image, analysis: Analysis) -> Group:
-    """The finding in one image: in full mode with the outline of where the model looked (TID 1410), else TID 1501."""
-    finding = finding_code(analysis, analysis.finding, profile.language)
-    group = _group(
-        image,
-        region=_region(image, analysis) if profile.mode == "full" else None,
-        explanation=analysis.explanation,
-        tracking_identifier=_tracking(profile, image, analysis, "group.finding"),
-        finding_type=finding,
-        finding_sites=[FindingSite(codes.LUNG)],
-        algorithm_id=_algorithm(profile, analysis),
-        measurements=[_certainty(profile, analysis.probability)],
-    )
-    if kind := likelier_kind(analysis):
-        group[0].ContentSequence.append(_impression(profile, analysis, kind))
+def _group(profile: Profile, one: Judged, *, whole_image: bool) -> Group:
+    """What one model says of one image.
+
+    A finding is called so, in full mode with the outline of where the model looked (TID 1410), else as TID 1501.
+    Without a finding, what the model gave out is a measurement, and nothing reads as a finding.
+    """
+    region = _region(one) if profile.mode == "full" and one.positive else None
+    explained, key = region is not None, "group.finding" if one.positive else "group.output"
+    whole = _whole(one.image) if whole_image and not explained else None
+    shared: dict[str, Any] = {
+        "tracking_identifier": _tracking(profile, one, key, whole=whole is not None),
+        "algorithm_id": _algorithm(profile, one),
+        "measurements": [_certainty(profile, one.analysis.probability)],
+        "qualitative_evaluations": _evaluations(one, explained=explained),
+    }
+    if one.positive:
+        found = finding_code(one.analysis, one.analysis.finding, profile.language)
+        shared |= {"finding_type": found, "finding_sites": [FindingSite(codes.LUNG)]}
+    group = _placed(one.image, region or whole, shared)
+    if one.positive and (kind := likelier_kind(one.analysis)):
+        group[0].ContentSequence.append(_impression(profile, one.analysis, kind))
     return group
 
 
-def _group(image: Image, *, region: ImageRegion | None, explanation: str, **shared: Any) -> Group:
-    evaluations = _quality(image)
-    if region is None:
-        source = SourceImageForMeasurementGroup(image.facts.sop_class_uid, image.facts.sop_instance_uid)
-        return MeasurementsAndQualitativeEvaluations(
-            **shared, qualitative_evaluations=evaluations, source_images=[source]
-        )
-    evaluations.append(QualitativeEvaluation(codes.VISUAL_EXPLANATION, explanation_code(explanation)))
-    return PlanarROIMeasurementsAndQualitativeEvaluations(
-        **shared, qualitative_evaluations=evaluations, referenced_region=region
-    )
+def _placed(image: Image, region: ImageRegion | None, shared: dict[str, Any]) -> Group:
+    """The group with its region on the image, or with the image alone."""
+    if region is not None:
+        return PlanarROIMeasurementsAndQualitativeEvaluations(**shared, referenced_region=region)
+    source = SourceImageForMeasurementGroup(image.facts.sop_class_uid, image.facts.sop_instance_uid)
+    return MeasurementsAndQualitativeEvaluations(**shared, source_images=[source])
 
 
-def _output_group(profile: Profile, image: Image, analysis: Analysis) -> Group:
-    """What the model gave out for an image without a finding: a measurement, and nothing that reads as a finding."""
-    return _group(
-        image,
-        region=None,
-        explanation=analysis.explanation,
-        tracking_identifier=_tracking(profile, image, analysis, "group.output"),
-        algorithm_id=_algorithm(profile, analysis),
-        measurements=[_certainty(profile, analysis.probability)],
-    )
+def _evaluations(one: Judged, *, explained: bool) -> list[QualitativeEvaluation]:
+    """Image quality, where it is known, and how the region was come by."""
+    quality = one.image.source.quality
+    found = [QualitativeEvaluation(codes.IMAGE_QUALITY, codes.QUALITIES[quality])] if quality else []
+    if explained:
+        found.append(QualitativeEvaluation(codes.VISUAL_EXPLANATION, explanation_code(one.analysis.explanation)))
+    return found
 
 
-def _study_items(report: StudyReport) -> list[ContentItem]:
+def _study_items(report: StudyReport, judged: Sequence[Judged]) -> list[ContentItem]:
     """How the run went (CID 6047), and how urgent it makes the study (CID 7035)."""
     profile = report.profile
     tier = profile.cutoffs.tier(report.leading.probability)
-    complete = all(source.analysis for source in report.sources)
-    status = codes.RUN_STATUSES[complete, positive(report.leading, profile.cutoffs)]
-    items = [(codes.RUN_STATUS, status)]
+    items = [(codes.RUN_STATUS, run_status(report, judged))]
     if tier in profile.triage_category:
         items.append((codes.PRIORITY, codes.TRIAGE[profile.triage_category[tier]]))
     return [CodeContentItem(name, value, RelationshipTypeValues.CONTAINS) for name, value in items]
-
-
-def _comments(report: StudyReport, images: Sequence[Image], grouped: set[int]) -> list[ContentItem]:
-    """What is to be said of the images that the gate flagged or that have no group, and which revision this is."""
-    said = report.profile.language
-    texts = []
-    for image in images:
-        flags = [language.sentence(f"flag.{flag}", said) for flag in image.source.flags]
-        texts += [language.sentence("comment.flag", said, number=image.number, flag=flag) for flag in flags]
-        analysis = image.source.analysis
-        if analysis is None:
-            why = "comment.pending" if image.source.pending else "comment.failed"
-            texts.append(language.sentence(why, said, number=image.number))
-        elif image.number not in grouped:
-            certainty = tenths(analysis.probability)
-            texts.append(language.sentence("comment.below", said, number=image.number, percent=certainty))
-    if report.revision > 1:
-        texts.append(language.sentence("revision", said, number=report.revision))
-    return [TextContentItem(codes.COMMENT, text, RelationshipTypeValues.CONTAINS) for text in texts]
 
 
 def _impression(profile: Profile, analysis: Analysis, kind: str) -> CodeContentItem:
@@ -146,51 +124,45 @@ def _certainty(profile: Profile, probability: float) -> Measurement:
     return Measurement(name=name, value=cut(probability, 2), unit=codes.PERCENT)
 
 
-def _quality(image: Image) -> list[QualitativeEvaluation]:
-    quality = image.source.quality
-    return [QualitativeEvaluation(codes.IMAGE_QUALITY, codes.QUALITIES[quality])] if quality else []
+def _tracking(profile: Profile, one: Judged, sentence: str, *, whole: bool) -> TrackingIdentifier:
+    analysis, said = one.analysis, profile.language
+    name = finding_code(analysis, analysis.finding, said).meaning
+    text = language.sentence(sentence, said, finding=name, number=one.image.number)
+    if whole:
+        text += ", " + language.sentence("group.whole_image", said)
+    subject = one.image.facts.sop_instance_uid
+    return TrackingIdentifier(identity.tracking_uid(profile.uid_root, analysis.model, subject, analysis.finding), text)
 
 
-def _tracking(profile: Profile, image: Image, analysis: Analysis, sentence: str) -> TrackingIdentifier:
-    name = finding_code(analysis, analysis.finding, profile.language).meaning
-    uid = identity.tracking_uid(profile.uid_root, analysis.model, image.facts.sop_instance_uid, analysis.finding)
-    return TrackingIdentifier(uid, language.sentence(sentence, profile.language, finding=name, number=image.number))
-
-
-def _region(image: Image, analysis: Analysis) -> ImageRegion | None:
+def _region(one: Judged) -> ImageRegion | None:
     """The part of the film with the most evidence; a planar group has one region."""
-    facts = image.facts
+    facts = one.image.facts
     if not facts.rows or not facts.columns:
         return None
-    parts = outlines(analysis.activation, facts.rows, facts.columns)
-    if not parts:
+    parts = outlines(one.analysis.activation, facts.rows, facts.columns)
+    return _polyline(one.image, parts[0]) if parts else None
+
+
+def _whole(image: Image) -> ImageRegion | None:
+    """The edge of the film, from the middle of its right side on: there OHIF writes what the group says."""
+    rows, columns = image.facts.rows, image.facts.columns
+    if not rows or not columns:
         return None
-    source = SourceImageForRegion(facts.sop_class_uid, facts.sop_instance_uid)
-    return ImageRegion(GraphicTypeValues.POLYLINE, parts[0], source)
+    corners = [(columns, rows / 2), (columns, rows), (0, rows), (0, 0), (columns, 0), (columns, rows / 2)]
+    return _polyline(image, np.array(corners, dtype=np.float32))
 
 
-def _algorithm(profile: Profile, analysis: Analysis) -> AlgorithmIdentification:
+def _polyline(image: Image, points: Any) -> ImageRegion:
+    source = SourceImageForRegion(image.facts.sop_class_uid, image.facts.sop_instance_uid)
+    return ImageRegion(GraphicTypeValues.POLYLINE, points, source)
+
+
+def _algorithm(profile: Profile, one: Judged) -> AlgorithmIdentification:
     """The model build, and in one text the settings that its output was read with (TID 4019)."""
-
-    def say(key: str, **values: object) -> str:
-        return language.sentence(key, profile.language, **values)
-
-    model = analysis.model
-    cuts = {name: percent(getattr(profile.cutoffs, name)) for name in ("threshold", "medium", "high")}
-    calibration = say("parameter.uncalibrated")
-    if profile.prevalence is not None:
-        calibration = say("parameter.prevalence", prevalence=percent(profile.prevalence))
-    settings = [
-        say("parameter.digest", digest=model.digest),
-        say("parameter.cutoffs", **cuts),
-        calibration,
-        *([say("parameter.site", digest=analysis.calibration)] if analysis.calibration else []),
-        say("parameter.intended_use", use=say("intended_use." + profile.mode)),
-    ]
     return AlgorithmIdentification(
-        name=model.name,
-        version=model.version,
+        name=one.analysis.model.name,
+        version=one.analysis.model.version,
         manufacturer=MANUFACTURER,
-        parameters=["; ".join(settings)],
+        parameters=[parameters(profile, one)],
         family=codes.ARTIFICIAL_INTELLIGENCE,
     )

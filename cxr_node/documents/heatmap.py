@@ -11,11 +11,12 @@ from cxr_node.documents import codes, envelope, identity, language
 from cxr_node.documents.headers import ImageFacts, as_item, image_facts, study_header
 from cxr_node.documents.picture import Grey, Legend, Picture, draw
 from cxr_node.documents.received import Received
-from cxr_node.documents.request import Document, Language, Source, StudyReport
-from cxr_node.documents.wording import finding_code, flagged, likelier_kind, likeliest_other, percent, positive
-from cxr_node.domain.finding import Analysis, tenths
+from cxr_node.documents.request import Document, Source, StudyReport
+from cxr_node.documents.wording import flagged, lines, positive
+from cxr_node.domain.finding import Analysis
 from cxr_node.domain.quality import Flag
 from cxr_node.imaging.heat import Activation
+from cxr_node.locale import Language
 
 SECONDARY_CAPTURE: Final = "1.2.840.10008.5.1.4.1.1.7"
 SERIES_NUMBER: Final = 9902
@@ -97,43 +98,15 @@ def _set_pixels(dataset: Dataset, picture: Picture) -> None:
 
 def _legend(report: StudyReport, analysis: Analysis, flags: Sequence[Flag]) -> Legend:
     """What is written below the film."""
-    profile, model = report.profile, analysis.model
-
-    def say(key: str, **values: object) -> str:
-        return language.sentence(key, profile.language, **values)
-
-    def name(finding: str) -> str:
-        return finding_code(analysis, finding, profile.language).meaning
-
-    def sure(finding: str, probability: float) -> str:
-        key = "picture.certainty" if profile.prevalence is None else "picture.probability"
-        return say(key, finding=name(finding), percent=tenths(probability))
-
-    threshold = say("picture.threshold", threshold=percent(profile.cutoffs.threshold))
-    if _shown(report, analysis) is None:
-        threshold += ", " + say("picture.no_region")
-    headline = sure(analysis.finding, analysis.probability)
-    details = [threshold]
-    kind = likelier_kind(analysis)
-    if not positive(analysis, profile.cutoffs):
-        other = likeliest_other(analysis)
-        rest = sure(other, analysis.probabilities[other]) if other else say("picture.nothing_else")
-        details = [f"{headline} - {rest}", threshold]
-        headline = say("picture.negative", finding=name(analysis.finding))
-    elif kind:
-        details = [sure(kind, analysis.probabilities[kind]), threshold]
-    moment = report.local_time.isoformat(sep=" ", timespec="minutes")
-    time = say("picture.time", time=moment[:-6], offset=moment[-6:])
-    revision = f" - {say('revision', number=report.revision)}" if report.revision > 1 else ""
-    details.append(say("picture.model", model=model.name, version=model.version, digest=model.digest[:8]))
-    details.append(time + revision)
+    said = report.profile.language
+    headline, *details = lines(report, analysis, region=_shown(report, analysis) is not None)
     if flags:
-        details.append(flagged(flags, profile.language))
+        details.append(flagged(flags, said))
     return Legend(
         headline=headline,
         details=tuple(details),
-        warning=say("intended_use." + profile.mode),
-        scale=say("picture.scale"),
-        low=say("picture.low"),
-        high=say("picture.high"),
+        warning=language.sentence("intended_use." + report.profile.mode, said),
+        scale=language.sentence("picture.scale", said),
+        low=language.sentence("picture.low", said),
+        high=language.sentence("picture.high", said),
     )

@@ -5,19 +5,22 @@ import json
 
 from cxr_node.documents.received import Received
 from cxr_node.documents.request import Kind, Profile, Source, StudyReport
-from cxr_node.domain.finding import Analysis, ModelIdentity
+from cxr_node.domain.finding import Analysis, Cutoffs, ModelIdentity
 from cxr_node.domain.uid import derive_uid
 
 
-def document_uid(report: StudyReport, kind: Kind, sop_class_uid: str, source: Source | None = None) -> str:
+def document_uid(
+    report: StudyReport, kind: Kind, sop_class_uid: str, source: Source | None = None, variant: str = ""
+) -> str:
     """The SOP Instance UID of a document: of `source` too, where the document is about one image.
 
-    It covers the inputs, what the models said of each and the render profile. It does not cover the revision, which
-    is only shown, nor the patch level of the node.
+    It covers the inputs, what the models said of each and the render profile, and in which `variant` of its kind it is
+    written. It does not cover the revision, which is only shown, nor the patch level of the node.
     """
     inputs = sorted(json.dumps(_input(each)) for each in report.sources)
     about = instance_uid(source) if source else ""
     parts = [json.dumps(inputs), _render_profile(report.profile), kind, sop_class_uid, about]
+    parts += [variant] if variant else []
     return derive_uid(report.profile.uid_root, ["instance", *parts])
 
 
@@ -28,7 +31,8 @@ def instance_uid(source: Source) -> str:
 
 def _input(source: Source) -> list[object]:
     judged = _judgement(source.analysis) if source.analysis else source.pending
-    return [instance_uid(source), source.digest, source.quality, list(source.flags), judged]
+    further = [[*_judgement(one.analysis), *_cutoffs(one.cutoffs)] for one in source.further]
+    return [instance_uid(source), source.digest, source.quality, list(source.flags), judged, *further]
 
 
 def _judgement(analysis: Analysis) -> list[object]:
@@ -38,13 +42,16 @@ def _judgement(analysis: Analysis) -> list[object]:
     return [*judged, analysis.calibration] if analysis.calibration else judged
 
 
+def _cutoffs(cutoffs: Cutoffs) -> list[float]:
+    return [cutoffs.threshold, cutoffs.medium, cutoffs.high]
+
+
 def _render_profile(profile: Profile) -> str:
-    cutoffs = profile.cutoffs
     return json.dumps(
         [
             profile.mode,
             profile.language,
-            [cutoffs.threshold, cutoffs.medium, cutoffs.high],
+            _cutoffs(profile.cutoffs),
             profile.prevalence,
             sorted(profile.triage_category.items()),
             profile.timezone,

@@ -1,6 +1,10 @@
-"""The structured report: Comprehensive 3D SR (PS3.3 A.35.13) with a TID 1500 tree."""
+"""The structured report: a TID 1500 tree as Comprehensive 3D, Comprehensive or Enhanced SR, or Basic Text SR.
 
-from collections.abc import Mapping, Sequence
+PS3.3 A.35.13, A.35.3, A.35.2, A.35.1. The three differ in the SOP Class UID alone: the tree has no 3D coordinates, and
+no references from one item to another.
+"""
+
+from collections.abc import Sequence
 from typing import Final
 
 from pydicom import Dataset
@@ -11,15 +15,17 @@ from cxr_node.documents.content import build_content
 from cxr_node.documents.headers import ImageFacts, image_facts, procedure_code, requests, study_header
 from cxr_node.documents.library import Image
 from cxr_node.documents.received import Received
-from cxr_node.documents.request import Document, StudyReport
+from cxr_node.documents.references import Reference, evidence
+from cxr_node.documents.request import Document, Form, StudyReport
+from cxr_node.documents.text import build_text
+from cxr_node.domain.report_class import REPORT_CLASSES
 
-COMPREHENSIVE_3D_SR: Final = "1.2.840.10008.5.1.4.1.1.88.34"
 SERIES_NUMBER: Final = 9901
 
 
 @disable_value_validation()  # pydicom would quote the values of the film in its warnings
-def build_report(report: StudyReport) -> Document:
-    """The report of one revision of a study: complete, unverified, preliminary.
+def build_report(report: StudyReport, form: Form = Form()) -> Document:  # noqa: B008 - frozen
+    """The report of one revision of a study, in the form of a destination: complete, unverified, preliminary.
 
     Raises Permanent: DOCUMENT_SOURCE when a source does not say which instance, series and study it is; DOCUMENT_CODE
     for a finding or an explanation that has no code.
@@ -30,20 +36,25 @@ def build_report(report: StudyReport) -> Document:
         Image(source, image_facts(reader), number)
         for number, (source, reader) in enumerate(zip(report.sources, readers, strict=True), start=1)
     ]
-    _identify(dataset, report)
+    _identify(dataset, report, form)
     envelope.describe(dataset, report)
-    dataset.update(build_content(report, images, procedure_code(readers[0])))
+    procedure = procedure_code(readers[0])
+    if form.sr_class == "basic_text":
+        dataset.update(build_text(report, images, procedure))
+    else:
+        dataset.update(build_content(report, images, procedure, whole_image=form.whole_image))
     _refer(dataset, report, [image.facts for image in images])
     if orders := requests(readers[0]):
         dataset.ReferencedRequestSequence = orders
     return envelope.seal("sr", dataset, (note for reader in readers for note in reader.notes))
 
 
-def _identify(dataset: Dataset, report: StudyReport) -> None:
+def _identify(dataset: Dataset, report: StudyReport, form: Form) -> None:
     """SR Document Series and General (PS3.3 C.17.1, C.17.2)."""
-    dataset.SOPClassUID = COMPREHENSIVE_3D_SR
-    dataset.SOPInstanceUID = identity.document_uid(report, "sr", COMPREHENSIVE_3D_SR)
-    dataset.SeriesInstanceUID = identity.series_uid(report, "sr", COMPREHENSIVE_3D_SR, dataset.StudyInstanceUID)
+    sop_class, variant = REPORT_CLASSES[form.sr_class], "whole image" if form.whole_image else ""
+    dataset.SOPClassUID = sop_class
+    dataset.SOPInstanceUID = identity.document_uid(report, "sr", sop_class, variant=variant)
+    dataset.SeriesInstanceUID = identity.series_uid(report, "sr", sop_class, dataset.StudyInstanceUID)
     dataset.Modality = "SR"
     dataset.SeriesNumber = SERIES_NUMBER
     dataset.SeriesDescription = language.sentence("series.sr", report.profile.language, model=report.leading.model.name)
@@ -56,30 +67,7 @@ def _identify(dataset: Dataset, report: StudyReport) -> None:
 
 def _refer(dataset: Dataset, report: StudyReport, images: Sequence[ImageFacts]) -> None:
     """The evidence, and the report that this one follows (PS3.3 C.17.2)."""
-    series: dict[str, list[Dataset]] = {}
-    for facts in images:
-        series.setdefault(facts.series_instance_uid, []).append(_instance(facts.sop_class_uid, facts.sop_instance_uid))
-    dataset.CurrentRequestedProcedureEvidenceSequence = [_study(dataset.StudyInstanceUID, series)]
-    if before := report.predecessor:
-        series = {before.series_instance_uid: [_instance(before.sop_class_uid, before.sop_instance_uid)]}
-        dataset.PredecessorDocumentsSequence = [_study(dataset.StudyInstanceUID, series)]
-
-
-def _study(study_uid: str, series: Mapping[str, list[Dataset]]) -> Dataset:
-    """Instances by series, as Hierarchical SOP Instance Reference (PS3.3 C.17.2.1)."""
-    study = Dataset()
-    study.StudyInstanceUID = study_uid
-    study.ReferencedSeriesSequence = []
-    for series_uid, instances in series.items():
-        item = Dataset()
-        item.SeriesInstanceUID = series_uid
-        item.ReferencedSOPSequence = instances
-        study.ReferencedSeriesSequence.append(item)
-    return study
-
-
-def _instance(sop_class_uid: str, sop_instance_uid: str) -> Dataset:
-    instance = Dataset()
-    instance.ReferencedSOPClassUID = sop_class_uid
-    instance.ReferencedSOPInstanceUID = sop_instance_uid
-    return instance
+    films = [Reference(one.sop_class_uid, one.sop_instance_uid, one.series_instance_uid) for one in images]
+    dataset.CurrentRequestedProcedureEvidenceSequence = [evidence(dataset.StudyInstanceUID, films)]
+    if report.predecessor:
+        dataset.PredecessorDocumentsSequence = [evidence(dataset.StudyInstanceUID, [report.predecessor])]

@@ -8,15 +8,37 @@ from zoneinfo import ZoneInfo
 
 from pydicom import Dataset
 
+from cxr_node.documents.references import Reference
 from cxr_node.domain.finding import Analysis, Cutoffs, Tier
 from cxr_node.domain.quality import Flag
+from cxr_node.domain.report_class import ReportClass
+from cxr_node.locale import Language
 
 Mode = Literal["shadow", "triage", "full"]
-Language = Literal["en", "es"]
 Quality = Literal["diagnostic", "limited", "non-diagnostic"]
-Kind = Literal["sr", "sc"]
+Kind = Literal["sr", "sc", "pdf", "pr", "seg", "ko"]
 
 UTC = ZoneInfo("UTC")
+
+
+@dataclass(frozen=True, slots=True)
+class Further:
+    """What a model that is not in service says of the same image, read by its own cut-offs; it sets no tier."""
+
+    analysis: Analysis
+    cutoffs: Cutoffs
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How a destination takes the report.
+
+    `whole_image`: every group has a region, that of the whole film where there is no localisation, for viewers that
+    show nothing of a report of which one group has none.
+    """
+
+    sr_class: ReportClass = "comprehensive_3d"
+    whole_image: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +48,8 @@ class Source:
     `header` is the film's own data set without its pixels, as received: it may break the standard. `digest` is the
     data-set digest (hex) of those bytes. `received_at` is aware. `analysis` is None where the film was eligible and
     the analysis failed, or (`pending`) was not finished when the study settled. `quality` is stated in the report only
-    where it is known; `flags` are what the gate says of the pixels, each a comment.
+    where it is known; `flags` are what the gate says of the pixels, each a comment. `further`: what other models say,
+    each a group of its own.
     """
 
     header: Dataset
@@ -36,6 +59,7 @@ class Source:
     quality: Quality | None = None
     pending: bool = False
     flags: tuple[Flag, ...] = ()
+    further: tuple[Further, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,20 +98,13 @@ class Profile:
 
 
 @dataclass(frozen=True, slots=True)
-class Predecessor:
-    """The report that a revision follows."""
-
-    sop_class_uid: str
-    sop_instance_uid: str
-    series_instance_uid: str
-
-
-@dataclass(frozen=True, slots=True)
 class StudyReport:
     """One revision of one study: all that its documents say.
 
     `revision` counts from 1. `analysed_at` (aware) is when the newest of the analyses was made: a stored fact, and
-    every time in the documents comes from it. The sources are of one study; patient and order are those of the first.
+    every time in the documents comes from it. `predecessor` is the report that a revision follows; `corrected`:
+    since then patient or order of a film were corrected. The sources are of one study; patient and order are those of
+    the first.
 
     Raises ValueError without an analysed source, with a revision below 1 or with a naive time.
     """
@@ -96,7 +113,8 @@ class StudyReport:
     profile: Profile
     revision: int
     analysed_at: datetime
-    predecessor: Predecessor | None = None
+    predecessor: Reference | None = None
+    corrected: bool = False
 
     def __post_init__(self) -> None:
         if not any(source.analysis for source in self.sources):
@@ -114,6 +132,11 @@ class StudyReport:
     def leading(self) -> Analysis:
         """The analysis with the highest probability, the first of equals: it sets the tier of the study."""
         return max(self.analyses, key=lambda analysis: analysis.probability)
+
+    @property
+    def leading_source(self) -> Source:
+        """The image that `leading` is of."""
+        return next(source for source in self.sources if source.analysis is self.leading)
 
     @property
     def local_time(self) -> datetime:

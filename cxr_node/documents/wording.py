@@ -1,15 +1,15 @@
 """How results are put, the same in every document: codes for the model's terms, numbers for people."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from pydicom.sr.coding import Code
 
-from cxr_node.documents import codes
-from cxr_node.documents.language import named, sentence
-from cxr_node.documents.request import Language
-from cxr_node.domain.finding import Analysis, Cutoffs
+from cxr_node.documents import codes, language
+from cxr_node.documents.request import Profile, StudyReport
+from cxr_node.domain.finding import Analysis, Cutoffs, tenths
 from cxr_node.domain.quality import Flag
 from cxr_node.errors import Permanent
+from cxr_node.locale import Language
 
 
 def finding_code(analysis: Analysis, name: str, spoken: Language) -> Code:
@@ -20,7 +20,7 @@ def finding_code(analysis: Analysis, name: str, spoken: Language) -> Code:
         raise Permanent(
             "DOCUMENT_CODE", f"the finding {name!r} has no code, neither in the model nor in documents.codes"
         )
-    return named(codes.FINDINGS[name], spoken)
+    return language.named(codes.FINDINGS[name], spoken)
 
 
 def explanation_code(name: str) -> Code:
@@ -48,9 +48,66 @@ def _likeliest(analysis: Analysis, classes: Sequence[str]) -> str | None:
     return max(classes, key=analysis.probabilities.__getitem__, default=None)
 
 
-def flagged(flags: Sequence[Flag], spoken: Language) -> str:
+def sure(profile: Profile, analysis: Analysis, output: str) -> str:
+    """An output of the model and how sure it is of it: a probability only where the site has stated its prevalence."""
+    share = analysis.probability if output == analysis.finding else analysis.probabilities[output]
+    key = "picture.certainty" if profile.prevalence is None else "picture.probability"
+    name = output_name(analysis, output, profile.language)
+    return language.sentence(key, profile.language, finding=name, percent=tenths(share))
+
+
+def headline(profile: Profile, analysis: Analysis) -> str:
+    """The finding and how sure the model is of it."""
+    return sure(profile, analysis, analysis.finding)
+
+
+def lines(report: StudyReport, analysis: Analysis, *, region: bool) -> list[str]:
+    """A result in a few lines, as pictures and pages have it: a headline, then what it rests on.
+
+    `region` is whether a map is shown beside it; where it is not, that is said.
+    """
+    profile, said = report.profile, report.profile.language
+    threshold = language.sentence("picture.threshold", said, threshold=percent(profile.cutoffs.threshold))
+    threshold += "" if region else f", {language.sentence('picture.no_region', said)}"
+    head = headline(profile, analysis)
+    if not positive(analysis, profile.cutoffs):
+        name, other = output_name(analysis, analysis.finding, said), likeliest_other(analysis)
+        rest = sure(profile, analysis, other) if other else language.sentence("picture.nothing_else", said)
+        found = [language.sentence("picture.negative", said, finding=name), f"{head} - {rest}", threshold]
+    elif kind := likelier_kind(analysis):
+        found = [head, sure(profile, analysis, kind), threshold]
+    else:
+        found = [head, threshold]
+    return [*found, *_provenance(report, analysis)]
+
+
+def _provenance(report: StudyReport, analysis: Analysis) -> list[str]:
+    """Which model, when, and which revision."""
+    model, said = analysis.model, report.profile.language
+    build = {"model": model.name, "version": model.version, "digest": model.digest[:8]}
+    moment = report.local_time.isoformat(sep=" ", timespec="minutes")
+    time = language.sentence("picture.time", said, time=moment[:-6], offset=moment[-6:])
+    revision = f" - {language.sentence('revision', said, number=report.revision)}" if report.revision > 1 else ""
+    return [language.sentence("picture.model", said, **build), time + revision]
+
+
+def output_name(analysis: Analysis, output: str, said: Language) -> str:
+    """An output of the model in words: in the documents' where they have them."""
+    if output in codes.FINDINGS or output in analysis.terms.codes:
+        return finding_code(analysis, output, said).meaning
+    return output.replace("_", " ").capitalize()
+
+
+def figures(profile: Profile, analysis: Analysis, outputs: Iterable[str]) -> list[tuple[str, str, float]]:
+    """Outputs of the model: for each its name, its share in percent for people, and the share (0..1)."""
+    shares = {**analysis.probabilities, analysis.finding: analysis.probability}
+    return [(output_name(analysis, each, profile.language), tenths(shares[each]), shares[each]) for each in outputs]
+
+
+def flagged(flags: Sequence[Flag], said: Language) -> str:
     """What the gate flagged of a film, in one line."""
-    return sentence("picture.flags", spoken, flags="; ".join(sentence(f"flag.{flag}", spoken) for flag in flags))
+    words = "; ".join(language.sentence(f"flag.{flag}", said) for flag in flags)
+    return language.sentence("picture.flags", said, flags=words)
 
 
 def percent(fraction: float) -> str:

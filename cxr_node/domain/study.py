@@ -111,6 +111,10 @@ class Revision:
     positive: bool
     pending: frozenset[str] = frozenset()
 
+    def corrects(self, earlier: "Revision") -> bool:
+        """Whether a film of an earlier revision stands here in another version: its identity or order is another."""
+        return any(earlier.images.get(uid, digest) != digest for uid, digest in self.images.items())
+
 
 def revision_due(previous: Revision | None, images: Sequence[Image], cutoffs: Cutoffs) -> bool:
     """Whether documents are to be made: the first time anything was judged, and later only for a change that matters.

@@ -3,7 +3,7 @@
 A network that ends in average pooling and one linear layer explains itself in the forward pass: an output's class
 activation map (Zhou et al., CVPR 2016, arXiv 1512.04150) is the linear layer applied before the pooling, and the mean
 of the map is the logit. For any other head Grad-CAM (Selvaraju et al., ICCV 2017, arXiv 1610.02391) takes one backward
-pass for each output.
+pass for each output. Occlusion covers the film window by window; see `occlusion`.
 """
 
 from typing import Literal
@@ -12,15 +12,18 @@ import torch
 from torch import Tensor, nn
 
 from cxr_node.inference.network import FilmNetwork
+from cxr_node.inference.occlusion import occlusion
 
-Explanation = Literal["cam", "gradcam"]
+Explanation = Literal["cam", "gradcam", "occlusion"]
 
 
 def explain(network: FilmNetwork, films: Tensor, wanted: Explanation) -> tuple[Tensor, Tensor, Explanation]:
     """(logits (n, outputs), maps (n, outputs, h, w), how they were made) of films (n, 1, size, size).
 
-    A network whose head has no closed form explains itself by `gradcam`, whatever is wanted.
+    A network whose head has no closed form explains itself by `gradcam`, where `cam` is wanted.
     """
+    if wanted == "occlusion":
+        return *occlusion(network, films), "occlusion"
     head = network.pooled_head()
     if head is None or wanted == "gradcam":
         return *grad_cam(network, films), "gradcam"

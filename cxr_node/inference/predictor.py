@@ -23,7 +23,7 @@ class Prediction:
     """What the network says of one film: a logit for each output (n,), and its evidence for each (n, h, w), signed.
 
     What the outputs mean stands in the manifest. `explanation` is `cam` (then the mean of each map is its logit) or
-    `gradcam`.
+    `gradcam` or `occlusion`.
     """
 
     logits: Floats

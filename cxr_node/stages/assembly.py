@@ -2,48 +2,59 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
-from cxr_node.documents import Document, Predecessor, Profile, Source, StudyReport
+import numpy as np
+from numpy.typing import NDArray
+
+from cxr_node.documents import Document, Form, Profile, Reference, Source, StudyReport
 from cxr_node.domain.clock import Clock, moment
-from cxr_node.domain.job import NewJob
+from cxr_node.domain.job import Job, NewJob
+from cxr_node.domain.outputs import Target, Taste
 from cxr_node.domain.quality import grade
+from cxr_node.domain.report_class import REPORT_CLASSES, ReportClass
 from cxr_node.errors import Permanent
+from cxr_node.imaging.film import read_picture
 from cxr_node.imaging.part10 import read_film_header
 from cxr_node.spool import Spool
-from cxr_node.store import assessments, events, results, studies
+from cxr_node.store import assessments, events, report_classes, results, studies
 from cxr_node.store.db import Store, Tx
 from cxr_node.store.results import Written
 
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """Where documents are put together. By mode: how they are rendered, and which destinations get them.
+    """Where documents are put together.
 
-    `charsets` as in `Receive`.
+    By mode: how they are rendered, and which destinations get them; by destination: how it takes them (`tastes`); by
+    mode and kind of job: the job that writes what comes next (`following`). `charsets` as in `Receive`.
     """
 
     store: Store
     spool: Spool
     profiles: Mapping[str, Profile]
     destinations: Mapping[str, Sequence[str]]
+    tastes: Mapping[str, Taste]
+    following: Mapping[tuple[str, str], str]
     charsets: Mapping[str, str]
     clock: Clock
 
     def assemble(self, study: str, target: str) -> StudyReport:
-        """The revision that `target` ("number/mode") names. Raises Permanent when it is not there."""
-        number, mode = _parse(target)
+        """The revision that `target` names. Raises Permanent when it is not there."""
+        wanted = Target.parse(target)
+        number, mode = wanted.revision, wanted.mode
         with self.store.reading() as tx:
             found = studies.revision(tx, study, number)
             if found is None or mode not in self.profiles:
                 raise Permanent("REVISION_UNKNOWN", f"there is no revision {number} in mode {mode!r} to report")
             revision, model_digest = found.revision, found.model_digest
+            before = studies.revision(tx, study, number - 1)
             stored = [one for digest in revision.images.values() if (one := studies.by_digest(tx, digest))]
             pending = {revision.images[uid] for uid in revision.pending}  # whatever came of them since
             judged = [one.arrival.digest for one in stored if one.arrival.digest not in pending]
             times = [results.analysed_at(tx, digest, model_digest) for digest in judged]
             analyses = {digest: results.load(tx, digest, model_digest) for digest in judged}
             flagged = {digest: assessments.flags(tx, digest) for digest in judged}
-            predecessor = _predecessor(results.documents(tx, study), number, mode)
         sources = tuple(
             Source(
                 header=read_film_header(
@@ -62,11 +73,48 @@ class Desk:
         profile, judging = self.profiles[mode], found.judging
         if judging is not None:  # as it was concluded, whatever model is in service since
             profile = replace(profile, cutoffs=judging.cutoffs, prevalence=judging.prevalence)
-        return StudyReport(sources, profile, number, moment(max(filter(None, times), default=found.at)), predecessor)
+        analysed_at = moment(max(filter(None, times), default=found.at))
+        corrected = before is not None and revision.corrects(before.revision)
+        return StudyReport(sources, profile, number, analysed_at, corrected=corrected)
 
-    def put_away(self, tx: Tx, document: Document, path: str, target: str) -> Iterable[NewJob]:
-        """Record a document that stands in the outbox, and one delivery for each destination of its mode."""
-        number, mode = _parse(target)
+    def predecessor(self, study: str, target: Target, form: Form) -> Reference | None:
+        """The report that a revision in this form follows: of the same class, where there is one."""
+        with self.store.reading() as tx:
+            written = results.documents(tx, study)
+        before = [
+            one for one in written if one.kind == "sr" and one.mode == target.mode and one.revision < target.revision
+        ]
+        alike = [one for one in before if one.sop_class_uid == REPORT_CLASSES[form.sr_class]]
+        return reference((alike or before)[-1]) if before else None
+
+    def forms(self, target: Target) -> Mapping[Form, Sequence[str]]:
+        """The forms in which a report is due, each with the destinations that get it.
+
+        Without any destination it is the one that says most.
+        """
+        if target.sr_class:
+            taste = self.tastes.get(target.destination, Taste())
+            sr_class = cast(ReportClass, target.sr_class)
+            return {Form(sr_class, taste.whole_image): (target.destination,)}
+        found: dict[Form, list[str]] = {}
+        with self.store.reading() as tx:
+            for name in self.destinations.get(target.mode, ()):
+                taste = self.tastes[name]
+                sr_class = report_classes.accepted(tx, name, taste.sr_class, self.clock())
+                found.setdefault(Form(sr_class, taste.whole_image), []).append(name)
+        return found or {Form(): ()}
+
+    def follow(self, job: Job) -> Iterable[NewJob]:
+        """The job that writes the documents which come after those of `job`."""
+        target = Target.parse(job.target)
+        if not target.destination and (kind := self.following.get((target.mode, job.kind))):
+            yield NewJob(kind, job.subject, job.target)
+
+    def put_away(
+        self, tx: Tx, document: Document, path: str, target: Target, destinations: Sequence[str]
+    ) -> Iterable[NewJob]:
+        """Record a document that stands in the outbox, and one delivery for each of the destinations."""
+        number, mode = target.revision, target.mode
         now = self.clock()
         written = Written(
             sop_instance_uid=document.sop_instance_uid,
@@ -84,22 +132,27 @@ class Desk:
             kind=written.kind, sop_instance_uid=written.sop_instance_uid, revision=number, mode=mode,
             notes=list(document.notes),
         )  # fmt: skip
-        for destination in self.destinations.get(mode, ()):
+        for destination in destinations:
             results.add_delivery(tx, written.sop_instance_uid, destination)
             yield NewJob("deliver", written.sop_instance_uid, destination)
+
+    def picture(self, source: Source) -> NDArray[np.uint8]:
+        """The picture that the analysis left of a film: (rows, columns), 0 black to 255 white.
+
+        Raises Permanent("PICTURE_MISSING").
+        """
+        try:
+            return read_picture(self.spool.picture(source.digest))
+        except Permanent as error:
+            raise Permanent(
+                "PICTURE_MISSING", "the film's picture is gone; requeue the study to make it anew"
+            ) from error
 
     def write(self, document: Document) -> str:
         """The document's bytes in the outbox, durably; its path relative to the spool."""
         return self.spool.write(self.spool.outbox / f"{document.sop_instance_uid}.dcm", document.content)
 
 
-def _parse(target: str) -> tuple[int, str]:
-    number, _, mode = target.partition("/")
-    return int(number), mode
-
-
-def _predecessor(written: Sequence[Written], number: int, mode: str) -> Predecessor | None:
-    for one in reversed(written):
-        if one.kind == "sr" and one.mode == mode and one.revision < number:
-            return Predecessor(one.sop_class_uid, one.sop_instance_uid, one.series_instance_uid)
-    return None
+def reference(written: Written) -> Reference:
+    """A document as others refer to it."""
+    return Reference(written.sop_class_uid, written.sop_instance_uid, written.series_instance_uid)

@@ -1,19 +1,22 @@
 """deliver: one document to one destination, as the bytes that stand in the outbox."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cxr_node.dimse.sender import Peer
+from cxr_node.dimse.sender import NoContext, Peer
 from cxr_node.domain.clock import Clock
 from cxr_node.domain.commitment import Terms
 from cxr_node.domain.job import Job, NewJob
+from cxr_node.domain.outputs import Target, Taste
+from cxr_node.domain.report_class import REPORT_CLASSES, ReportClass, next_classes
 from cxr_node.errors import Permanent
 from cxr_node.spool import Spool
 from cxr_node.stages.stage import Commit, SingleStage
-from cxr_node.store import events, results, worklist
+from cxr_node.store import events, report_classes, results, worklist
 from cxr_node.store.db import Store, Tx
+from cxr_node.store.results import Written
 
 _DUPLICATE = 0x0111  # the peer says that it has the instance already
 _GATHERING_SECONDS = 0.5  # and up to the full second: what is sent at about the same time is asked for together
@@ -21,13 +24,20 @@ _GATHERING_SECONDS = 0.5  # and up to the full second: what is sent at about the
 
 @dataclass(frozen=True, slots=True)
 class Deliver(SingleStage):
-    """Sends by C-STORE; `send` gives the peer's status or raises."""
+    """Sends by C-STORE; `send` gives the peer's status or raises.
+
+    `accepted` says which SOP classes a peer takes. With `key_objects` the last document of a revision that a
+    destination has got is followed by a selection of all of them.
+    """
 
     store: Store
     spool: Spool
     peers: Mapping[str, Peer]
     terms: Mapping[str, Terms]
+    tastes: Mapping[str, Taste]
     send: Callable[[Peer, Path], int]
+    accepted: Callable[[Peer, Sequence[str]], Sequence[str]]
+    key_objects: bool
     clock: Clock
 
     def run(self, job: Job) -> Commit:
@@ -41,7 +51,12 @@ class Deliver(SingleStage):
         path = self.spool.path(document.path)
         if not path.is_file():
             raise Permanent("FILE_MISSING", f"the document's file {path.name} is not in the outbox any more")
-        status = self.send(peer, path)
+        try:
+            status = self.send(peer, path)
+        except NoContext:
+            if document.kind != "sr" or not (rest := next_classes(document.sop_class_uid)):
+                raise
+            return self._in_another_class(document, peer, rest)
         now = self.clock()
 
         def commit(tx: Tx) -> Iterable[NewJob]:
@@ -54,5 +69,31 @@ class Deliver(SingleStage):
             )  # fmt: skip
             if self.terms[job.target].wanted != "off" or status == _DUPLICATE:
                 yield NewJob("commit", job.subject, job.target, not_before=math.ceil(now + _GATHERING_SECONDS))
+            if self.key_objects and document.kind != "ko" and results.all_sent(tx, document, job.target):
+                target = Target(document.revision, document.mode, destination=job.target)
+                yield NewJob("key_objects", document.study_instance_uid, str(target))
+
+        return commit
+
+    def _in_another_class(self, document: Written, peer: Peer, rest: Sequence[ReportClass]) -> Commit:
+        """The report is written anew, in the first class that the peer accepts; which that is stays on record.
+
+        Raises NoContext when it accepts none.
+        """
+        taken = self.accepted(peer, [REPORT_CLASSES[name] for name in rest])
+        chosen = next(name for name in rest if REPORT_CLASSES[name] in taken)
+        target = Target(document.revision, document.mode, chosen, peer.name)
+
+        def commit(tx: Tx) -> Iterable[NewJob]:
+            now = self.clock()
+            wanted = self.tastes[peer.name].sr_class
+            report_classes.record(tx, peer.name, wanted, chosen, now)
+            results.drop_delivery(tx, document.sop_instance_uid, peer.name)
+            events.append(
+                tx, now, "report.class_refused", document.study_instance_uid,
+                sop_instance_uid=document.sop_instance_uid, destination=peer.name,
+                refused=document.sop_class_uid, instead=REPORT_CLASSES[chosen],
+            )  # fmt: skip
+            yield NewJob("report", document.study_instance_uid, str(target))
 
         return commit

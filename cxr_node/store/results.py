@@ -152,6 +152,39 @@ def add_delivery(tx: Tx, sop_instance_uid: str, destination: str) -> None:
     )
 
 
+def drop_delivery(tx: Tx, sop_instance_uid: str, destination: str) -> None:
+    """The destination does not get this document; it gets another one instead."""
+    tx.execute("DELETE FROM delivery WHERE sop_instance_uid = ? AND destination = ?", (sop_instance_uid, destination))
+
+
+def all_sent(tx: Tx, document: Written, destination: str) -> bool:
+    """Whether a destination has got every document of the revision and mode of this one, and none is being made."""
+    known = {"study": document.study_instance_uid, "revision": document.revision, "mode": document.mode}
+    row = tx.row(
+        """
+        SELECT 1 FROM document w JOIN delivery d USING (sop_instance_uid)
+        WHERE w.study_instance_uid = :study AND w.revision = :revision AND w.mode = :mode
+            AND d.destination = :destination AND d.sent_at IS NULL
+        UNION ALL
+        SELECT 1 FROM job WHERE kind IN ('report', 'heatmap', 'companions') AND subject = :study
+            AND state IN ('ready', 'running') AND (target = :target OR target LIKE :target || '/%') LIMIT 1
+        """,
+        known | {"destination": destination, "target": f"{document.revision}/{document.mode}"},
+    )
+    return row is None
+
+
+def sent(tx: Tx, study: str, revision: int, mode: str, destination: str) -> list[Written]:
+    """What a destination has got of a revision."""
+    rows = tx.rows(
+        "SELECT w.* FROM document w JOIN delivery d USING (sop_instance_uid) WHERE w.study_instance_uid = ? "
+        "AND w.revision = ? AND w.mode = ? AND d.destination = ? AND d.sent_at IS NOT NULL "
+        "ORDER BY w.written_at, w.kind",
+        (study, revision, mode, destination),
+    )
+    return [_written(row) for row in rows]
+
+
 def delivered(tx: Tx, sop_instance_uid: str, destination: str, sent_at: float, status: int) -> None:
     """The peer acknowledged the document with `status` (success or a warning, PS3.4 B.2.3); it may keep it or not."""
     tx.execute(
@@ -222,7 +255,8 @@ def call_off(tx: Tx, study: str, code: str, reason: str, now: float) -> int:
     of_study = "subject IN (SELECT sop_instance_uid FROM document WHERE study_instance_uid = ?)"
     tx.execute(f"{skip} kind = 'commit' AND {of_study}", (code, reason, now, study))
     return tx.execute(
-        f"{skip} (kind IN ('report', 'heatmap') AND subject = ? OR kind = 'deliver' AND {of_study})",
+        f"{skip} (kind IN ('report', 'heatmap', 'companions', 'key_objects') AND subject = ? "
+        f"OR kind = 'deliver' AND {of_study})",
         (code, reason, now, study, study),
     )
 

@@ -92,6 +92,13 @@ def test_results_have_the_shape_of_the_contract(analysed: Run) -> None:
             assert result["probability"] is result["positive"] is result["picture"] is None
 
 
+def test_the_page_shows_every_picture(analysed: Run) -> None:
+    page = (analysed.out / "index.html").read_text("utf-8")
+    assert "5 analysed, 2 not analysed, 2 with errors" in page
+    assert page.count("<img ") == 5
+    assert "value 7" in page
+
+
 def test_table_says_the_same(analysed: Run) -> None:
     with (analysed.out / "results.csv").open(encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
@@ -146,7 +153,8 @@ def test_what_is_wrong_with_a_film_is_said_without_its_values(tmp_path: Path) ->
     assert "Zyxwvut" not in said
 
 
-def test_another_explanation_makes_other_documents(analysed: Run, tmp_path: Path) -> None:
+@pytest.mark.parametrize("explain", ["gradcam", "occlusion"])
+def test_another_explanation_makes_other_documents(analysed: Run, explain: str, tmp_path: Path) -> None:
     def documents() -> list[str]:
         return [
             pydicom.dcmread(path, stop_before_pixels=True).SOPInstanceUID for path in sorted(tmp_path.glob("*.dcm"))
@@ -155,7 +163,7 @@ def test_another_explanation_makes_other_documents(analysed: Run, tmp_path: Path
     film = analysed.folder / "film.dcm"
     assert run(film, "--out", tmp_path).returncode == 0
     before = documents()
-    assert run(film, "--out", tmp_path, "--explain", "gradcam").returncode == 0
+    assert run(film, "--out", tmp_path, "--explain", explain).returncode == 0
     assert len(before) == 2
     assert not {*before} & {*documents()}
 

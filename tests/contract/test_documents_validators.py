@@ -11,9 +11,22 @@ import pytest
 from pydicom import Dataset
 
 from cxr_node.demo.dx import code
-from cxr_node.documents import Document, Predecessor, Source, build_heatmap, build_report
+from cxr_node.documents import (
+    Document,
+    Form,
+    Reference,
+    Source,
+    build_heatmap,
+    build_key_objects,
+    build_pdf,
+    build_presentation,
+    build_report,
+    build_segmentation,
+)
 from cxr_node.domain.finding import Term, Terms
-from tests.documents import analysis, computed, header, report, reread, source
+from cxr_node.domain.report_class import REPORT_CLASSES, ReportClass
+from tests import films
+from tests.documents import analysis, computed, every_document, header, report, reread, source
 from tests.models import COVID, PNEUMONIA
 
 pytestmark = pytest.mark.peers
@@ -72,7 +85,7 @@ CASES: dict[str, Callable[[Dataset], tuple[tuple[Source, ...], dict[str, Any]]]]
     "negative": lambda film: ((source(film, 0.03),), {"language": "es"}),
     "revision of several": lambda film: (
         (source(film, 0.7), source(computed(2), 0.9), source(computed(3), 0.1), source(computed(4), None)),
-        {"revision": 2, "predecessor": Predecessor("1.2.840.10008.5.1.4.1.1.88.34", "1.2.3", "1.2.4")},
+        {"revision": 2, "predecessor": Reference("1.2.840.10008.5.1.4.1.1.88.34", "1.2.3", "1.2.4")},
     ),
 }
 
@@ -90,7 +103,7 @@ def _errors(document: Document, folder: Path) -> list[str]:
     path = folder / f"{document.kind}.dcm"
     path.write_bytes(document.content)
     lines = _run("dciodvfy", path).splitlines()
-    if document.kind == "sr":
+    if document.kind in ("sr", "ko"):
         lines += _run("dsrdump", path).splitlines() + _run("dsr2html", path, os.fspath(folder / "sr.html")).splitlines()
     return [line for line in lines if line.startswith(("Error", "E:", "F:"))]
 
@@ -104,6 +117,38 @@ def test_reports_and_heat_maps_are_valid(film: str, case: str, tmp_path: Path) -
     assert _errors(build_heatmap(made, sources[0], FILM), tmp_path) == []
 
 
+@pytest.mark.parametrize("sr_class", REPORT_CLASSES)
+@pytest.mark.parametrize("case", CASES)
+def test_reports_of_every_class_are_valid(sr_class: ReportClass, case: str, tmp_path: Path) -> None:
+    sources, changes = CASES[case](header(ProcedureCodeSequence=[code("399208008", "SCT", "Plain chest X-ray")]))
+    for whole_image in (False, True):
+        document = build_report(report(*sources, **changes), Form(sr_class, whole_image))
+        assert document.sop_class_uid == REPORT_CLASSES[sr_class]
+        assert _errors(document, tmp_path) == []
+
+
+@pytest.mark.parametrize("film", HEADERS)
+@pytest.mark.parametrize("language", ["en", "es"])
+def test_what_stands_beside_the_report_is_valid(film: str, language: str, tmp_path: Path) -> None:
+    made = report(source(HEADERS[film]()), source(computed(2), 0.1), language=language, revision=2)
+    first, sr = made.sources[0], build_report(made)
+    documents = [build_pdf(made, first, FILM), build_presentation(made, first), build_segmentation(made, first)]
+    documents.append(
+        build_key_objects(made, [Reference(sr.sop_class_uid, sr.sop_instance_uid, sr.series_instance_uid)])
+    )
+    found = [document for document in documents if document]
+    assert len(found) == (2 if film == "bare" else 4)  # a film of unknown size has no outlines
+    assert [error for document in found for error in _errors(document, tmp_path)] == []
+
+
+@pytest.mark.parametrize("syntax", films.SYNTAXES, ids=lambda syntax: syntax)
+@pytest.mark.parametrize("language", ["en", "es"])
+def test_every_document_is_valid_whatever_the_film_came_in(syntax: str, language: str, tmp_path: Path) -> None:
+    documents = every_document(films.encode(films.chest(1), syntax), language=language)
+    assert len(documents) == 9
+    assert [error for document in documents for error in _errors(document, tmp_path)] == []
+
+
 @pytest.mark.shared
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the shared films are not here")
 @pytest.mark.parametrize("path", sorted(SHARED.glob("*.dcm")), ids=lambda path: path.stem)
@@ -115,11 +160,43 @@ def test_documents_of_real_films_are_valid(path: Path, tmp_path: Path) -> None:
         assert _errors(build_heatmap(made, made.sources[0], FILM), tmp_path) == []
 
 
-def test_pixelmed_reads_the_report_as_template_1500(tmp_path: Path) -> None:
+def _names(path: Path) -> str:
+    """Patient's Name and Referring Physician's Name, as dcmtk reads them, in UTF-8."""
+    command = ["dcmdump", "--convert-to-utf8", "--search", "0010,0010", "--search", "0008,0090", path]
+    found = subprocess.run(command, capture_output=True, check=True).stdout.decode()
+    return "\n".join(line.partition("[")[2].partition("]")[0] for line in found.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("charset", "name"),
+    [
+        ("ISO_IR 100", "Muñoz^Íñigo"),
+        ("ISO_IR 192", "Åström^Łucja=王^小东"),
+        (["", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎=やまだ^たろう"),
+        (["", "ISO 2022 IR 149"], "Hong^Gildong=洪^吉洞=홍^길동"),
+        ("ISO_IR 127", "قباني^لنزار"),
+    ],
+    ids=["Latin 1", "UTF-8", "Japanese", "Korean", "Arabic"],
+)
+@pytest.mark.parametrize("language", ["en", "es"])
+def test_names_stay_the_same_in_every_character_set(
+    charset: str | list[str], name: str, language: str, tmp_path: Path
+) -> None:
+    film = films.chest(1, SpecificCharacterSet=charset, PatientName=name, ReferringPhysicianName=name)
+    films.write(film, tmp_path / "film.dcm")
+    if "ISO 2022 IR 87" not in charset:  # Debian's dcmtk cannot convert that; what we write of it, it can
+        assert _names(tmp_path / "film.dcm").splitlines() == [name, name]
+    for document in every_document(film, language=language):
+        (tmp_path / "ours.dcm").write_bytes(document.content)
+        assert sorted(_names(tmp_path / "ours.dcm").splitlines()) == [name, name]
+
+
+@pytest.mark.parametrize("sr_class", ["comprehensive_3d", "comprehensive", "enhanced"])
+def test_pixelmed_reads_the_report_as_template_1500(sr_class: ReportClass, tmp_path: Path) -> None:
     """Its one error is about CID 100, an extensible group of which its edition lacks our default code."""
     path = tmp_path / "sr.dcm"
     several = (source(), source(header(2), 0.6), source(header(3), 0.1))
-    path.write_bytes(build_report(report(*several)).content)
+    path.write_bytes(build_report(report(*several), Form(sr_class)).content)
     said = _run("DicomSRValidator", path)
     assert "Found Root Template TID_1500 (MeasurementReport)" in said
     assert "IOD validation complete" in said

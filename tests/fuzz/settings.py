@@ -57,7 +57,15 @@ class Settings(Target):
             raise Finding("a configuration does not survive its way to the children")
         try:
             plan = Plan.of(read)
-            plan.judging(), plan.rules(), plan.endpoint(), plan.peers(), plan.waiting(), plan.heatmap_modes()
+            (
+                plan.judging(),
+                plan.rules(),
+                plan.endpoint(),
+                plan.peers(),
+                plan.waiting(),
+                plan.tastes(),
+                plan.next_documents(),
+            )
         except ConfigError:
             return "impossible"
         return "understood"

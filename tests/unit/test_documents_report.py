@@ -10,11 +10,11 @@ import pytest
 from pydicom import Dataset
 
 from cxr_node.demo.dx import code
-from cxr_node.documents import Predecessor, build_report
-from cxr_node.documents.language import SPANISH
+from cxr_node.documents import Reference, build_report
 from cxr_node.domain.finding import Cutoffs, Term, Terms, Tier
 from cxr_node.domain.quality import Flag
 from cxr_node.errors import Permanent
+from cxr_node.locale import messages
 from tests.documents import analysis, header, items, parse, report, source, value, values
 
 FINDING, CERTAINTY, PROBABILITY, IMPRESSION, REGION = "121071", "111012", "122157", "111023", "111030"
@@ -120,7 +120,11 @@ def test_of_several_images_the_most_severe_comes_first_and_all_are_accounted_for
     content = _content(*sources)
     assert values(content, TRACKING) == ["Pneumonia, image 2", "Pneumonia, image 1"]
     assert values(content, CERTAINTY) == ["90", "60"]
-    assert values(content, COMMENT) == ["Image 3: below threshold, algorithm output 10.0 %", "Image 4: not analysed"]
+    assert values(content, COMMENT) == [
+        "Study: highest output 90.0 %, image 2 of 3 analysed",
+        "Image 3: below threshold, algorithm output 10.0 %",
+        "Image 4: not analysed",
+    ]
     library = items(content, "111028")[0]
     assert len(items(library, "260753009")) == 4
     evidence = content.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence
@@ -185,7 +189,7 @@ def test_revision_joins_the_series_and_cites_its_predecessor() -> None:
         _content(
             source(header(2)),
             revision=2,
-            predecessor=Predecessor("1.2.840.10008.5.1.4.1.1.88.34", "1.2.3", "1.2.4"),
+            predecessor=Reference("1.2.840.10008.5.1.4.1.1.88.34", "1.2.3", "1.2.4"),
         ),
     )
     assert second.InstanceNumber == 2
@@ -221,12 +225,12 @@ def _meanings(dataset: Dataset) -> Iterator[tuple[tuple[str, str], str]]:
 
 @pytest.mark.parametrize("mode", ["full", "triage"])
 def test_spanish_is_spanish_throughout(mode: str) -> None:
-    own = code("LOCAL1", "99HOSP", "Thorax zwei Ebenen")
+    spanish, own = messages("documents", "es"), code("LOCAL1", "99HOSP", "Thorax zwei Ebenen")
     film = header(ProcedureCodeSequence=[own], ViewPosition="LL")
     sources = [source(film, quality="diagnostic"), source(header(2), 0.1), source(header(3), None)]
     for each in (sources, sources[1:]):
         content = _content(*each, language="es", mode=mode)
-        foreign = {key for key, meaning in _meanings(content) if SPANISH.get(key) != meaning}
+        foreign = {key for key, meaning in _meanings(content) if spanish.get(" ".join(key)) != meaning}
         assert foreign <= {("LOCAL1", "99HOSP")}
         assert not any("image " in text.lower() for text in values(content, TRACKING) + values(content, COMMENT))
 
@@ -325,12 +329,10 @@ def test_nothing_of_the_patient_leaves_but_in_the_document(capfd: pytest.Capture
 
 
 _MAKE = """
-import hashlib, numpy
-from cxr_node.documents import build_heatmap, build_report
-from tests.documents import report, source
-made = report(source(), language="es")
-film = numpy.arange(80 * 64, dtype=numpy.uint8).reshape(80, 64)
-for document in (build_report(made), build_heatmap(made, made.sources[0], film)):
+import hashlib
+from tests.documents import every_document
+from tests.films import chest
+for document in every_document(chest(1), language="es"):
     print(document.sop_instance_uid, hashlib.sha256(document.content).hexdigest())
 """
 
@@ -345,3 +347,4 @@ def test_the_same_request_gives_the_same_bytes_in_every_process() -> None:
         )  # fmt: skip
         printed.add(done.stdout)
     assert len(printed) == 1
+    assert len(printed.pop().splitlines()) == 9

@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 from pydicom import dcmread
 from pydicom.uid import JPEG2000Lossless, SecondaryCaptureImageStorage
-from pynetdicom import AE, evt
+from pynetdicom import AE, build_context, evt
 
 from cxr_node.dimse import contexts, sender
 from cxr_node.dimse.sender import Peer
+from cxr_node.domain.report_class import REPORT_CLASSES
 from cxr_node.errors import CxrNodeError, Permanent, Transient
 from tests import films
 
@@ -171,6 +172,14 @@ def test_a_peer_that_is_not_there_is_tried_again(film: Path, host: str) -> None:
     failure = raised(Transient, Peer("pacs", "PEER", host, 1, timeout=2.0), film)
     assert failure.code == "UNREACHABLE"
     assert f"(PEER at {host}:1)" in failure.message
+
+
+def test_which_classes_a_peer_takes_is_asked_without_sending(serve: Server) -> None:
+    classes = list(REPORT_CLASSES.values())
+    taken = [build_context(classes[3]), build_context(classes[2])]
+    assert sender.accepted(serve(contexts=taken), "CXR_NODE", classes) == classes[2:]
+    with pytest.raises(sender.NoContext):
+        sender.accepted(serve(contexts=[build_context(contexts.VERIFICATION)]), "CXR_NODE", classes)
 
 
 def test_a_file_that_does_not_say_what_it_is_cannot_be_sent(serve: Server, tmp_path: Path) -> None:

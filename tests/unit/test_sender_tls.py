@@ -17,7 +17,7 @@ from cxr_node.errors import ConfigError, Transient
 from cxr_node.tls import Identity, PemFile
 from tests import films
 from tests.certificates import Authority, Pair
-from tests.node import free_port, wait_for
+from tests.node import free_port, listens, wait_for
 
 pytestmark = [
     pytest.mark.peers,
@@ -61,18 +61,12 @@ def _storescp(folder: Path, options: tuple[str | Path, ...]) -> Iterator[Peer]:
             [STORESCP, "-v", *options, "-od", folder, str(port)], stdout=output, stderr=output, stdin=subprocess.DEVNULL
         )
     try:
-        wait_for(lambda: _listens(port) or process.poll() is not None, what="a listening storescp")
+        wait_for(lambda: listens(port) or process.poll() is not None, what="a listening storescp")
         assert process.poll() is None, log.read_text()
         yield Peer("pacs", "PACS", "127.0.0.1", port, timeout=10.0)
     finally:
         process.kill()
         process.wait()
-
-
-def _listens(port: int) -> bool:
-    """Without connecting, which storescp would take for a caller."""
-    wanted = f":{port:04X} 00000000:0000 0A"
-    return any(wanted in line for line in Path("/proc/net/tcp").read_text().splitlines())
 
 
 def secured(peer: Peer, authority: Authority, own: Pair | None = None) -> Peer:

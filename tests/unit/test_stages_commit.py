@@ -13,13 +13,12 @@ from cxr_node.domain.job import NewJob
 from cxr_node.errors import Permanent, Transient
 from cxr_node.pipeline import PIPELINE
 from cxr_node.stages.commit import Commitment
-from cxr_node.stages.deliver import Deliver
 from cxr_node.stages.ledger import CommitmentLedger
 from cxr_node.store import commitments, jobs, results
 from cxr_node.store.requeue import requeue_failed
 from cxr_node.store.results import Written
 from cxr_node.worker import Lane, Worker
-from tests.bench import NOON, Bench, study_uid
+from tests.bench import NOON, Bench, deliver, study_uid
 
 STEPS = {step.kind: step for step in PIPELINE}
 PACS = Peer("pacs", "PACS", "127.0.0.1", 104)
@@ -44,7 +43,7 @@ class Site(Bench):
         self.ledger = CommitmentLedger(self.store, self.waiting, (), self.clock)
         terms, peers = {"pacs": Terms(wanted, PATIENCE)}, {"pacs": PACS}
         stages: dict[str, Any] = {
-            "deliver": Deliver(self.store, self.spool, peers, terms, self._send, self.clock),
+            "deliver": deliver(self, peers, terms, self._send),
             "commit": Commitment(
                 self.store, peers, terms, self._inquire, self.ledger.reported, self._new_uid, self.clock
             ),

@@ -11,11 +11,10 @@ from cxr_node.domain.commitment import Terms
 from cxr_node.domain.job import NewJob
 from cxr_node.errors import Permanent, Transient
 from cxr_node.pipeline import PIPELINE
-from cxr_node.stages.deliver import Deliver
 from cxr_node.store import jobs, results
 from cxr_node.store.results import Written
 from cxr_node.worker import Lane, Worker
-from tests.bench import NOON, Bench, study_uid
+from tests.bench import NOON, Bench, deliver, study_uid
 
 Wanted = Literal["auto", "on", "off"]
 STEPS = {step.kind: step for step in PIPELINE}
@@ -36,7 +35,7 @@ class Node(Bench):
             return send()
 
         terms = {"pacs": Terms(wanted, 600.0)}
-        stage = Deliver(self.store, self.spool, {peer.name: peer for peer in peers}, terms, sending, self.clock)
+        stage = deliver(self, {peer.name: peer for peer in peers}, terms, sending)
         table = {"deliver": (STEPS["deliver"], stage)}
         self.worker = Worker(self.store, table, "me", lambda: None, self.clock, random=lambda: 0.0, pseudonym=str)
         path = self.spool.write(self.spool.outbox / "1.2.9.dcm", b"document")

@@ -1,0 +1,42 @@
+"""What the node speaks, as plain values: SOP classes, roles and transfer syntaxes, as listener and as caller."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pynetdicom.presentation import PresentationContext
+
+from cxr_node.dimse import commitment, contexts, inquiry, mpps
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A SOP class with its roles, and the transfer syntaxes it goes in."""
+
+    sop_class: str
+    transfer_syntaxes: tuple[str, ...]
+    roles: str
+
+
+def accepted(*, commits: bool, serving: bool) -> list[Service]:
+    """What the listener accepts: with `commits` reports on storage commitment, with `serving` requests for it, too."""
+    offered = [*contexts.offered(), *mpps.offered()]
+    if commits:
+        offered += commitment.offered(serving=serving)
+    return [Service(str(one.abstract_syntax), tuple(map(str, one.transfer_syntax)), _roles(one)) for one in offered]
+
+
+def _roles(context: PresentationContext) -> str:
+    if context.scp_role is None:
+        return "SCP"
+    return "SCP of requests; SCU of reports" if context.scu_role else "SCU: takes reports, as role selection has it"
+
+
+def proposed(documents: Iterable[str], *, commits: bool) -> list[Service]:
+    """What the node proposes where it calls: documents of these classes as it writes them, and what it asks for."""
+    uncompressed, explicit = contexts.UNCOMPRESSED[:2], contexts.UNCOMPRESSED[:1]
+    services = [Service(contexts.VERIFICATION, uncompressed, "SCU")]
+    services += [Service(sop_class, explicit, "SCU") for sop_class in documents]
+    if commits:
+        services.append(Service(commitment.PUSH_MODEL, uncompressed, "SCU"))
+        services.append(Service(inquiry.STUDY_ROOT_FIND, uncompressed, "SCU"))
+    return services

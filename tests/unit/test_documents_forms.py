@@ -1,0 +1,127 @@
+"""The report in the forms that destinations take it in, and with more than one model."""
+
+import pytest
+from pydicom import Dataset
+
+from cxr_node.documents import Form, Further, Reference, StudyReport, build_report
+from cxr_node.domain.finding import Cutoffs, ModelIdentity
+from cxr_node.domain.report_class import REPORT_CLASSES, ReportClass, next_classes
+from tests.documents import analysis, header, items, parse, report, source, value, values
+
+OTHER = ModelIdentity("cxr-other", "3.0.0", "7a" * 32)
+STRICT = Cutoffs(threshold=0.8, medium=0.8, high=0.9)
+RUN_STATUS, COMMENT, CERTAINTY, REGION, GROUP, TRACKING = "111017", "121106", "111012", "111030", "125007", "112039"
+
+
+def _further(probability: float) -> Further:
+    return Further(analysis(probability, model=OTHER), STRICT)
+
+
+def _content(made: StudyReport, form: Form | None = None) -> Dataset:
+    return parse(build_report(made, form or Form()))
+
+
+def _algorithms(content: Dataset) -> list[str]:
+    return [value(item) for group in items(content, GROUP) for item in items(group, "111001")]
+
+
+def test_every_class_has_its_own_uid_and_says_which_it_is() -> None:
+    made = [build_report(report(), Form(name)) for name in REPORT_CLASSES]
+    assert [document.sop_class_uid for document in made] == list(REPORT_CLASSES.values())
+    assert [parse(document).SOPClassUID for document in made] == list(REPORT_CLASSES.values())
+    assert len({document.sop_instance_uid for document in made}) == len({d.series_instance_uid for d in made}) == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "rest"),
+    [
+        ("comprehensive_3d", ["comprehensive", "enhanced", "basic_text"]),
+        ("enhanced", ["basic_text"]),
+        ("basic_text", []),
+    ],
+)
+def test_what_comes_after_a_class(name: ReportClass, rest: list[str]) -> None:
+    assert list(next_classes(REPORT_CLASSES[name])) == rest
+    assert list(next_classes("1.2.840.10008.5.1.4.1.1.7")) == []
+
+
+@pytest.mark.parametrize(("language", "said"), [("en", "Image 1: Pneumonia"), ("es", "Imagen 1: Neumonía")])
+def test_basic_text_has_sentences_and_neither_numbers_nor_coordinates(language: str, said: str) -> None:
+    predecessor = Reference(REPORT_CLASSES["basic_text"], "1.2.3", "1.2.4")
+    made = report(source(), source(header(2), 0.1), language=language, revision=2, predecessor=predecessor)
+    content = _content(made, Form("basic_text"))
+    kinds = {item.ValueType for item in _all(content)}
+    assert kinds == {"CONTAINER", "CODE", "TEXT", "UIDREF", "IMAGE"}
+    assert "ContentTemplateSequence" not in content
+    (finding,) = items(content, "121071")
+    assert value(finding).startswith(said)
+    assert "91.2 %" in value(finding)
+    assert finding.ContentSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID == header().SOPInstanceUID
+    assert values(content, RUN_STATUS) == ["111242"]
+    assert values(content, "260870009") == ["RID49481"]
+    assert len(values(content, COMMENT)) == 3
+
+
+def _all(content: Dataset) -> list[Dataset]:
+    return [item for child in content.ContentSequence for item in (child, *_below(child))]
+
+
+def _below(item: Dataset) -> list[Dataset]:
+    return [each for child in item.get("ContentSequence", []) for each in (child, *_below(child))]
+
+
+def test_basic_text_below_the_threshold_names_no_finding() -> None:
+    content = _content(report(source(probability=0.12)), Form("basic_text"))
+    assert value(items(content, "121071")[0]).startswith("Image 1: below threshold. Algorithm output for")
+    assert values(content, RUN_STATUS) == ["111241"]
+
+
+@pytest.mark.parametrize("changes", [{"mode": "triage"}, {}])
+@pytest.mark.parametrize("probability", [0.9, 0.1])
+def test_on_request_every_group_has_a_region_that_says_it_is_none(
+    changes: dict[str, object], probability: float
+) -> None:
+    made = report(source(probability=probability), **changes)
+    plain, content = build_report(made), _content(made, Form(whole_image=True))
+    assert len(items(content, REGION)) == len(items(content, GROUP)) == 1
+    assert content.SOPInstanceUID != plain.sop_instance_uid
+    assert content.SeriesInstanceUID == plain.series_instance_uid
+    localised = not changes and probability > 0.5
+    (tracking,) = values(content, TRACKING)
+    assert tracking.endswith("whole image, no localisation") is not localised
+    if not localised:
+        assert list(items(content, REGION)[0].GraphicData) == [64, 40, 64, 80, 0, 80, 0, 0, 64, 0, 64, 40]
+
+
+def test_a_film_of_unknown_size_has_no_region_on_request_either() -> None:
+    content = _content(report(source(header(Rows=None))), Form(whole_image=True))
+    assert items(content, REGION) == []
+    assert not values(content, TRACKING)[0].endswith("no localisation")
+
+
+def test_several_models_have_a_group_each() -> None:
+    content = _content(report(source(further=(_further(0.95),))))
+    assert _algorithms(content) == ["cxr-pneumonia", "cxr-other"]
+    assert values(content, CERTAINTY) == ["91.2", "95"]
+    assert len(items(content, REGION)) == 2
+    assert len(items(content, "121012")) == 2
+    assert values(content, "260870009") == ["RID49481"]
+
+
+def test_a_further_model_is_read_by_its_own_cutoffs_and_sets_no_tier() -> None:
+    below = _content(report(source(further=(_further(0.7),))))
+    assert _algorithms(below) == ["cxr-pneumonia"]
+    assert values(below, COMMENT) == ["Image 1: cxr-other 3.0.0 below threshold, algorithm output 70.0 %"]
+    alone = _content(report(source(probability=0.1, further=(_further(0.85),))))
+    assert _algorithms(alone) == ["cxr-other"]
+    assert values(alone, RUN_STATUS) == ["111242"]
+    assert values(alone, "260870009") == []
+    assert values(alone, COMMENT) == ["Image 1: below threshold, algorithm output 10.0 %"]
+    neither = _content(report(source(probability=0.1, further=(_further(0.2),))))
+    assert _algorithms(neither) == ["cxr-pneumonia", "cxr-other"]
+    assert values(neither, RUN_STATUS) == ["111241"]
+
+
+def test_what_a_further_model_says_is_in_the_uid() -> None:
+    given = [report(source(further=further)) for further in ((), (_further(0.7),), (_further(0.6),))]
+    assert len({build_report(each).sop_instance_uid for each in given}) == 3
