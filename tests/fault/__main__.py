@@ -118,6 +118,36 @@ ROWS = (
         "file changed",
         "test_bad_site::test_a_model_that_is_not_as_released",
     ),
+    (
+        "a film that kills the shadow models' process",
+        "SIGKILL on opening it",
+        "test_models::test_a_film_that_kills_the_shadows_holds_the_model_in_service_up_by_nothing",
+    ),
+    (
+        "another model put in service, and taken back, in a burst of films",
+        "models activate, rollback",
+        "test_models::test_another_model_takes_over_and_is_rolled_back_in_a_burst_of_films",
+    ),
+    (
+        "a new model that dies while it is loaded",
+        "its process ended",
+        "test_models::test_a_model_that_dies_while_it_is_loaded_does_not_take_over",
+    ),
+    (
+        "node killed between the wish for a model and its making",
+        "SIGKILL",
+        "test_models::test_what_was_wanted_when_the_node_was_killed_is_done_at_its_next_start",
+    ),
+    (
+        "web process killed",
+        "SIGKILL",
+        "test_bad_web::test_a_web_process_that_is_killed_comes_back_and_nothing_else_notices",
+    ),
+    (
+        "port of the web page taken",
+        "bound by another",
+        "test_bad_web::test_a_port_that_is_taken_keeps_nobody_from_sending",
+    ),
 )
 """Fault, how it is made, and the test that makes it."""
 
