@@ -18,6 +18,7 @@ from cxr_node.errors import ConfigError
 from training.data import SPLITS, Film, patient_key
 from training.pictures import prepared_film
 from training.recipe import PrepareRecipe
+from training.transfer import carried_over
 
 FOLDS = 5
 SIDE = 16
@@ -34,7 +35,7 @@ def report(films: Sequence[Film], yardstick: bool = True) -> str:
     thumbnails = np.stack([prepared_film(film, SIDE, PrepareRecipe()).ravel() for film in films])
     parts = [_counts(films), _sizes(films), duplicates(films), _disagreements(films)]
     if yardstick:
-        parts.append(shortcuts(films, thumbnails))
+        parts += [shortcuts(films, thumbnails), carried_over(films)]
     return "\n\n".join(parts)
 
 

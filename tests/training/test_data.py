@@ -292,7 +292,9 @@ def test_the_report_counts_duplicates_and_measures_shortcuts(tmp_path: Path) -> 
     found = report(films)
     assert "25 films, 25 patients." in found
     assert "same pixels: 1 groups; in two splits: 1; two labels: 0." in found
-    figures = {line[2:18].strip(): float(line[18:]) for line in found.split("sees only\n")[1].splitlines()}
+    figures = {
+        line[2:18].strip(): float(line[18:]) for line in found.split("sees only\n")[1].split("\n\n")[0].splitlines()
+    }
     assert figures["the source"] == figures["the size"] == 1.0, "source and size give these labels away"
     assert figures["nothing"] == 0.5
 
