@@ -179,10 +179,10 @@ def test_by_keys_alone(node: WebNode, driver: WebDriver) -> None:
 
 def test_freezing_puts_everything_in_the_order_of_arrival(node: WebNode, driver: WebDriver) -> None:
     assert order(driver)[-1] == "LATERAL"
-    one(driver, ".freeze button").click()
+    steady(one_click(driver, ".freeze button"))
     wait_for(lambda: order(driver)[:1] == ["LATERAL"], 20)
     assert "The list is frozen" in steady(lambda: one(driver, ".notice").text)
-    one(driver, ".freeze button").click()
+    steady(one_click(driver, ".freeze button"))
     wait_for(lambda: order(driver)[-1:] == ["LATERAL"], 20)
 
 
@@ -253,8 +253,8 @@ def test_no_serious_fault_is_found_by_axe(node: WebNode, width: int, dark: bool)
 
 
 def test_in_spanish(node: WebNode, driver: WebDriver) -> None:
-    one(driver, ".languages [value=es]").click()
-    wait_for(lambda: one(driver, "h1").text == "Lista de lectura", 20)
+    steady(one_click(driver, ".languages [value=es]"))
+    wait_for(lambda: steady(lambda: one(driver, "h1").text) == "Lista de lectura", 20)
     assert "Neumonía" in steady(lambda: one(driver, "table").text)
     assert driver.execute_script("return document.documentElement.lang") == "es"
 
