@@ -37,7 +37,7 @@ def test_a_configuration_with_three_mistakes(tmp_path: Path) -> None:
 
 def test_a_model_that_is_not_as_released(tmp_path: Path) -> None:
     shutil.copytree(models.builtin_directory(), tmp_path / "models")
-    (weights,) = (tmp_path / "models").rglob("weights.safetensors")
+    (weights,) = (tmp_path / "models" / "cxr-pneumonia").rglob("weights.safetensors")
     sound = weights.read_bytes()
     weights.write_bytes(sound[:-1] + bytes([sound[-1] ^ 1]))
     film = chest()

@@ -168,7 +168,7 @@ def test_another_model_takes_over_and_is_rolled_back_in_a_burst_of_films(
         assert (rolled_back.returncode, rolled_back.stdout) == (0, "cxr-a 1.0.0 is in service\n"), rolled_back.stderr
         studies = node.wait_final(*(film.StudyInstanceUID for film in films), timeout=300)
         assert node.processes("serve") == listener
-        assert {entry["state"] for entry in node.worklist()} == {"analysed"}
+        assert {(entry["state"], entry["reason"]) for entry in node.worklist()} == {("analysed", None)}
         assert [len(study["outputs"]) for study in studies] == [2] * len(films)
         models_used = {model for study in studies for model in judged_by(study)}
         assert models_used == {"cxr-a:1.0.0", "cxr-a:2.0.0"}
