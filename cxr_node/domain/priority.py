@@ -78,8 +78,13 @@ def group(place: Place, policy: Policy, now: float) -> Group:
         return Group.STAT
     if policy.frozen:
         return Group.ARRIVAL
-    if now - place.received_at > policy.max_wait_seconds:
+    if overdue(place, policy, now):
         return Group.OVERDUE
     if place.tier is Tier.HIGH or place.priority is Priority.HIGH:
         return Group.HIGH
     return Group.MEDIUM if place.tier is Tier.MEDIUM else Group.ARRIVAL
+
+
+def overdue(place: Place, policy: Policy, now: float) -> bool:
+    """Whether it has waited longer than the site's maximum; under the kill switch that moves nothing."""
+    return not policy.frozen and now - place.received_at > policy.max_wait_seconds

@@ -30,6 +30,7 @@ CONTRACT = {
     "infer",
     "audit",
     "export",
+    "simulate",
 }
 """The commands of the contract that this release has."""
 
@@ -88,7 +89,9 @@ def test_every_command_takes_a_configuration(path: tuple[str, ...]) -> None:
     assert "-c, --config" in run(*path, "--help").stdout
 
 
-@pytest.mark.parametrize("path", [("worklist",), ("status",), ("study",), ("models", "compare")], ids=" ".join)
+@pytest.mark.parametrize(
+    "path", [("worklist",), ("status",), ("study",), ("models", "compare"), ("simulate",)], ids=" ".join
+)
 def test_what_scripts_read_has_json(path: tuple[str, ...]) -> None:
     assert "--json" in run(*path, "--help").stdout
 
