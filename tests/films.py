@@ -27,6 +27,7 @@ from cxr_node.demo.phantom import FILM_HEIGHT_CM, Opacity, project
 from cxr_node.demo.shadows import Plane
 
 ROWS, COLUMNS, BITS = 256, 224, 12
+LOOKS = 200  # so many phantoms look different; of more the gate would take one in some hundreds for a lateral view
 _numbers = itertools.count(1)
 
 
@@ -45,7 +46,7 @@ def chest(
     """
     number = next(_numbers) if number is None else number
     if pixels is None:
-        pixels = _phantom(number, tuple(opacities))
+        pixels = _phantom(number % LOOKS, tuple(opacities))
     film = presentation_film(
         pixels,
         bits,
