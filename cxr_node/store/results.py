@@ -21,6 +21,12 @@ SERVED = """
 """
 """Whether the result `r` is of a model that was in service for it, and not of one beside it."""
 
+UNJUDGED = f"""
+    NOT EXISTS (SELECT 1 FROM job WHERE kind = 'analyse' AND subject = i.digest AND target = :model)
+    AND NOT EXISTS (SELECT 1 FROM result r WHERE r.instance_digest = i.digest AND r.model_digest = :model AND {SERVED})
+"""  # noqa: S608 - a constant condition
+"""Whether the film `i` was neither judged by `:model` in service, nor is about to be."""
+
 
 def save(tx: Tx, digest: str, analysis: Analysis, analysed_at: float) -> None:
     """Store a judgement; judging the same film with the same model again replaces it."""
@@ -39,6 +45,15 @@ def save(tx: Tx, digest: str, analysis: Analysis, analysed_at: float) -> None:
 
 def load(tx: Tx, digest: str, model_digest: str) -> Analysis | None:
     row = tx.row("SELECT * FROM result WHERE instance_digest = ? AND model_digest = ?", (digest, model_digest))
+    return _analysis(row) if row else None
+
+
+def load_served(tx: Tx, digest: str, model_digest: str) -> Analysis | None:
+    """The same, of a model that was in service for the film; None for what it said beside another one."""
+    row = tx.row(
+        f"SELECT * FROM result r WHERE instance_digest = ? AND model_digest = ? AND {SERVED}",  # noqa: S608 - a constant condition
+        (digest, model_digest),
+    )
     return _analysis(row) if row else None
 
 

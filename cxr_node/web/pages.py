@@ -144,7 +144,7 @@ class Pages:
             if one["state"] != "current":
                 continue
             with site.store.reading() as tx:
-                judged = results.load(tx, one["digest"], site.judging.model_digest)
+                judged = results.load_served(tx, one["digest"], site.judging.model_digest)
                 flags = assessments.flags(tx, one["digest"])
             cutoffs = site.judging.cutoffs
             positive = judged is not None and cutoffs.positive(judged.probability)

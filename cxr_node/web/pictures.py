@@ -36,7 +36,7 @@ class Pictures:
         """GET /studies/{name}/films/{film}/heat.png: colour with transparency, of a finding above its threshold."""
         site, digest = self.parts.site, self._digest(request)
         with site.store.reading() as tx:
-            found = results.load(tx, digest, site.judging.model_digest)
+            found = results.load_served(tx, digest, site.judging.model_digest)
         if found is None or not site.facts.localises or not site.judging.cutoffs.positive(found.probability):
             raise Permanent("PICTURE_MISSING", "there is no heat map of this film")
         picture = cv2.imread(str(self._picture(digest)), cv2.IMREAD_GRAYSCALE)

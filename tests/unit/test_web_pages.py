@@ -12,13 +12,15 @@ from babel.messages.extract import extract
 from babel.messages.pofile import read_po
 from starlette.testclient import TestClient
 
+from cxr_node.domain.job import NewJob
 from cxr_node.domain.priority import Group, Priority
 from cxr_node.domain.quality import Flag
 from cxr_node.domain.reading import Actor
 from cxr_node.domain.study import EntryState
-from cxr_node.store import reading, worklist
+from cxr_node.store import jobs, reading, worklist
 from cxr_node.web import rows, words
 from cxr_node.web.templates import FOLDER
+from tests.bench import JUDGING, add_result
 from tests.web import PSEUDONYMS, Web, form_token, post
 
 ROOT = Path(words.__file__).parent
@@ -227,6 +229,23 @@ def test_a_film_that_an_earlier_model_judged_shows_what_that_one_said(web: Web, 
     said = text_of(client.get(f"/studies/{PSEUDONYMS.study(uid)}").text)
     assert "cxr-older 1.0.0 None of these 10.0 % Pneumonia 90.0 %" in said
     assert "By an earlier model" in said
+
+
+def test_what_a_model_said_as_a_shadow_is_not_shown_for_what_an_earlier_one_concluded(
+    web: Web, client: TestClient
+) -> None:
+    uid = web.film(0.2)
+    with web.bench.store.transaction() as tx:
+        tx.execute("UPDATE result SET model = 'cxr-older', model_digest = 'x'")
+        tx.execute("UPDATE job SET target = 'x' WHERE kind = 'analyse'")
+        (row,) = tx.rows("SELECT digest FROM instance")
+        jobs.enqueue(tx, [NewJob("shadow", row["digest"], JUDGING.model_digest)], web.bench.clock())
+        add_result(tx, row["digest"], 0.9)
+    path = f"/studies/{PSEUDONYMS.study(uid)}"
+    said = text_of(client.get(path).text)
+    assert "cxr-older 1.0.0" in said
+    assert "90.0 %" not in said
+    assert client.get(f"{path}/films/{row['digest'][:12]}/heat.png").status_code == 404
 
 
 def test_each_button_does_what_it_says(web: Web, client: TestClient) -> None:
