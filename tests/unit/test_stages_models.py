@@ -143,14 +143,14 @@ def test_a_report_reads_its_results_as_they_were_concluded(node: Node) -> None:
     node.clock.turn(120)
     node.work()
     profile = Profile("full", "en", NEW_JUDGING.cutoffs, 0.1, {}, None, "2.25", "", "", "1.0.0")
-    report = Desk(node.store, node.spool, {"full": profile}, {}, {}, {}, {}, node.clock).assemble(
+    report = Desk(node.store, node.spool, {"full": profile}, {}, {}, {}, {}, False, node.clock).assemble(
         str(film.StudyInstanceUID), "1/full"
     )
     assert report.profile.cutoffs == JUDGING.cutoffs
     assert report.profile.prevalence is None
     with node.store.transaction() as tx:
         tx.execute("UPDATE study_revision SET judging = NULL")  # one of an earlier release
-    report = Desk(node.store, node.spool, {"full": profile}, {}, {}, {}, {}, node.clock).assemble(
+    report = Desk(node.store, node.spool, {"full": profile}, {}, {}, {}, {}, False, node.clock).assemble(
         str(film.StudyInstanceUID), "1/full"
     )
     assert report.profile == profile
