@@ -50,6 +50,7 @@ def status(found: dict[str, Any]) -> str:
             f"shadow        {each['model']}{': judges nothing; ' + each['reason'] if each['reason'] else ''}"
             for each in found["shadow"]
         ),
+        f"web page      {_web(found['web'])}",
         f"mode          {found['mode']}{', worklist frozen' if found['frozen'] else ''}",
         f"dead letters  {found['dead_letters']}",
         f"quarantine    {found['quarantined']['objects']} objects, {found['quarantined']['films']} films",
@@ -87,6 +88,13 @@ def status(found: dict[str, Any]) -> str:
         rows += [(f["kind"], f["code"] or "", f["study"] or f["subject"], f["error"] or "") for f in found["failed"]]
         lines += ["", aligned(rows)]
     return "\n".join(lines)
+
+
+def _web(page: dict[str, str | None]) -> str:
+    if page["state"] == "ready":
+        return f"ready at {page['address']}"
+    reason = page["reason"]
+    return f"{page['state']}{f' ({reason})' if reason else ''}"
 
 
 def _activated(how: dict[str, str] | None) -> str:

@@ -19,6 +19,7 @@ from cxr_node.domain.reading import Actor
 from cxr_node.domain.study import EntryState
 from cxr_node.store import jobs, reading, worklist
 from cxr_node.web import rows, words
+from cxr_node.web.app import build
 from cxr_node.web.templates import FOLDER
 from tests.bench import JUDGING, add_result
 from tests.web import PSEUDONYMS, Web, form_token, post
@@ -246,6 +247,14 @@ def test_what_a_model_said_as_a_shadow_is_not_shown_for_what_an_earlier_one_conc
     assert "cxr-older 1.0.0" in said
     assert "90.0 %" not in said
     assert client.get(f"{path}/films/{row['digest'][:12]}/heat.png").status_code == 404
+
+
+def test_the_health_page_says_which_models_judge_beside_the_one_in_service(web: Web) -> None:
+    model = web.config.model.model_copy(update={"shadow": ("cxr-gone",)})
+    web.config = web.config.model_copy(update={"model": model})
+    web.app = build(web.site(), web.door())
+    said = text_of(web.client().get("/health").text)
+    assert "Beside it cxr-gone judges nothing There is no model " in said
 
 
 def test_each_button_does_what_it_says(web: Web, client: TestClient) -> None:
