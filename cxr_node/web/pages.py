@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
@@ -176,7 +177,8 @@ class Pages:
         url = self.parts.site.facts.viewer_url
         if url is None or entry is None:
             return None
-        return url.format(study_uid=entry["study_instance_uid"], accession_number=entry["accession_number"] or "")
+        study, accession = entry["study_instance_uid"], entry["accession_number"] or ""
+        return url.format(study_uid=quote(study, safe=""), accession_number=quote(accession, safe=""))
 
 
 def _field(token: str) -> Markup:

@@ -177,6 +177,13 @@ def test_a_study_page_has_the_film_its_result_and_its_history(web: Web, client: 
     assert "/heat.png" in page
 
 
+def test_the_link_to_the_pacs_holds_an_accession_number_as_one_value(tmp_path: Path) -> None:
+    web = Web(tmp_path, facts={"viewer_url": "https://pacs.example.org/?order={accession_number}"})
+    uid = web.film(0.9, AccessionNumber="A 1&user=x#/")
+    page = web.client().get(f"/studies/{PSEUDONYMS.study(uid)}").text
+    assert 'href="https://pacs.example.org/?order=A%201%26user%3Dx%23%2F"' in page
+
+
 def test_a_study_named_by_its_uid_is_shown_under_its_pseudonym(web: Web, client: TestClient) -> None:
     uid = web.film()
     answer = client.get(f"/studies/{uid}")
