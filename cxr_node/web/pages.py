@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from cxr_node.errors import CxrNodeError, Permanent
-from cxr_node.store import assessments, results, worklist
+from cxr_node.store import assessments, results, studies, worklist
 from cxr_node.web import words
 from cxr_node.web.access import FORM_COOKIE, LANGUAGE_COOKIE, Caller
 from cxr_node.web.accounts import Role
@@ -140,6 +140,9 @@ class Pages:
     def _films(self, found: Mapping[str, Any], voice: Voice) -> list[dict[str, Any]]:
         """Each current film with what was said of it and which pictures there are."""
         site = self.parts.site
+        with site.store.reading() as tx:
+            images = studies.images(tx, found["study_instance_uid"], site.judging.model_digest)
+        failures = {image.digest: image.failure for image in images}
         shown = []
         for one in found["instances"]:
             if one["state"] != "current":
@@ -162,6 +165,7 @@ class Pages:
                     "heated": positive and site.facts.localises,
                     "judged": judged,
                     "flags": None if flags is None else [voice.word(words.FLAGS, flag) for flag in flags],
+                    "why_not": one["refusal"]["reason"] if one["refusal"] else failures.get(one["digest"]),
                     "earlier": earlier[-1] if earlier else None,
                     "finding": voice.finding(judged.finding) if judged else "",
                     "bar": bar(judged.probability, cutoffs.threshold) if judged else None,

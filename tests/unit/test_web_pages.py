@@ -12,7 +12,7 @@ from babel.messages.extract import extract
 from babel.messages.pofile import read_po
 from starlette.testclient import TestClient
 
-from cxr_node.domain.job import NewJob
+from cxr_node.domain.job import JobState, NewJob
 from cxr_node.domain.priority import Group, Priority
 from cxr_node.domain.quality import Flag
 from cxr_node.domain.reading import Actor
@@ -212,6 +212,17 @@ def test_a_film_that_was_refused_says_why_and_has_no_picture(web: Web, client: T
     assert "Not analysed" in page
     assert "&#39;LL&#39;" in page
     assert "No picture of this film." in page
+
+
+def test_a_film_that_the_gate_refused_says_why(web: Web, client: TestClient) -> None:
+    uid = web.film()
+    with web.bench.store.transaction() as tx:
+        (job,) = jobs.claim(tx, "analyse", "one", web.bench.clock(), 300)
+        reason = "The pixels show a lateral view, not a frontal one (gate: 0.97)."
+        jobs.finish(tx, job, JobState.SKIPPED, web.bench.clock(), error_code="LATERAL", error=reason)
+    said = text_of(client.get(f"/studies/{PSEUDONYMS.study(uid)}").text)
+    assert f"Not analysed {reason}" in said
+    assert "no result of this film yet" not in said
 
 
 def test_what_the_gate_said_of_a_film_is_said_here(web: Web, client: TestClient) -> None:
