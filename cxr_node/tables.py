@@ -122,12 +122,6 @@ def study(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _flags(result: dict[str, Any]) -> str:
-    """What the gate flagged, in words."""
-    flags = (result["quality"] or {}).get("flags")
-    return f"; gate: {', '.join(flag.replace('_', ' ') for flag in flags)}" if flags else ""
-
-
 def _event(event: dict[str, Any]) -> str:
     """Its time and name, and the code and reason where it has them."""
     return "  ".join(
