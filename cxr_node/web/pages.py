@@ -88,13 +88,20 @@ class Pages:
                 said = self.templates.catalogue(self._language(request)).gettext(words.REFUSALS[error.code])
                 return JSONResponse({"error": error.code, "message": said}, status_of(error))
             return json_failure(error)
-        caller = self.parts.door.caller(request)
         answer = self.show(
-            request, caller if isinstance(caller, Caller) else None, "failure.html",
+            request, self._known(request), "failure.html",
             sentence=words.REFUSALS.get(error.code, error.message), code=error.code,
         )  # fmt: skip
         answer.status_code = status_of(error)
         return answer
+
+    def _known(self, request: Request) -> Caller | None:
+        """Who asks; None also where the failure is that of the accounts."""
+        try:
+            caller = self.parts.door.caller(request)
+        except Permanent:
+            return None
+        return caller if isinstance(caller, Caller) else None
 
     def show(self, request: Request, caller: Caller | None, template: str, **values: Any) -> Response:
         """A page in the language of the browser, with the token for its forms."""

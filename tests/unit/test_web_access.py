@@ -308,6 +308,14 @@ def test_a_file_of_accounts_that_cannot_be_used_says_where_and_never_what(tmp_pa
         accounts.load(tmp_path / "missing")
 
 
+def test_accounts_that_cannot_be_used_let_nobody_in_and_a_page_says_so(web: Web) -> None:
+    client = web.signed_in("ana")
+    web.users_file.chmod(0o644)
+    answer = client.get("/")
+    assert answer.status_code == 500
+    assert "chmod 640" in answer.text
+
+
 def test_passwords_are_kept_as_slow_hashes_with_a_salt() -> None:
     one, two = accounts.hashed(PASSWORD), accounts.hashed(PASSWORD)
     assert one != two

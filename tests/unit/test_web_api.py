@@ -222,7 +222,8 @@ def test_events_are_told_as_they_happen_and_from_where_a_watcher_was(tmp_path: P
     assert "P1" not in json.dumps(first), "no details: whoever wants them asks"
 
 
-def test_who_was_away_for_too_long_is_told_that_they_missed_something(tmp_path: Path) -> None:
+@pytest.mark.parametrize("last", [1, 99], ids=["before", "of a database that is gone"])
+def test_who_was_away_for_too_long_is_told_that_they_missed_something(tmp_path: Path, last: int) -> None:
     bench = Bench(tmp_path)
     happened(bench, "instance.stored", "instance.stored")
 
@@ -230,7 +231,7 @@ def test_who_was_away_for_too_long_is_told_that_they_missed_something(tmp_path: 
         live = Live(bench.store, PSEUDONYMS.study, look_seconds=0.01)
         running = asyncio.create_task(live.run())
         await asyncio.sleep(0.1)
-        found = await told(live, 1, 1)
+        found = await told(live, 1, last)
         running.cancel()
         return found
 
