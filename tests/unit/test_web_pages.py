@@ -341,6 +341,15 @@ def test_the_film_and_its_heat_map_are_pictures(web: Web, client: TestClient) ->
     assert layer[0, -1, 3] == 255, "where it is strongest, the colour is full"
 
 
+def test_who_looks_at_a_film_without_its_page_is_recorded_too(web: Web, client: TestClient) -> None:
+    uid = web.film(0.9)
+    (row,) = web.bench.rows("SELECT digest FROM instance")
+    path = f"/studies/{PSEUDONYMS.study(uid)}/films/{row['digest'][:12]}"
+    assert client.get(f"{path}.png").status_code == 200
+    assert client.get(f"{path}/heat.png").status_code == 200
+    assert web.events("study.viewed") == ["study.viewed"]
+
+
 @pytest.mark.parametrize(("probability", "localises"), [(0.1, True), (0.9, False)])
 def test_there_is_no_heat_map_below_the_threshold_and_in_triage(
     tmp_path: Path, probability: float, localises: bool
