@@ -55,9 +55,9 @@ PIPELINE = (
     Step("shadow", "instance digest, model digest", "shadow:Shadow", "shadow", then=(), batched=True),
     Step("compare", "instance digest", "compare:Compare", "infer", then=("settle",)),
     Step("settle", "study", "settle:Settle", "work", then=("settle", "analyse", "report", "heatmap", "companions")),
-    Step("report", _REPORTED, "report:Report", "work", then=("deliver", "heatmap", "companions")),
-    Step("heatmap", "study, revision/mode", "heatmap:Heatmap", "work", then=("deliver", "companions")),
-    Step("companions", "study, revision/mode", "companions:Companions", "work", then=("deliver",)),
+    Step("report", _REPORTED, "report:Report", "work", then=("deliver", "heatmap", "companions", "key_objects")),
+    Step("heatmap", "study, revision/mode", "heatmap:Heatmap", "work", then=("deliver", "companions", "key_objects")),
+    Step("companions", "study, revision/mode", "companions:Companions", "work", then=("deliver", "key_objects")),
     Step(
         "deliver",
         "document, destination",

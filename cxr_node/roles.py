@@ -206,7 +206,7 @@ def _working(plan: Plan, store: Store) -> Part:
     values = common | {
         "desk": Desk(
             store, common["spool"], profiles, destinations, plan.tastes(), plan.next_documents(),
-            config.receive.charset_override, common["clock"],
+            config.receive.charset_override, config.report.key_objects, common["clock"],
         ),
         "first_document": plan.first_documents(),
         "tastes": plan.tastes(),

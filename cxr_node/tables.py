@@ -50,6 +50,7 @@ def status(found: dict[str, Any]) -> str:
             f"shadow        {each['model']}{': judges nothing; ' + each['reason'] if each['reason'] else ''}"
             for each in found["shadow"]
         ),
+        f"web page      {_web(found['web'])}",
         f"mode          {found['mode']}{', worklist frozen' if found['frozen'] else ''}",
         f"dead letters  {found['dead_letters']}",
         f"quarantine    {found['quarantined']['objects']} objects, {found['quarantined']['films']} films",
@@ -89,6 +90,13 @@ def status(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _web(page: dict[str, str | None]) -> str:
+    if page["state"] == "ready":
+        return f"ready at {page['address']}"
+    reason = page["reason"]
+    return f"{page['state']}{f' ({reason})' if reason else ''}"
+
+
 def _activated(how: dict[str, str] | None) -> str:
     return f", activated by {how['by']} at {_second(how['at'])}" if how else ""
 
@@ -112,12 +120,6 @@ def study(found: dict[str, Any]) -> str:
     lines.append("")
     lines += [_event(event) for event in found["events"]]
     return "\n".join(lines)
-
-
-def _flags(result: dict[str, Any]) -> str:
-    """What the gate flagged, in words."""
-    flags = (result["quality"] or {}).get("flags")
-    return f"; gate: {', '.join(flag.replace('_', ' ') for flag in flags)}" if flags else ""
 
 
 def _event(event: dict[str, Any]) -> str:

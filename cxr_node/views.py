@@ -22,7 +22,7 @@ _FAILED_SHOWN = 10
 def readiness(config: Config, store: Store) -> dict[str, Any]:
     """Whether the node takes films and analyses them."""
     with store.reading() as tx:
-        inference = _inference(tx)
+        inference = _process(tx, "infer")
     listening, analysing = answers(config), inference.get("event") == "infer.ready"
     return {"ready": listening and analysing, "listening": listening, "analysing": analysing}
 
@@ -36,7 +36,7 @@ def status(config: Config, store: Store, now: float, *, call: bool = True) -> di
     with store.reading() as tx:
         queues = jobs.counts(tx)
         oldest = jobs.oldest_ready(tx, now)
-        inference = _inference(tx)
+        inference, pages = _process(tx, "infer"), _process(tx, "web")
         missing = events.latest(tx, "spool.files_missing")
         pending, kept = results.pending_by_destination(tx), commitments.open_by_destination(tx)
         frozen = worklist.is_frozen(tx)
@@ -59,6 +59,7 @@ def status(config: Config, store: Store, now: float, *, call: bool = True) -> di
             "state": "ready" if analysing and listening else inference.get("state", "unavailable"),
             "reason": inference.get("reason") or inference.get("how"),
         },
+        "web": _web(config, pages, listening=listening),
         "queues": queues,
         "oldest_ready_seconds": oldest,
         "dead_letters": sum(queue["failed"] for queue in queues.values()),
@@ -80,12 +81,26 @@ def status(config: Config, store: Store, now: float, *, call: bool = True) -> di
     }
 
 
-def _inference(tx: Tx) -> dict[str, Any]:
-    """The newest event of the inference child of this life of the node."""
-    latest, started = events.latest(tx, "infer."), events.latest(tx, "node.started")
+def _process(tx: Tx, role: str) -> dict[str, Any]:
+    """The newest event of a child in this life of the node."""
+    latest, started = events.latest(tx, f"{role}."), events.latest(tx, "node.started")
     if latest is None or (started and latest["time"] < started["time"]):
-        return {"state": "loading", "reason": "the model is being loaded"}
+        return {"state": "loading", "reason": "the model is being loaded" if role == "infer" else None}
     return latest
+
+
+def _web(config: Config, latest: dict[str, Any], *, listening: bool) -> dict[str, str | None]:
+    """Whether the pages are to be had, and where; `latest` as `_process` gives it, `listening` whether a node runs."""
+    web = config.web
+    if not web.enabled:
+        return {"state": "off", "reason": None, "address": None}
+    ready = listening and latest.get("event") == "web.ready"
+    host = f"[{web.host}]" if ":" in web.host else web.host
+    return {
+        "state": "ready" if ready else latest.get("state", "unavailable"),
+        "reason": latest.get("reason") or latest.get("how"),
+        "address": f"{'https' if web.certificate else 'http'}://{host}:{web.port}/",
+    }
 
 
 def _shadows(tx: Tx, plan: Plan) -> list[dict[str, Any]]:

@@ -8,7 +8,15 @@ from typing import Any
 from cxr_node.domain.finding import ModelIdentity
 from cxr_node.domain.quality import Limits
 from cxr_node.errors import ConfigError
-from cxr_node.inference.manifest import METADATA, WEIGHTS, builtin_directory, read_metadata, task_of, version_key
+from cxr_node.inference.manifest import (
+    METADATA,
+    WEIGHTS,
+    builtin_directory,
+    loaded,
+    read_metadata,
+    task_of,
+    version_key,
+)
 
 TASK = "gate"
 
@@ -50,16 +58,7 @@ def load(directory: Path) -> GateManifest:
     Raises:
         ConfigError: the metadata are missing, unreadable, incomplete, or of a model for another task.
     """
-    path = directory / METADATA
-    digest, metadata = read_metadata(path)
-    try:
-        if (task := task_of(metadata)) != TASK:
-            raise ConfigError(f"The model {directory} is for the task {task!r}; it is no gate.")
-        return _manifest(directory, digest, metadata)
-    except ValueError as error:
-        raise ConfigError(f"{path} misstates the model: {error}.") from error
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ConfigError(f"{path} lacks or misstates {error}.") from error
+    return loaded(directory, TASK, "and is no gate", _manifest)
 
 
 def _manifest(directory: Path, digest: str, metadata: Any) -> GateManifest:

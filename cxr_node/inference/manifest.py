@@ -7,10 +7,10 @@ module is free of torch.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import cxr_node
 from cxr_node.domain.finding import Cutoffs, ModelIdentity, Term, Terms
@@ -23,6 +23,7 @@ RELEASES = "RELEASES"
 TASK = "finding"
 WEIGHTS = "weights.safetensors"
 LATEST = "latest"
+T = TypeVar("T")
 
 
 class Build(Protocol):
@@ -132,12 +133,20 @@ def load(directory: Path) -> Manifest:
     Raises:
         ConfigError: the metadata are missing, unreadable, incomplete, or of a model for another task.
     """
+    return loaded(directory, TASK, "and finds nothing", _manifest)
+
+
+def loaded(directory: Path, wanted: str, otherwise: str, make: Callable[[Path, str, Any], T]) -> T:
+    """What `make` makes of a model's folder, the digest of its metadata, and these.
+
+    Raises ConfigError as `load` does; for a model of another task than `wanted` its sentence ends as `otherwise`.
+    """
     path = directory / METADATA
     digest, metadata = read_metadata(path)
     try:
-        if (task := task_of(metadata)) != TASK:
-            raise ConfigError(f"The model {directory} is for the task {task!r}, and finds nothing.")
-        return _manifest(directory, digest, metadata)
+        if (task := task_of(metadata)) != wanted:
+            raise ConfigError(f"The model {directory} is for the task {task!r}, {otherwise}.")
+        return make(directory, digest, metadata)
     except ValueError as error:
         raise ConfigError(f"{path} misstates the model: {error}.") from error
     except (KeyError, TypeError, AttributeError) as error:

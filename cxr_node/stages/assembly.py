@@ -17,6 +17,7 @@ from cxr_node.errors import Permanent
 from cxr_node.imaging.film import read_picture
 from cxr_node.imaging.part10 import read_film_header
 from cxr_node.spool import Spool
+from cxr_node.stages.stage import SingleStage
 from cxr_node.store import assessments, events, report_classes, results, studies
 from cxr_node.store.db import Store, Tx
 from cxr_node.store.results import Written
@@ -27,7 +28,8 @@ class Desk:
     """Where documents are put together.
 
     By mode: how they are rendered, and which destinations get them; by destination: how it takes them (`tastes`); by
-    mode and kind of job: the job that writes what comes next (`following`). `charsets` as in `Receive`.
+    mode and kind of job: the job that writes what comes next (`following`). `charsets` as in `Receive`, and
+    `key_objects` as in `Deliver`.
     """
 
     store: Store
@@ -37,6 +39,7 @@ class Desk:
     tastes: Mapping[str, Taste]
     following: Mapping[tuple[str, str], str]
     charsets: Mapping[str, str]
+    key_objects: bool
     clock: Clock
 
     def assemble(self, study: str, target: str) -> StudyReport:
@@ -104,11 +107,24 @@ class Desk:
                 found.setdefault(Form(sr_class, taste.whole_image), []).append(name)
         return found or {Form(): ()}
 
-    def follow(self, job: Job) -> Iterable[NewJob]:
-        """The job that writes the documents which come after those of `job`."""
+    def follow(self, tx: Tx, job: Job) -> Iterable[NewJob]:
+        """The job that writes the documents which come after those of `job`, if there are any."""
         target = Target.parse(job.target)
         if not target.destination and (kind := self.following.get((target.mode, job.kind))):
             yield NewJob(kind, job.subject, job.target)
+        else:
+            yield from self.tie(tx, job.subject, target)
+
+    def tie(self, tx: Tx, study: str, target: Target) -> Iterable[NewJob]:
+        """No more documents are made: the selections for destinations that had got theirs before that was known.
+
+        For all others the last of their deliveries asks for it.
+        """
+        names = (target.destination,) if target.destination else self.destinations.get(target.mode, ())
+        for name in names if self.key_objects else ():
+            whose = Target(target.revision, target.mode, destination=name)
+            if results.all_sent(tx, study, whose):
+                yield NewJob("key_objects", study, str(whose))
 
     def put_away(
         self, tx: Tx, document: Document, path: str, target: Target, destinations: Sequence[str]
@@ -151,6 +167,16 @@ class Desk:
     def write(self, document: Document) -> str:
         """The document's bytes in the outbox, durably; its path relative to the spool."""
         return self.spool.write(self.spool.outbox / f"{document.sop_instance_uid}.dcm", document.content)
+
+
+@dataclass(frozen=True, slots=True)
+class Writing(SingleStage):
+    """A stage that writes documents at the desk; when it cannot, none come after."""
+
+    desk: Desk
+
+    def abandoned(self, tx: Tx, job: Job) -> Iterable[NewJob]:
+        return self.desk.tie(tx, job.subject, Target.parse(job.target))
 
 
 def reference(written: Written) -> Reference:

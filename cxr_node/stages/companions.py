@@ -6,16 +6,15 @@ from dataclasses import dataclass
 from cxr_node.documents import Document, StudyReport, build_pdf, build_presentation, build_segmentation
 from cxr_node.domain.job import Job, NewJob
 from cxr_node.domain.outputs import Companion, Target
-from cxr_node.stages.assembly import Desk
-from cxr_node.stages.stage import Commit, SingleStage
+from cxr_node.stages.assembly import Writing
+from cxr_node.stages.stage import Commit
 from cxr_node.store.db import Tx
 
 
 @dataclass(frozen=True, slots=True)
-class Companions(SingleStage):
+class Companions(Writing):
     """Writes them for the most severe image of a revision; `companions`: by mode, which are wanted."""
 
-    desk: Desk
     companions: Mapping[str, Sequence[Companion]]
 
     def run(self, job: Job) -> Commit:
@@ -29,6 +28,7 @@ class Companions(SingleStage):
                 if document.kind == "pdf":
                     names = [name for name in names if self.desk.tastes[name].pdf]
                 yield from self.desk.put_away(tx, document, path, target, names)
+            yield from self.desk.follow(tx, job)
 
         return commit
 

@@ -69,8 +69,8 @@ class Deliver(SingleStage):
             )  # fmt: skip
             if self.terms[job.target].wanted != "off" or status == _DUPLICATE:
                 yield NewJob("commit", job.subject, job.target, not_before=math.ceil(now + _GATHERING_SECONDS))
-            if self.key_objects and document.kind != "ko" and results.all_sent(tx, document, job.target):
-                target = Target(document.revision, document.mode, destination=job.target)
+            target = Target(document.revision, document.mode, destination=job.target)
+            if self.key_objects and document.kind != "ko" and results.all_sent(tx, document.study_instance_uid, target):
                 yield NewJob("key_objects", document.study_instance_uid, str(target))
 
         return commit

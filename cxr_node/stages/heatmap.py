@@ -6,16 +6,14 @@ from dataclasses import dataclass
 from cxr_node.documents import build_heatmap
 from cxr_node.domain.job import Job, NewJob
 from cxr_node.domain.outputs import Target
-from cxr_node.stages.assembly import Desk
-from cxr_node.stages.stage import Commit, SingleStage
+from cxr_node.stages.assembly import Writing
+from cxr_node.stages.stage import Commit
 from cxr_node.store.db import Tx
 
 
 @dataclass(frozen=True, slots=True)
-class Heatmap(SingleStage):
+class Heatmap(Writing):
     """Draws the map over the picture that the analysis left."""
-
-    desk: Desk
 
     def run(self, job: Job) -> Commit:
         report = self.desk.assemble(job.subject, job.target)
@@ -25,6 +23,6 @@ class Heatmap(SingleStage):
         def commit(tx: Tx) -> Iterable[NewJob]:
             target = Target.parse(job.target)
             yield from self.desk.put_away(tx, document, path, target, self.desk.destinations.get(target.mode, ()))
-            yield from self.desk.follow(job)
+            yield from self.desk.follow(tx, job)
 
         return commit

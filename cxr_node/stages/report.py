@@ -6,16 +6,14 @@ from dataclasses import dataclass, replace
 from cxr_node.documents import build_report
 from cxr_node.domain.job import Job, NewJob
 from cxr_node.domain.outputs import Target
-from cxr_node.stages.assembly import Desk
-from cxr_node.stages.stage import Commit, SingleStage
+from cxr_node.stages.assembly import Writing
+from cxr_node.stages.stage import Commit
 from cxr_node.store.db import Tx
 
 
 @dataclass(frozen=True, slots=True)
-class Report(SingleStage):
+class Report(Writing):
     """Writes the SR: once for each form that a destination takes it in, or in the one form that the target names."""
-
-    desk: Desk
 
     def run(self, job: Job) -> Commit:
         report, target = self.desk.assemble(job.subject, job.target), Target.parse(job.target)
@@ -28,6 +26,6 @@ class Report(SingleStage):
         def commit(tx: Tx) -> Iterable[NewJob]:
             for document, path, names in written:
                 yield from self.desk.put_away(tx, document, path, target, names)
-            yield from self.desk.follow(job)
+            yield from self.desk.follow(tx, job)
 
         return commit

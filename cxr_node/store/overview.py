@@ -3,6 +3,7 @@
 from cxr_node.domain.job import Job
 from cxr_node.store import subjects
 from cxr_node.store.db import Row, Tx
+from cxr_node.store.results import SERVED
 
 
 def newest_studies(tx: Tx, limit: int) -> list[Row]:
@@ -48,12 +49,12 @@ def entry_states(tx: Tx) -> dict[str, int]:
 
 
 def analysis_seconds(tx: Tx, limit: int) -> list[float]:
-    """Of the films that were analysed last: how long after their receipt."""
+    """Of the newest films that were analysed: how long after their receipt a model in service first judged them."""
     rows = tx.rows(
-        """
-        SELECT r.analysed_at - i.received_at AS seconds FROM (SELECT * FROM result ORDER BY id DESC LIMIT ?) r
-        JOIN instance i ON i.digest = r.instance_digest
-        """,
+        f"""
+        SELECT min(r.analysed_at) - i.received_at AS seconds FROM instance i
+        JOIN result r ON r.instance_digest = i.digest AND {SERVED} GROUP BY i.id ORDER BY i.id DESC LIMIT ?
+        """,  # noqa: S608 - a constant condition
         (limit,),
     )
     return [row["seconds"] for row in rows]

@@ -55,9 +55,17 @@ def prioritise(tx: Tx, study: str, priority: Priority | None, actor: Actor, now:
 
 
 def close_old(tx: Tx, received_before: float, now: float) -> int:
-    """Close as read what came before a time and is still open, but not what is held; how many studies."""
+    """Close as read what came before a time and is still open, but not what is held; how many studies.
+
+    Nor does that close a study of which a film came since, or that a person claimed, gave back or reopened since.
+    """
     rows = tx.rows(
-        "SELECT * FROM worklist_entry WHERE state NOT IN ('read', 'withdrawn') AND received_at < ?", (received_before,)
+        """
+        SELECT * FROM worklist_entry w WHERE state NOT IN ('read', 'withdrawn') AND received_at < :before
+            AND coalesce(state_since, 0) < :before AND NOT EXISTS (
+            SELECT 1 FROM instance i WHERE i.study_instance_uid = w.study_instance_uid AND i.received_at >= :before)
+        """,
+        {"before": received_before},
     )
     old = [row for row in rows if row["state"] in reading.OPEN]
     for row in old:

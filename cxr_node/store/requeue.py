@@ -6,6 +6,7 @@ from cxr_node.domain.study import Judging
 from cxr_node.errors import Permanent
 from cxr_node.store import commitments, events, jobs, studies, worklist
 from cxr_node.store.db import Tx
+from cxr_node.store.results import UNJUDGED
 
 _AGAIN = """
     UPDATE job SET state = 'ready', attempt = 0, crash_count = 0, alone = 0, not_before = ?, error_code = NULL,
@@ -49,18 +50,18 @@ def requeue_study(tx: Tx, study: str, judging: Judging, now: float) -> int:
 def requeue_unjudged(tx: Tx, model_digest: str, since: float, now: float) -> int:
     """Have a model judge what it has not of the studies of which a film came at `since` or later; how many films.
 
-    They are taken as retries, so that none of them stands before a film that comes now.
+    What it said beside another one does not count. They are taken as retries, so that none of them stands before a film
+    that comes now.
     """
     count = tx.execute(
-        """
+        f"""
         INSERT INTO job (kind, subject, target, attempt, not_before, changed_at)
         SELECT 'analyse', digest, :model, 1, :now, :now FROM instance i
         WHERE state = :current AND refusal_code IS NULL
             AND study_instance_uid IN (SELECT study_instance_uid FROM instance WHERE received_at >= :since)
-            AND NOT EXISTS (SELECT 1 FROM result WHERE instance_digest = i.digest AND model_digest = :model)
-            AND NOT EXISTS (SELECT 1 FROM job WHERE kind = 'analyse' AND subject = i.digest AND target = :model)
+            AND {UNJUDGED}
         ORDER BY id
-        """,
+        """,  # noqa: S608 - a constant condition
         {"model": model_digest, "now": now, "current": InstanceState.CURRENT, "since": since},
     )
     events.append(tx, now, "films.requeued", None, count=count, model=model_digest)

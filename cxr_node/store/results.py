@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from cxr_node.domain.finding import Analysis, ModelIdentity, Term, Terms
+from cxr_node.domain.outputs import Target
 from cxr_node.store.db import Row, Tx
 
 _WARNINGS = {
@@ -20,6 +21,12 @@ SERVED = """
     OR NOT EXISTS (SELECT 1 FROM job WHERE kind = 'shadow' AND subject = r.instance_digest AND target = r.model_digest))
 """
 """Whether the result `r` is of a model that was in service for it, and not of one beside it."""
+
+UNJUDGED = f"""
+    NOT EXISTS (SELECT 1 FROM job WHERE kind = 'analyse' AND subject = i.digest AND target = :model)
+    AND NOT EXISTS (SELECT 1 FROM result r WHERE r.instance_digest = i.digest AND r.model_digest = :model AND {SERVED})
+"""  # noqa: S608 - a constant condition
+"""Whether the film `i` was neither judged by `:model` in service, nor is about to be."""
 
 
 def save(tx: Tx, digest: str, analysis: Analysis, analysed_at: float) -> None:
@@ -39,6 +46,15 @@ def save(tx: Tx, digest: str, analysis: Analysis, analysed_at: float) -> None:
 
 def load(tx: Tx, digest: str, model_digest: str) -> Analysis | None:
     row = tx.row("SELECT * FROM result WHERE instance_digest = ? AND model_digest = ?", (digest, model_digest))
+    return _analysis(row) if row else None
+
+
+def load_served(tx: Tx, digest: str, model_digest: str) -> Analysis | None:
+    """The same, of a model that was in service for the film; None for what it said beside another one."""
+    row = tx.row(
+        f"SELECT * FROM result r WHERE instance_digest = ? AND model_digest = ? AND {SERVED}",  # noqa: S608 - a constant condition
+        (digest, model_digest),
+    )
     return _analysis(row) if row else None
 
 
@@ -157,21 +173,25 @@ def drop_delivery(tx: Tx, sop_instance_uid: str, destination: str) -> None:
     tx.execute("DELETE FROM delivery WHERE sop_instance_uid = ? AND destination = ?", (sop_instance_uid, destination))
 
 
-def all_sent(tx: Tx, document: Written, destination: str) -> bool:
-    """Whether a destination has got every document of the revision and mode of this one, and none is being made."""
-    known = {"study": document.study_instance_uid, "revision": document.revision, "mode": document.mode}
+def all_sent(tx: Tx, study: str, target: Target) -> bool:
+    """Whether the destination of `target` has got every document of its revision and mode, and none is being made.
+
+    A report in another class for another destination is none of its documents.
+    """
+    known = {"study": study, "revision": target.revision, "mode": target.mode, "destination": target.destination}
+    made = f"{target.revision}/{target.mode}"
     row = tx.row(
         """
-        SELECT 1 FROM document w JOIN delivery d USING (sop_instance_uid)
+        SELECT count(*) AS documents, count(*) FILTER (WHERE d.sent_at IS NULL) AS unsent,
+            EXISTS (SELECT 1 FROM job WHERE kind IN ('report', 'heatmap', 'companions') AND subject = :study
+                AND state IN ('ready', 'running') AND (target = :made OR target GLOB :own)) AS open
+        FROM document w JOIN delivery d USING (sop_instance_uid)
         WHERE w.study_instance_uid = :study AND w.revision = :revision AND w.mode = :mode
-            AND d.destination = :destination AND d.sent_at IS NULL
-        UNION ALL
-        SELECT 1 FROM job WHERE kind IN ('report', 'heatmap', 'companions') AND subject = :study
-            AND state IN ('ready', 'running') AND (target = :target OR target LIKE :target || '/%') LIMIT 1
+            AND d.destination = :destination
         """,
-        known | {"destination": destination, "target": f"{document.revision}/{document.mode}"},
+        known | {"made": made, "own": f"{made}/*/{target.destination}"},
     )
-    return row is None
+    return row is not None and row["documents"] > 0 and not row["unsent"] and not row["open"]
 
 
 def sent(tx: Tx, study: str, revision: int, mode: str, destination: str) -> list[Written]:

@@ -9,6 +9,7 @@ from cxr_node.domain.finding import Cutoffs, Tier
 from cxr_node.domain.instance import Header, InstanceState
 from cxr_node.domain.study import Image, Judging, Revision
 from cxr_node.store.db import Row, Tx
+from cxr_node.store.results import SERVED, UNJUDGED
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,16 +93,19 @@ def digests(tx: Tx, prefix: str) -> set[str]:
 
 
 def images(tx: Tx, study: str, model_digest: str) -> list[Image]:
-    """The current images of a study with what is known of each under one model."""
+    """The current images of a study with what is known of each under one model.
+
+    What it said beside another one does not count: a study rests on models that were in service for it.
+    """
     rows = tx.rows(
-        """
+        f"""
         SELECT i.digest, i.sop_instance_uid, i.refusal_reason, r.probability, r.finding, j.state, j.error,
             r.id IS NOT NULL OR j.id IS NOT NULL AS asked
         FROM instance i
-        LEFT JOIN result r ON r.instance_digest = i.digest AND r.model_digest = ?
+        LEFT JOIN result r ON r.instance_digest = i.digest AND r.model_digest = ? AND {SERVED}
         LEFT JOIN job j ON j.kind = 'analyse' AND j.subject = i.digest AND j.target = ?
         WHERE i.study_instance_uid = ? AND i.state = ? ORDER BY i.id
-        """,
+        """,  # noqa: S608 - a constant condition
         (model_digest, model_digest, study, InstanceState.CURRENT),
     )
     return [_image(row) for row in rows]
@@ -198,13 +202,12 @@ def comparing(tx: Tx, study: str) -> bool:
 
 
 def unjudged(tx: Tx, study: str, model_digest: str) -> list[str]:
-    """Digests of the current films that a model may judge, has not judged, and is not about to."""
+    """Digests of the current films that a model may judge in service, has not judged so, and is not about to."""
     rows = tx.rows(
-        """
+        f"""
         SELECT digest FROM instance i WHERE study_instance_uid = :study AND state = :current AND refusal_code IS NULL
-            AND NOT EXISTS (SELECT 1 FROM result WHERE instance_digest = i.digest AND model_digest = :model)
-            AND NOT EXISTS (SELECT 1 FROM job WHERE kind = 'analyse' AND subject = i.digest AND target = :model)
-        """,
+            AND {UNJUDGED}
+        """,  # noqa: S608 - a constant condition
         {"study": study, "current": InstanceState.CURRENT, "model": model_digest},
     )
     return [str(row["digest"]) for row in rows]

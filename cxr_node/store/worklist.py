@@ -96,11 +96,16 @@ def _concluded(row: Row, images: Sequence[Image]) -> Standing | None:
 
 
 def put(tx: Tx, study: str, state: EntryState, reason: str, now: float) -> None:
-    """Move an entry to a state that its images do not change; `reason` is a sentence for the reader."""
+    """Move an entry to a state that its images do not change; `reason` is a sentence for the reader.
+
+    Whoever had claimed the study has it no more.
+    """
     row = tx.row("SELECT * FROM worklist_entry WHERE study_instance_uid = ?", (study,))
     if row is not None:
         tx.execute(
-            "UPDATE worklist_entry SET state = ?, reason = ? WHERE study_instance_uid = ?", (state, reason, study)
+            "UPDATE worklist_entry SET state = ?, reason = ?, reader = NULL, state_since = ? "
+            "WHERE study_instance_uid = ?",
+            (state, reason, now, study),
         )
         record_move(tx, row, now, str(state), state=state)
 

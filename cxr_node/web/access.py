@@ -83,12 +83,12 @@ class Door:
     def address(self, connection: HTTPConnection) -> str:
         """Where the request comes from: the peer, or who a proxy of the site says it had it from."""
         peer = _peer(connection)
-        forwarded = connection.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
+        forwarded = _last(connection.headers, "x-forwarded-for")
         return forwarded if self._is_proxy(peer) and _parsed(forwarded) else peer
 
     def secure(self, connection: HTTPConnection) -> bool:
         """Whether the browser came over TLS, as far as it can be told: here, or at a proxy of the site."""
-        told = connection.headers.get("x-forwarded-proto") if self._is_proxy(_peer(connection)) else None
+        told = _last(connection.headers, "x-forwarded-proto") if self._is_proxy(_peer(connection)) else ""
         return (told or connection.url.scheme) == "https"
 
     def _is_proxy(self, peer: str) -> bool:
@@ -118,6 +118,11 @@ class Door:
 
 def _peer(connection: HTTPConnection) -> str:
     return connection.client.host if connection.client else ""
+
+
+def _last(headers: Headers, name: str) -> str:
+    """What the proxy nearest to us says in a list: what stands before it, or in a line before, may be the caller's."""
+    return ",".join(headers.getlist(name)).rpartition(",")[2].strip()
 
 
 def _parsed(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -60,7 +60,7 @@ class Live:
         end = asyncio.get_running_loop().time() + _LONGEST_SECONDS
         yield f"retry: 1000\nid: {seen}\n\n"
         while asyncio.get_running_loop().time() < end:
-            if seen < self._oldest:
+            if not self._oldest <= seen <= self._last:  # too long ago, or of a database that was put back since
                 yield _message(self._last, {"sequence": self._last, "event": "missed"})
                 seen = self._last
             for sequence, text in [one for one in self._newest if one[0] > seen]:

@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
@@ -11,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from cxr_node.errors import CxrNodeError, Permanent
-from cxr_node.store import assessments, results, worklist
+from cxr_node.store import assessments, results, studies, worklist
 from cxr_node.web import words
 from cxr_node.web.access import FORM_COOKIE, LANGUAGE_COOKIE, Caller
 from cxr_node.web.accounts import Role
@@ -87,13 +88,20 @@ class Pages:
                 said = self.templates.catalogue(self._language(request)).gettext(words.REFUSALS[error.code])
                 return JSONResponse({"error": error.code, "message": said}, status_of(error))
             return json_failure(error)
-        caller = self.parts.door.caller(request)
         answer = self.show(
-            request, caller if isinstance(caller, Caller) else None, "failure.html",
+            request, self._known(request), "failure.html",
             sentence=words.REFUSALS.get(error.code, error.message), code=error.code,
         )  # fmt: skip
         answer.status_code = status_of(error)
         return answer
+
+    def _known(self, request: Request) -> Caller | None:
+        """Who asks; None also where the failure is that of the accounts."""
+        try:
+            caller = self.parts.door.caller(request)
+        except Permanent:
+            return None
+        return caller if isinstance(caller, Caller) else None
 
     def show(self, request: Request, caller: Caller | None, template: str, **values: Any) -> Response:
         """A page in the language of the browser, with the token for its forms."""
@@ -139,12 +147,15 @@ class Pages:
     def _films(self, found: Mapping[str, Any], voice: Voice) -> list[dict[str, Any]]:
         """Each current film with what was said of it and which pictures there are."""
         site = self.parts.site
+        with site.store.reading() as tx:
+            images = studies.images(tx, found["study_instance_uid"], site.judging.model_digest)
+        failures = {image.digest: image.failure for image in images}
         shown = []
         for one in found["instances"]:
             if one["state"] != "current":
                 continue
             with site.store.reading() as tx:
-                judged = results.load(tx, one["digest"], site.judging.model_digest)
+                judged = results.load_served(tx, one["digest"], site.judging.model_digest)
                 flags = assessments.flags(tx, one["digest"])
             cutoffs = site.judging.cutoffs
             positive = judged is not None and cutoffs.positive(judged.probability)
@@ -161,6 +172,7 @@ class Pages:
                     "heated": positive and site.facts.localises,
                     "judged": judged,
                     "flags": None if flags is None else [voice.word(words.FLAGS, flag) for flag in flags],
+                    "why_not": one["refusal"]["reason"] if one["refusal"] else failures.get(one["digest"]),
                     "earlier": earlier[-1] if earlier else None,
                     "finding": voice.finding(judged.finding) if judged else "",
                     "bar": bar(judged.probability, cutoffs.threshold) if judged else None,
@@ -176,7 +188,8 @@ class Pages:
         url = self.parts.site.facts.viewer_url
         if url is None or entry is None:
             return None
-        return url.format(study_uid=entry["study_instance_uid"], accession_number=entry["accession_number"] or "")
+        study, accession = entry["study_instance_uid"], entry["accession_number"] or ""
+        return url.format(study_uid=quote(study, safe=""), accession_number=quote(accession, safe=""))
 
 
 def _field(token: str) -> Markup:

@@ -29,14 +29,14 @@ class Pictures:
     @allowed(Role.VIEWER)
     def film(self, request: Request, caller: Caller) -> Response:
         """GET /studies/{name}/films/{film}.png: 8 bits, grey, at most 1,024 pixels a side."""
-        return FileResponse(self._picture(self._digest(request)), media_type="image/png")
+        return FileResponse(self._picture(self._digest(request, caller)), media_type="image/png")
 
     @allowed(Role.VIEWER)
     def heat(self, request: Request, caller: Caller) -> Response:
         """GET /studies/{name}/films/{film}/heat.png: colour with transparency, of a finding above its threshold."""
-        site, digest = self.parts.site, self._digest(request)
+        site, digest = self.parts.site, self._digest(request, caller)
         with site.store.reading() as tx:
-            found = results.load(tx, digest, site.judging.model_digest)
+            found = results.load_served(tx, digest, site.judging.model_digest)
         if found is None or not site.facts.localises or not site.judging.cutoffs.positive(found.probability):
             raise Permanent("PICTURE_MISSING", "there is no heat map of this film")
         picture = cv2.imread(str(self._picture(digest)), cv2.IMREAD_GRAYSCALE)
@@ -46,7 +46,8 @@ class Pictures:
         rows, columns = (max(1, round(side * scale)) for side in picture.shape)
         return Response(heat.layer(found.activation, rows, columns), media_type="image/png")
 
-    def _digest(self, request: Request) -> str:
+    def _digest(self, request: Request, caller: Caller) -> str:
+        """The film that is asked for; that somebody looks at its study is recorded, by whichever way they came."""
         film = request.path_params["film"]
         study = self.parts.study(request)
         if _FILM.fullmatch(film):
@@ -54,6 +55,7 @@ class Pictures:
                 digests = [one.arrival.digest for one in studies.of_study(tx, study)]
             for digest in digests:
                 if digest.startswith(film):
+                    self.parts.site.looked(caller, study)
                     return digest
         raise Permanent("PICTURE_MISSING", "the study has no such film")
 

@@ -13,11 +13,15 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webdriver import WebDriver
 from selenium.webdriver.support.select import Select
+from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
 
 from tests.browser import all_of, browser, one
 from tests.certificates import Authority
 from tests.films import chest, lateral
 from tests.node import Node, free_port, wait_for
+from tests.unit.test_web_server import serving
+from tests.web import Web
 
 pytestmark = pytest.mark.browser
 
@@ -220,6 +224,27 @@ def test_a_study_page_is_live_too(node: WebNode, driver: WebDriver) -> None:
     wait_for(lambda: "STAT" in steady(lambda: one(driver, "#standing").text), 20)
     wait_for(lambda: "priority set" in steady(lambda: one(driver, "#events").text), 20)
     node.command("priority", name, "none")
+
+
+def test_a_page_behind_a_proxy_comes_back_when_the_node_does(tmp_path: Path) -> None:
+    web, refused = Web(tmp_path), list[str]()
+    node = web.app
+
+    async def proxy(scope: Scope, receive: Receive, send: Send) -> None:
+        """Has nobody behind it when it is first asked for what happens."""
+        if scope["type"] == "http" and scope["path"] == "/api/events" and not refused:
+            refused.append(scope["path"])
+            await PlainTextResponse("nobody answers", 502)(scope, receive, send)
+        else:
+            await node(scope, receive, send)
+
+    web.app = proxy  # type: ignore[assignment]
+    with serving(web) as port, browser() as driver:
+        driver.get(f"http://localhost:{port}")
+        wait_for(lambda: refused and all_of(driver, ".lost"), 20, "a page that says what it lost")
+        wait_for(lambda: not all_of(driver, ".lost"), 20, "the node again")
+        web.film(0.9, AccessionNumber="LATER")
+        wait_for(lambda: "LATER" in order(driver), 20, "a page that is live")
 
 
 def test_nothing_is_loaded_from_elsewhere_and_nothing_is_refused(node: WebNode, driver: WebDriver) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from click.testing import CliRunner
 
 from cxr_node import cli
 from cxr_node.domain.job import JobState, NewJob
-from cxr_node.store import jobs, results, worklist
+from cxr_node.store import events, jobs, results, worklist
 from cxr_node.store.results import Written
 from tests import films
 from tests.bench import JUDGING, MODEL, NOON, Bench, add_result
@@ -23,7 +24,7 @@ WORKLIST = {
 STUDY = {"study_instance_uid", "revision", "state", "instances", "results", "outputs", "deliveries", "events"}
 STATUS = {
     "ready", "model", "device", "queues", "oldest_ready_seconds", "dead_letters", "disk_free_bytes", "destinations",
-    "last_studies", "failed", "quarantined",
+    "last_studies", "failed", "quarantined", "shadow", "web",
 }  # fmt: skip
 
 
@@ -126,6 +127,25 @@ def test_status(bench: Bench) -> None:
     (failed,) = found["failed"]
     assert (failed["kind"], failed["subject"], failed["code"], failed["error"]) == ("compare", "x", "X", "x")
     assert ISO.fullmatch(failed["failed_at"])
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # pynetdicom's refused socket
+def test_status_says_where_the_pages_are_or_why_not(bench: Bench) -> None:
+    assert run("status", "--json", status=1)["web"]["state"] == "loading"
+    with bench.store.transaction() as tx:
+        events.append(tx, NOON, "node.started")
+        events.append(tx, NOON, "web.unavailable", code="WEB_PORT", reason="the port is taken")
+    known = {"state": "unavailable", "reason": "the port is taken", "address": "http://127.0.0.1:8080/"}
+    assert run("status", "--json", status=1)["web"] == known
+    assert "web page      unavailable (the port is taken)" in CliRunner().invoke(cli.main, ["status"]).stdout
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        config = Path("node.toml").read_text().replace("port = 1\n", f"port = {listener.getsockname()[1]}\n", 1)
+        Path("node.toml").write_text(config)
+        with bench.store.transaction() as tx:
+            events.append(tx, NOON + 1, "web.ready", device="http")
+        assert "web page      ready at http://127.0.0.1:8080/" in CliRunner().invoke(cli.main, ["status"]).stdout
+        Path("node.toml").write_text(f"{config}[web]\nenabled = false\n")
+        assert run("status", "--json", status=1)["web"] == {"state": "off", "reason": None, "address": None}
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # pynetdicom's refused socket

@@ -137,6 +137,13 @@ def test_a_held_study_may_be_given_a_priority(tx: Tx) -> None:
     assert (entry(tx)["state"], entry(tx)["priority"]) == ("held", "high")
 
 
+@pytest.mark.parametrize("state", [EntryState.HELD, EntryState.WITHDRAWN])
+def test_a_study_that_is_taken_back_is_nobodys(tx: Tx, state: EntryState) -> None:
+    reading.claim(tx, STUDY, ANA, NOON)
+    worklist.put(tx, STUDY, state, "two patients", NOON + 1)
+    assert (entry(tx)["state"], entry(tx)["reader"], entry(tx)["state_since"]) == (str(state), None, NOON + 1)
+
+
 def test_results_do_not_take_a_study_from_its_reader(tx: Tx) -> None:
     reading.claim(tx, STUDY, ANA, NOON)
     film_came(tx, 3)
@@ -161,7 +168,7 @@ def test_a_priority_of_a_later_film_is_on_record(tx: Tx) -> None:
 def test_a_time_limit_closes_what_is_old_and_not_held(store: Store) -> None:
     with store.transaction() as tx:
         for number, at in ((11, NOON - 50), (12, NOON - 50), (13, NOON + 50)):
-            add_film(tx, number)
+            add_film(tx, number, at=at)
             worklist.arrive(tx, header(number), at)
         worklist.put(tx, study_uid(12), EntryState.HELD, "two patients", NOON)
         assert reading.close_old(tx, NOON - 10, NOON) == 1
@@ -169,6 +176,19 @@ def test_a_time_limit_closes_what_is_old_and_not_held(store: Store) -> None:
         assert [states[study_uid(number)] for number in (11, 12, 13)] == ["read", "held", "waiting"]
         (told,) = [e for e in events.of_study(tx, study_uid(11)) if e["event"] == "worklist.moved"]
         assert (told["cause"], "by" in told) == ("time limit", False)
+
+
+@pytest.mark.parametrize("what", ["a film", "a claim", "reopened"])
+def test_a_time_limit_leaves_what_something_happened_to_since(tx: Tx, what: str) -> None:
+    if what == "reopened":
+        reading.mark_read(tx, STUDY, ANA, NOON)
+        reading.reopen(tx, STUDY, ANA, JUDGING, NOON + 100)
+    elif what == "a claim":
+        reading.claim(tx, STUDY, ANA, NOON + 100)
+    else:
+        add_film(tx, 3, study=1, at=NOON + 100)
+    assert reading.close_old(tx, NOON + 50, NOON + 100) == 0
+    assert reading.close_old(tx, NOON + 101, NOON + 200) == 1
 
 
 def test_what_has_left_the_list_stands_behind_what_is_open(tx: Tx) -> None:

@@ -43,7 +43,9 @@ class Pacs:
 
 
 class Site(Node):
-    """A node that writes everything and sends it to its destinations."""
+    """A node that writes everything and sends it to its destinations; `kinds`: which jobs it does first."""
+
+    kinds: Sequence[str] = KINDS
 
     def document(
         self,
@@ -56,7 +58,15 @@ class Site(Node):
         self.pacs, clock = pacs, self.clock
         profile = replace(PROFILE, cutoffs=CUTOFFS)
         self.desk = Desk(
-            self.store, self.spool, {"full": profile}, {"full": tuple(tastes)}, tastes, FOLLOWING, {}, clock
+            self.store,
+            self.spool,
+            {"full": profile},
+            {"full": tuple(tastes)},
+            tastes,
+            FOLLOWING,
+            {},
+            key_objects,
+            clock,
         )
         peers = {name: Peer(name, name.upper(), "127.0.0.1", 104) for name in pacs}
         terms = {name: Terms("off", 600.0) for name in pacs}
@@ -94,7 +104,7 @@ class Site(Node):
 
     def finish(self) -> None:
         for _ in range(3):
-            while self.worker.run_once(Lane("all", KINDS)):
+            while self.worker.run_once(Lane("all", tuple(self.kinds))):
                 pass
             self.clock.turn(1)
 
@@ -231,6 +241,38 @@ def test_key_objects_come_last_and_tie_what_the_destination_has_got(site: Site) 
             if item.ValueType in ("IMAGE", "COMPOSITE")
         ]
         assert set(chosen) == {films.chest(1).SOPInstanceUID, *(one.SOPInstanceUID for one in others)}
+
+
+@pytest.mark.parametrize("order", [KINDS, ("report", "deliver", "heatmap", "companions", "key_objects")])
+@pytest.mark.parametrize("probability", [0.1, 0.9])
+def test_key_objects_come_whoever_is_faster_the_writer_or_the_destinations(
+    site: Site, order: Sequence[str], probability: float
+) -> None:
+    tastes = {"one": Taste(pdf=True), "two": Taste()}
+    begin(site, probability).document(tastes, {"one": Pacs(), "two": Pacs()}, ("pdf", "pr"), key_objects=True)
+    site.kinds = order
+    site.settle()
+    for name in tastes:
+        assert site.got(name)[-1] == "KO"
+        assert site.got(name).count("KO") == 1
+
+
+def test_key_objects_wait_for_no_report_of_another_destination(site: Site) -> None:
+    tastes = {"one": Taste(), "two": Taste()}
+    begin(site).document(tastes, {"one": Pacs(), "two": Pacs(("enhanced",))}, key_objects=True)
+    site.kinds = ("heatmap", "companions", "deliver", "key_objects", "report")
+    site.settle()
+    assert [site.got(name).count("KO") for name in tastes] == [1, 1]
+
+
+def test_key_objects_tie_what_there_is_where_a_document_cannot_be_made(site: Site) -> None:
+    begin(site).document({"pacs": Taste()}, {"pacs": Pacs()}, key_objects=True)
+    site.kinds = ("report", "deliver", "heatmap", "key_objects")
+    site.work("analyse")
+    for picture in site.spool.pictures.rglob("*.png"):
+        picture.unlink()
+    site.settle()
+    assert site.got("pacs") == ["SR", "KO"]
 
 
 def config(mode: str, report: Mapping[str, bool], *destinations: Mapping[str, Any]) -> Plan:

@@ -143,14 +143,14 @@ def test_a_report_reads_its_results_as_they_were_concluded(node: Node) -> None:
     node.clock.turn(120)
     node.work()
     profile = Profile("full", "en", NEW_JUDGING.cutoffs, 0.1, {}, None, "2.25", "", "", "1.0.0")
-    report = Desk(node.store, node.spool, {"full": profile}, {}, {}, {}, {}, node.clock).assemble(
+    report = Desk(node.store, node.spool, {"full": profile}, {}, {}, {}, {}, False, node.clock).assemble(
         str(film.StudyInstanceUID), "1/full"
     )
     assert report.profile.cutoffs == JUDGING.cutoffs
     assert report.profile.prevalence is None
     with node.store.transaction() as tx:
         tx.execute("UPDATE study_revision SET judging = NULL")  # one of an earlier release
-    report = Desk(node.store, node.spool, {"full": profile}, {}, {}, {}, {}, node.clock).assemble(
+    report = Desk(node.store, node.spool, {"full": profile}, {}, {}, {}, {}, False, node.clock).assemble(
         str(film.StudyInstanceUID), "1/full"
     )
     assert report.profile == profile
@@ -186,15 +186,51 @@ def test_one_study_is_judged_again_by_the_model_in_service(node: Node) -> None:
     assert node.entry()["probability"] == 0.9
 
 
-def test_results_of_a_shadow_serve_when_it_comes_into_service(node: Node) -> None:
-    film = films.chest()
-    node.begin(0.9).send(film)
-    node.work("analyse")
+def shadowed(node: Node, probability: float) -> None:
+    """The model that is to come has judged the films beside the one in service."""
     with node.store.transaction() as tx:
-        digest = tx.rows("SELECT digest FROM instance")[0]["digest"]
-        results.save(tx, digest, replace(analysis(0.6), model=NEW), node.clock())
-    succeed(node)
+        for row in tx.rows("SELECT digest FROM instance"):
+            jobs.enqueue(tx, [NewJob("shadow", row["digest"], NEW.digest)], node.clock())
+            jobs.end(tx, "shadow", row["digest"], NEW.digest, node.clock())
+            results.save(tx, row["digest"], replace(analysis(probability), model=NEW), node.clock())
+
+
+def test_an_open_study_is_judged_in_service_by_what_was_a_shadow(node: Node) -> None:
+    node.begin(0.4).send(films.chest())
+    node.work("analyse")
+    shadowed(node, 0.95)
+    succeed(node, 0.95)
     node.clock.turn(120)
     work(node)
     (revision,) = node.revisions()
-    assert (revision["model_digest"], revision["positive"]) == (NEW.digest, 1)
+    assert (revision["model_digest"], revision["tier"]) == (NEW.digest, "high")
+    assert (node.entry()["probability"], node.entry()["tier"]) == (0.95, "high"), "the list says what the report says"
+
+
+def test_what_a_shadow_said_changes_no_study_of_before(node: Node) -> None:
+    film = films.chest()
+    node.begin(0.2).send(film)
+    node.work("analyse")
+    node.clock.turn(120)
+    node.work()
+    before = node.entry()
+    shadowed(node, 0.95)
+    succeed(node)
+    with node.store.transaction() as tx:
+        worklist.refresh(tx, str(film.StudyInstanceUID), NEW_JUDGING, node.clock())
+        jobs.enqueue(tx, [NewJob("settle", str(film.StudyInstanceUID))], node.clock())
+    node.clock.turn(3600)
+    work(node)
+    assert node.entry() == before
+    assert {row["model_digest"] for row in node.revisions()} <= {JUDGING.model_digest}
+
+
+def test_films_that_a_shadow_judged_are_judged_again_when_asked_for(node: Node) -> None:
+    node.begin(0.2).send(films.chest())
+    node.work("analyse")
+    shadowed(node, 0.95)
+    succeed(node, 0.95)
+    with node.store.transaction() as tx:
+        assert requeue_unjudged(tx, NEW.digest, NOON, node.clock()) == 1
+    node.work("analyse")
+    assert node.entry()["tier"] == "high"

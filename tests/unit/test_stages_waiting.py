@@ -163,7 +163,7 @@ def test_a_report_keeps_to_what_was_judged_when_the_study_settled(node: Node) ->
     late = one_judged_of_two(node, 0.5, 0.6)
     node.clock.turn(540)
     node.work("settle")
-    desk = Desk(node.store, node.spool, {"full": PROFILE}, {}, {}, {}, {}, node.clock)
+    desk = Desk(node.store, node.spool, {"full": PROFILE}, {}, {}, {}, {}, False, node.clock)
     before = desk.assemble(str(late.StudyInstanceUID), "1/full")
     node.work("analyse")
     after = desk.assemble(str(late.StudyInstanceUID), "1/full")

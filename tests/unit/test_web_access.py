@@ -238,6 +238,15 @@ def test_a_proxy_of_the_site_says_who_the_user_is_and_nobody_else_does(tmp_path:
     assert "viewer" in unknown.get("/").text
 
 
+def test_a_caller_behind_a_proxy_does_not_say_itself_where_it_comes_from(tmp_path: Path) -> None:
+    web = Web(tmp_path, users=dict(USERS), proxies=[ipaddress.ip_network("10.0.0.0/24")])
+    through = web.client(address="10.0.0.5")
+    own = [("X-Forwarded-User", "root"), ("X-Forwarded-For", "203.0.113.1"), ("X-Forwarded-Proto", "https")]
+    proxys = [("X-Forwarded-For", "192.0.2.77"), ("X-Forwarded-Proto", "http")]
+    assert "Secure" not in through.get("/", headers=[*own, *proxys]).headers["set-cookie"]
+    assert details(web, "worklist.viewed") == [{"by": "root", "address": "192.0.2.77"}]
+
+
 def test_behind_a_proxy_alone_nobody_signs_in_with_a_password(tmp_path: Path) -> None:
     web = Web(tmp_path, proxies=[ipaddress.ip_network("10.0.0.0/24")])
     assert "Nobody signs in here" in web.client().get("/sign-in").text
@@ -297,6 +306,14 @@ def test_a_file_of_accounts_that_cannot_be_used_says_where_and_never_what(tmp_pa
         accounts.load(path)
     with pytest.raises(Permanent, match="cannot be read"):
         accounts.load(tmp_path / "missing")
+
+
+def test_accounts_that_cannot_be_used_let_nobody_in_and_a_page_says_so(web: Web) -> None:
+    client = web.signed_in("ana")
+    web.users_file.chmod(0o644)
+    answer = client.get("/")
+    assert answer.status_code == 500
+    assert "chmod 640" in answer.text
 
 
 def test_passwords_are_kept_as_slow_hashes_with_a_salt() -> None:

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +13,14 @@ from click.testing import CliRunner
 from prometheus_client.parser import text_string_to_metric_families
 
 from cxr_node import cli
+from cxr_node.domain.job import NewJob
 from cxr_node.domain.priority import Policy
 from cxr_node.domain.reading import Actor
-from cxr_node.store import events, reading, worklist
+from cxr_node.store import events, jobs, reading, results, worklist
 from cxr_node.store.worklist import Placed
 from cxr_node.web.board import Board
 from cxr_node.web.live import Live
-from tests.bench import Bench, header, study_uid
+from tests.bench import MODEL, Bench, analysis, header, study_uid
 from tests.web import PSEUDONYMS, Web
 
 POLICY = Policy(max_wait_seconds=60)
@@ -85,6 +88,19 @@ def test_metrics_say_what_the_database_knows(web: Web) -> None:
     assert found["cxr_node_jobs", "analyse", "ready"] == 1
     assert found["cxr_node_events_total", "instance.stored"] == 2
     assert found["cxr_node_analysis_seconds", "0.5"] is not None
+
+
+def test_how_long_a_film_takes_says_nothing_of_models_beside_the_one_in_service(web: Web) -> None:
+    web.film(0.9)
+    text = web.client().get("/metrics").text
+    with web.bench.store.transaction() as tx:
+        (row,) = tx.rows("SELECT digest, received_at FROM instance")
+        jobs.enqueue(tx, [NewJob("shadow", row["digest"], "b" * 64)], row["received_at"])
+        beside = replace(analysis(0.1), model=replace(MODEL, digest="b" * 64))
+        results.save(tx, row["digest"], beside, row["received_at"] + 3600)
+    of_service = re.findall(r"cxr_node_analysis_seconds.*", text)
+    assert of_service
+    assert re.findall(r"cxr_node_analysis_seconds.*", web.client().get("/metrics").text) == of_service
 
 
 def test_events_are_counted_on_and_not_anew(web: Web) -> None:
@@ -206,7 +222,8 @@ def test_events_are_told_as_they_happen_and_from_where_a_watcher_was(tmp_path: P
     assert "P1" not in json.dumps(first), "no details: whoever wants them asks"
 
 
-def test_who_was_away_for_too_long_is_told_that_they_missed_something(tmp_path: Path) -> None:
+@pytest.mark.parametrize("last", [1, 99], ids=["before", "of a database that is gone"])
+def test_who_was_away_for_too_long_is_told_that_they_missed_something(tmp_path: Path, last: int) -> None:
     bench = Bench(tmp_path)
     happened(bench, "instance.stored", "instance.stored")
 
@@ -214,7 +231,7 @@ def test_who_was_away_for_too_long_is_told_that_they_missed_something(tmp_path: 
         live = Live(bench.store, PSEUDONYMS.study, look_seconds=0.01)
         running = asyncio.create_task(live.run())
         await asyncio.sleep(0.1)
-        found = await told(live, 1, 1)
+        found = await told(live, 1, last)
         running.cancel()
         return found
 

@@ -12,13 +12,16 @@ from babel.messages.extract import extract
 from babel.messages.pofile import read_po
 from starlette.testclient import TestClient
 
+from cxr_node.domain.job import JobState, NewJob
 from cxr_node.domain.priority import Group, Priority
 from cxr_node.domain.quality import Flag
 from cxr_node.domain.reading import Actor
 from cxr_node.domain.study import EntryState
-from cxr_node.store import reading, worklist
+from cxr_node.store import jobs, reading, worklist
 from cxr_node.web import rows, words
+from cxr_node.web.app import build
 from cxr_node.web.templates import FOLDER
+from tests.bench import JUDGING, add_result
 from tests.web import PSEUDONYMS, Web, form_token, post
 
 ROOT = Path(words.__file__).parent
@@ -174,6 +177,13 @@ def test_a_study_page_has_the_film_its_result_and_its_history(web: Web, client: 
     assert "/heat.png" in page
 
 
+def test_the_link_to_the_pacs_holds_an_accession_number_as_one_value(tmp_path: Path) -> None:
+    web = Web(tmp_path, facts={"viewer_url": "https://pacs.example.org/?order={accession_number}"})
+    uid = web.film(0.9, AccessionNumber="A 1&user=x#/")
+    page = web.client().get(f"/studies/{PSEUDONYMS.study(uid)}").text
+    assert 'href="https://pacs.example.org/?order=A%201%26user%3Dx%23%2F"' in page
+
+
 def test_a_study_named_by_its_uid_is_shown_under_its_pseudonym(web: Web, client: TestClient) -> None:
     uid = web.film()
     answer = client.get(f"/studies/{uid}")
@@ -204,6 +214,17 @@ def test_a_film_that_was_refused_says_why_and_has_no_picture(web: Web, client: T
     assert "No picture of this film." in page
 
 
+def test_a_film_that_the_gate_refused_says_why(web: Web, client: TestClient) -> None:
+    uid = web.film()
+    with web.bench.store.transaction() as tx:
+        (job,) = jobs.claim(tx, "analyse", "one", web.bench.clock(), 300)
+        reason = "The pixels show a lateral view, not a frontal one (gate: 0.97)."
+        jobs.finish(tx, job, JobState.SKIPPED, web.bench.clock(), error_code="LATERAL", error=reason)
+    said = text_of(client.get(f"/studies/{PSEUDONYMS.study(uid)}").text)
+    assert f"Not analysed {reason}" in said
+    assert "no result of this film yet" not in said
+
+
 def test_what_the_gate_said_of_a_film_is_said_here(web: Web, client: TestClient) -> None:
     uid = web.film(0.9)
     path = f"/studies/{PSEUDONYMS.study(uid)}"
@@ -227,6 +248,31 @@ def test_a_film_that_an_earlier_model_judged_shows_what_that_one_said(web: Web, 
     said = text_of(client.get(f"/studies/{PSEUDONYMS.study(uid)}").text)
     assert "cxr-older 1.0.0 None of these 10.0 % Pneumonia 90.0 %" in said
     assert "By an earlier model" in said
+
+
+def test_what_a_model_said_as_a_shadow_is_not_shown_for_what_an_earlier_one_concluded(
+    web: Web, client: TestClient
+) -> None:
+    uid = web.film(0.2)
+    with web.bench.store.transaction() as tx:
+        tx.execute("UPDATE result SET model = 'cxr-older', model_digest = 'x'")
+        tx.execute("UPDATE job SET target = 'x' WHERE kind = 'analyse'")
+        (row,) = tx.rows("SELECT digest FROM instance")
+        jobs.enqueue(tx, [NewJob("shadow", row["digest"], JUDGING.model_digest)], web.bench.clock())
+        add_result(tx, row["digest"], 0.9)
+    path = f"/studies/{PSEUDONYMS.study(uid)}"
+    said = text_of(client.get(path).text)
+    assert "cxr-older 1.0.0" in said
+    assert "90.0 %" not in said
+    assert client.get(f"{path}/films/{row['digest'][:12]}/heat.png").status_code == 404
+
+
+def test_the_health_page_says_which_models_judge_beside_the_one_in_service(web: Web) -> None:
+    model = web.config.model.model_copy(update={"shadow": ("cxr-gone",)})
+    web.config = web.config.model_copy(update={"model": model})
+    web.app = build(web.site(), web.door())
+    said = text_of(web.client().get("/health").text)
+    assert "Beside it cxr-gone judges nothing There is no model " in said
 
 
 def test_each_button_does_what_it_says(web: Web, client: TestClient) -> None:
@@ -293,6 +339,15 @@ def test_the_film_and_its_heat_map_are_pictures(web: Web, client: TestClient) ->
     assert layer.shape == (64, 48, 4)
     assert layer[0, 0, 3] == 0, "where the map is faint, the film shows through"
     assert layer[0, -1, 3] == 255, "where it is strongest, the colour is full"
+
+
+def test_who_looks_at_a_film_without_its_page_is_recorded_too(web: Web, client: TestClient) -> None:
+    uid = web.film(0.9)
+    (row,) = web.bench.rows("SELECT digest FROM instance")
+    path = f"/studies/{PSEUDONYMS.study(uid)}/films/{row['digest'][:12]}"
+    assert client.get(f"{path}.png").status_code == 200
+    assert client.get(f"{path}/heat.png").status_code == 200
+    assert web.events("study.viewed") == ["study.viewed"]
 
 
 @pytest.mark.parametrize(("probability", "localises"), [(0.1, True), (0.9, False)])

@@ -5,7 +5,7 @@ document.documentElement.classList.remove("no-js");
 const list = document.getElementById("list");
 const study = document.querySelector("article[data-study]");
 const news = document.getElementById("news");
-const AT_MOST_EVERY = 250, AT_LEAST_EVERY = 30000, WAIT_FOR_HAND = 8000;
+const AT_MOST_EVERY = 250, AT_LEAST_EVERY = 30000, WAIT_FOR_HAND = 8000, COME_BACK = 3000;
 
 /* ---- what stands here, anew ---- */
 
@@ -77,7 +77,10 @@ function watch() {
     const told = JSON.parse(message.data);
     if (!study || told.study === study.dataset.study || told.event === "missed") refresh();
   };
-  stream.onerror = () => lost(true);
+  stream.onerror = () => {
+    lost(true);
+    if (stream.readyState === EventSource.CLOSED) setTimeout(watch, COME_BACK);  // a proxy answered in the node's place
+  };
   stream.onopen = () => { lost(false); refresh(); };
 }
 
