@@ -38,7 +38,11 @@ def _words(longest: int) -> st.SearchStrategy[str]:
     return st.text(LETTERS, max_size=longest).map(str.strip)
 
 
-NAMES = st.lists(st.lists(_words(4), min_size=1, max_size=5).map("^".join), min_size=1, max_size=3).map("=".join)
+NAMES = (
+    st.lists(st.lists(_words(4), min_size=1, max_size=5).map("^".join), min_size=1, max_size=3)
+    .map("=".join)
+    .filter(lambda name: len(name.encode()) <= 64)
+)
 SOUND: dict[str, st.SearchStrategy[Any]] = {
     "PatientName": NAMES,
     "PatientID": _words(20),
