@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from click.testing import CliRunner
 
 from cxr_node import cli
 from cxr_node.domain.job import JobState, NewJob
-from cxr_node.store import jobs, results, worklist
+from cxr_node.store import jobs, report_classes, results, worklist
 from cxr_node.store.results import Written
 from tests import films
 from tests.bench import JUDGING, MODEL, NOON, Bench, add_result
@@ -120,12 +121,26 @@ def test_status(bench: Bench) -> None:
     assert found["ready"] is False
     assert found["queues"]["deliver"] == {"ready": 1, "running": 0, "failed": 0}
     assert found["dead_letters"] == 1
-    assert found["destinations"] == [{"name": "pacs", "reachable": False, "pending": 1, "uncommitted": 0, "overdue": 0}]
+    (pacs,) = found["destinations"]
+    assert pacs == {
+        "name": "pacs", "reachable": False, "pending": 1, "uncommitted": 0, "overdue": 0,
+        "sr_class": "comprehensive_3d", "sr_class_wanted": "comprehensive_3d",
+    }  # fmt: skip
     assert found["oldest_ready_seconds"] > 0
     assert found["disk_free_bytes"] > 0
     (failed,) = found["failed"]
     assert (failed["kind"], failed["subject"], failed["code"], failed["error"]) == ("compare", "x", "X", "x")
     assert ISO.fullmatch(failed["failed_at"])
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # pynetdicom's refused socket
+def test_status_says_in_which_class_a_destination_takes_reports(bench: Bench) -> None:
+    with bench.store.transaction() as tx:
+        report_classes.record(tx, "pacs", "comprehensive_3d", "enhanced", time.time())
+    (pacs,) = run("status", "--json", status=1)["destinations"]
+    assert (pacs["sr_class"], pacs["sr_class_wanted"]) == ("enhanced", "comprehensive_3d")
+    shown = CliRunner().invoke(cli.main, ["status"]).stdout
+    assert re.search(r"^pacs +no .* enhanced \(comprehensive_3d refused\)$", shown, re.MULTILINE)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # pynetdicom's refused socket
