@@ -66,12 +66,13 @@ def status(found: dict[str, Any]) -> str:
         ]
         lines += ["", aligned(rows)]
     if found["destinations"]:
-        rows = [("destination", "reachable", "pending", "uncommitted", "overdue")]
+        rows = [("destination", "reachable", "pending", "uncommitted", "overdue", "SR class")]
         rows += [
             (
                 d["name"],
                 "yes" if d["reachable"] else "no",
                 *(str(d[key]) for key in ("pending", "uncommitted", "overdue")),
+                _sr_class(d),
             )
             for d in found["destinations"]
         ]
@@ -95,6 +96,12 @@ def _web(page: dict[str, str | None]) -> str:
         return f"ready at {page['address']}"
     reason = page["reason"]
     return f"{page['state']}{f' ({reason})' if reason else ''}"
+
+
+def _sr_class(destination: dict[str, Any]) -> str:
+    """The class in which reports are written for it, and the one that it refused."""
+    taken, wanted = destination["sr_class"], destination["sr_class_wanted"]
+    return taken if taken == wanted else f"{taken} ({wanted} refused)"
 
 
 def _activated(how: dict[str, str] | None) -> str:

@@ -11,7 +11,7 @@ from cxr_node.domain.clock import iso
 from cxr_node.domain.pseudonym import is_study_pseudonym
 from cxr_node.errors import Permanent, Transient
 from cxr_node.plan import Plan, peers_of, policy_of, spool_of
-from cxr_node.store import commitments, events, jobs, overview, results, steps, studies, trail, worklist
+from cxr_node.store import commitments, events, jobs, overview, report_classes, results, steps, studies, trail, worklist
 from cxr_node.store.db import Store, Tx
 from cxr_node.store.worklist import Placed
 
@@ -39,6 +39,8 @@ def status(config: Config, store: Store, now: float, *, call: bool = True) -> di
         inference, pages = _process(tx, "infer"), _process(tx, "web")
         missing = events.latest(tx, "spool.files_missing")
         pending, kept = results.pending_by_destination(tx), commitments.open_by_destination(tx)
+        wanted = {each.name: each.sr_class for each in config.destination}
+        taken = {name: report_classes.accepted(tx, name, sr_class, now) for name, sr_class in wanted.items()}
         frozen = worklist.is_frozen(tx)
         newest, failed = overview.newest_studies(tx, _STUDIES_SHOWN), overview.failed_jobs(tx, _FAILED_SHOWN)
         aside = overview.kept_aside(tx)
@@ -73,6 +75,8 @@ def status(config: Config, store: Store, now: float, *, call: bool = True) -> di
             {
                 "name": name,
                 "reachable": reaches(peer, config.node.ae_title) is None if call else None,
+                "sr_class": taken[name],
+                "sr_class_wanted": wanted[name],
                 "pending": pending.get(name, 0),
                 **kept.get(name, {"uncommitted": 0, "overdue": 0}),
             }

@@ -32,7 +32,7 @@ from highdicom.sr import (
 from cxr_node.documents import codes, identity, language
 from cxr_node.documents.envelope import MANUFACTURER
 from cxr_node.documents.library import Image
-from cxr_node.documents.region import outlines
+from cxr_node.documents.region import begun_for_words, outlines
 from cxr_node.documents.remarks import Judged, judgements, parameters, remarks, run_status
 from cxr_node.documents.request import Profile, StudyReport
 from cxr_node.documents.wording import explanation_code, finding_code, likelier_kind
@@ -140,15 +140,16 @@ def _region(one: Judged) -> ImageRegion | None:
     if not facts.rows or not facts.columns:
         return None
     parts = outlines(one.analysis.activation, facts.rows, facts.columns)
-    return _polyline(one.image, parts[0]) if parts else None
+    return _polyline(one.image, begun_for_words(parts[0], facts.rows, facts.columns)) if parts else None
 
 
 def _whole(image: Image) -> ImageRegion | None:
-    """The edge of the film, from the middle of its right side on: there OHIF writes what the group says."""
+    """The edge of the film, from low on its left side on: there OHIF writes what the group says, on the film."""
     rows, columns = image.facts.rows, image.facts.columns
     if not rows or not columns:
         return None
-    corners = [(columns, rows / 2), (columns, rows), (0, rows), (0, 0), (columns, 0), (columns, rows / 2)]
+    words = [(0, rows * 0.88), (0, rows * 0.86)]
+    corners = [*words, (0, 0), (columns, 0), (columns, rows), (0, rows), words[0]]
     return _polyline(image, np.array(corners, dtype=np.float32))
 
 

@@ -1,6 +1,7 @@
 """The outlines of the map on the film itself, nothing burned in: Grayscale Softcopy Presentation State (PS3.3 A.33.1).
 
-A presentation state replaces the film's own grey-scale transformations, so it repeats them.
+A presentation state replaces the film's own grey-scale transformations, so it repeats them; where the gate found black
+and white exchanged, it shows the film as the model saw it.
 """
 
 from typing import Final
@@ -14,6 +15,7 @@ from cxr_node.documents.received import Received
 from cxr_node.documents.region import Polygon, outlines
 from cxr_node.documents.request import Document, Source, StudyReport
 from cxr_node.documents.wording import headline, positive
+from cxr_node.domain.quality import Flag
 from cxr_node.imaging.header import first_item, numbers, text
 from cxr_node.imaging.lut import LookupTable, is_inverted, lookup_table
 
@@ -45,7 +47,7 @@ def build_presentation(report: StudyReport, source: Source) -> Document | None:
     del dataset.ContentDate, dataset.ContentTime  # a presentation state has dates of its own instead
     _show(dataset, facts)
     _annotate(dataset, facts, parts, f"{headline(report.profile, source.analysis)}\r\n{_use(report)}")
-    _transform(dataset, source.header)
+    _transform(dataset, source.header, inverted=Flag.INVERTED in source.flags)
     return envelope.seal("pr", dataset, reader.notes)
 
 
@@ -128,8 +130,11 @@ def _outline(part: Polygon) -> Dataset:
     return item
 
 
-def _transform(dataset: Dataset, film: Dataset) -> None:
-    """The film's own Modality LUT, VOI LUT or window, and sense of grey (PS3.3 C.11.1, C.11.8, C.11.6)."""
+def _transform(dataset: Dataset, film: Dataset, *, inverted: bool) -> None:
+    """The film's own Modality LUT, VOI LUT or window, and sense of grey (PS3.3 C.11.1, C.11.8, C.11.6).
+
+    `inverted`: the gate set black and white right, so the other sense of grey.
+    """
     slope, intercept = numbers(film, "RescaleSlope"), numbers(film, "RescaleIntercept")
     if table := lookup_table(first_item(film, "ModalityLUTSequence")):
         item = _lut(table)
@@ -144,7 +149,7 @@ def _transform(dataset: Dataset, film: Dataset) -> None:
         image.ReferencedSOPInstanceUID = film.SOPInstanceUID
         voi.ReferencedImageSequence = [image]
         dataset.SoftcopyVOILUTSequence = [voi]
-    dataset.PresentationLUTShape = "INVERSE" if is_inverted(film) else "IDENTITY"
+    dataset.PresentationLUTShape = "INVERSE" if is_inverted(film) != inverted else "IDENTITY"
 
 
 def _values_of_interest(film: Dataset) -> Dataset | None:

@@ -14,6 +14,7 @@ MAXIMUM_POINTS = 64
 _HALF = 0.5
 _MINOR = 0.2
 _WORKING_SIDE = 512
+_WORDS_RIGHT, _WORDS_BELOW = 0.8, 0.9
 
 
 def outlines(activation: Activation, rows: int, columns: int) -> list[Polygon]:
@@ -35,6 +36,20 @@ def outlines(activation: Activation, rows: int, columns: int) -> list[Polygon]:
     stretch = np.array([columns / width, rows / height], dtype=np.float32)
     simple = [(_simplified(each) + 0.5) * stretch for each in weighty]
     return [np.concatenate([points, points[:1]]) for points in simple if len(points) >= 3]
+
+
+def begun_for_words(outline: Polygon, rows: int, columns: int) -> Polygon:
+    """A closed outline that begins where a viewer has room to write what the outline means.
+
+    OHIF writes to the right of the first two points, at their height. So it begins with the edge farthest right that
+    leaves a fifth of the film's width on its right and a tenth of its height below it, else with that farthest left.
+    """
+    edges = np.stack([outline[:-1], outline[1:]])
+    right, height = edges[..., 0].max(axis=0), edges[..., 1].mean(axis=0)
+    roomy = (right <= columns * _WORDS_RIGHT) & (height <= rows * _WORDS_BELOW)
+    first = int(np.where(roomy, right, -1).argmax()) if roomy.any() else int(right.argmin())
+    points = np.roll(outline[:-1], -first, axis=0)
+    return np.concatenate([points, points[:1]])
 
 
 def _evidence(surface: Map, contour: npt.NDArray[np.int32]) -> float:

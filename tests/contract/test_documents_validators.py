@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from pydicom import Dataset
+from pydicom.dataset import FileDataset
 
 from cxr_node.demo.dx import code
 from cxr_node.documents import (
@@ -24,7 +26,9 @@ from cxr_node.documents import (
     build_segmentation,
 )
 from cxr_node.domain.finding import Term, Terms
+from cxr_node.domain.quality import Flag
 from cxr_node.domain.report_class import REPORT_CLASSES, ReportClass
+from cxr_node.imaging import decode, render
 from tests import films
 from tests.documents import analysis, computed, every_document, header, report, reread, source
 from tests.models import COVID, PNEUMONIA
@@ -203,3 +207,19 @@ def test_pixelmed_reads_the_report_as_template_1500(sr_class: ReportClass, tmp_p
     errors = [line for line in said.splitlines() if line.startswith("Error")]
     assert len(errors) == 1
     assert errors[0].endswith('Code (43468-8,LN,"XR unspecified body region") not found in context group 100')
+
+
+@pytest.mark.parametrize("make", [films.chest, lambda number: films.inverted(films.chest(number))], ids=["2", "1"])
+@pytest.mark.parametrize("flags", [(), (Flag.INVERTED,)], ids=["as it is", "set right"])
+def test_dcmtk_shows_a_film_under_its_presentation_state_as_the_model_saw_it(
+    make: Callable[[int], FileDataset], flags: tuple[Flag, ...], tmp_path: Path
+) -> None:
+    film = make(704)
+    path, state, shown = (tmp_path / name for name in ("film.dcm", "state.dcm", "shown.pgm"))
+    made = report(source(reread(films.write(film, path).read_bytes()), flags=flags))
+    document = build_presentation(made, made.sources[0])
+    assert document
+    state.write_bytes(document.content)
+    _run("dcmp2pgm", path, "--pstate", os.fspath(state), os.fspath(shown))
+    grey = np.asarray(Image.open(shown), dtype=int)
+    assert np.abs(grey - render(decode(film), film, inverted=bool(flags)).astype(int)).max() <= 1

@@ -3,6 +3,7 @@
 import json
 import re
 import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from click.testing import CliRunner
 
 from cxr_node import cli
 from cxr_node.domain.job import JobState, NewJob
-from cxr_node.store import events, jobs, results, worklist
+from cxr_node.store import events, jobs, report_classes, results, worklist
 from cxr_node.store.results import Written
 from tests import films
 from tests.bench import JUDGING, MODEL, NOON, Bench, add_result
@@ -121,7 +122,11 @@ def test_status(bench: Bench) -> None:
     assert found["ready"] is False
     assert found["queues"]["deliver"] == {"ready": 1, "running": 0, "failed": 0}
     assert found["dead_letters"] == 1
-    assert found["destinations"] == [{"name": "pacs", "reachable": False, "pending": 1, "uncommitted": 0, "overdue": 0}]
+    (pacs,) = found["destinations"]
+    assert pacs == {
+        "name": "pacs", "reachable": False, "pending": 1, "uncommitted": 0, "overdue": 0,
+        "sr_class": "comprehensive_3d", "sr_class_wanted": "comprehensive_3d",
+    }  # fmt: skip
     assert found["oldest_ready_seconds"] > 0
     assert found["disk_free_bytes"] > 0
     (failed,) = found["failed"]
@@ -149,8 +154,18 @@ def test_status_says_where_the_pages_are_or_why_not(bench: Bench) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # pynetdicom's refused socket
+def test_status_says_in_which_class_a_destination_takes_reports(bench: Bench) -> None:
+    with bench.store.transaction() as tx:
+        report_classes.record(tx, "pacs", "comprehensive_3d", "enhanced", time.time())
+    (pacs,) = run("status", "--json", status=1)["destinations"]
+    assert (pacs["sr_class"], pacs["sr_class_wanted"]) == ("enhanced", "comprehensive_3d")
+    shown = CliRunner().invoke(cli.main, ["status"]).stdout
+    assert re.search(r"^pacs +no .* enhanced \(comprehensive_3d refused\)$", shown, re.MULTILINE)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # pynetdicom's refused socket
 def test_status_has_the_newest_studies_and_what_was_kept_aside(bench: Bench) -> None:
-    for number in range(10, 15):
+    for number in range(1010, 1015):
         bench.clock.turn(1)
         bench.send(films.leg(number))
     bench.send(b"no film")
@@ -159,7 +174,7 @@ def test_status_has_the_newest_studies_and_what_was_kept_aside(bench: Bench) -> 
     assert len(newest) == 5
     assert [study["received_at"] for study in newest] == sorted((s["received_at"] for s in newest), reverse=True)
     assert newest[0] == {
-        "study_instance_uid": str(films.leg(14).StudyInstanceUID),
+        "study_instance_uid": str(films.leg(1014).StudyInstanceUID),
         "state": "not_analysed",
         "tier": "none",
         "received_at": "2026-01-01T12:00:06.000Z",

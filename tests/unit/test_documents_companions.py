@@ -17,6 +17,7 @@ from cxr_node.documents import (
     build_presentation,
     build_segmentation,
 )
+from cxr_node.domain.quality import Flag
 from tests.documents import COLUMNS, ROWS, analysis, computed, header, parse, report, source, values
 
 GREY = np.tile(np.arange(COLUMNS, dtype=np.uint8), (ROWS, 1))
@@ -135,6 +136,16 @@ def test_a_presentation_state_repeats_the_films_own_tables() -> None:
         assert list(copied.LUTDescriptor) == [256, 10, 12]
         assert list(np.frombuffer(copied.LUTData, "<u2")) == [16 * each for each in range(256)]
     assert state.PresentationLUTShape == "INVERSE"
+
+
+@pytest.mark.parametrize("film", [header(), header(PresentationLUTShape="INVERSE")], ids=["normal", "inverse"])
+def test_a_film_that_the_gate_set_right_is_shown_as_the_model_saw_it(film: Dataset) -> None:
+    made = report(source(film, quality="limited", flags=(Flag.INVERTED, Flag.UNSURE)))
+    document = build_presentation(made, made.sources[0])
+    assert document
+    state = parse(document)
+    assert {state.PresentationLUTShape, _presentation(film).PresentationLUTShape} == {"IDENTITY", "INVERSE"}
+    assert state.SoftcopyVOILUTSequence == _presentation(film).SoftcopyVOILUTSequence
 
 
 def test_a_film_without_a_usable_window_leaves_it_to_the_viewer() -> None:

@@ -1,5 +1,6 @@
 """The report in the forms that destinations take it in, and with more than one model."""
 
+import numpy as np
 import pytest
 from pydicom import Dataset
 
@@ -90,7 +91,11 @@ def test_on_request_every_group_has_a_region_that_says_it_is_none(
     (tracking,) = values(content, TRACKING)
     assert tracking.endswith("whole image, no localisation") is not localised
     if not localised:
-        assert list(items(content, REGION)[0].GraphicData) == [64, 40, 64, 80, 0, 80, 0, 0, 64, 0, 64, 40]
+        points = np.reshape(items(content, REGION)[0].GraphicData, (-1, 2))
+        assert (points[0] == points[-1]).all()
+        assert [points.min(axis=0).tolist(), points.max(axis=0).tolist()] == [[0, 0], [64, 80]]
+        assert set(points[:, 0]) == {0, 64}, "the edge of the film, and nothing in it"
+        assert points[:2, 0].tolist() == [0, 0], "where a viewer writes, to the right of it, there is the film"
 
 
 def test_a_film_of_unknown_size_has_no_region_on_request_either() -> None:

@@ -50,6 +50,27 @@ def test_without_an_area_there_is_no_outline(size: tuple[int, int]) -> None:
     assert all((each[0] == each[-1]).all() for each in region.outlines(((1.0,),), *size))
 
 
+@pytest.mark.parametrize(
+    ("corners", "begins"),
+    [
+        ([(100, 100), (600, 200), (500, 500), (100, 500)], [(100, 100), (600, 200)]),
+        ([(100, 700), (400, 700), (450, 900), (700, 960), (100, 980)], [(400, 700), (450, 900)]),
+        ([(500, 100), (900, 100), (900, 500), (600, 500)], [(600, 500), (500, 100)]),
+        ([(800, 100), (990, 100), (990, 500), (700, 500)], [(700, 500), (800, 100)]),
+        ([(850, 100), (990, 100), (990, 500), (830, 500)], [(830, 500), (850, 100)]),
+    ],
+    ids=["right edge", "not at the bottom", "not too far right", "as far as there is room", "all too far right"],
+)
+def test_an_outline_begins_where_a_viewer_has_room_for_words(
+    corners: list[tuple[int, int]], begins: list[tuple[int, int]]
+) -> None:
+    closed = np.array([*corners, corners[0]], dtype=np.float32)
+    begun = region.begun_for_words(closed, 1000, 1000)
+    assert begun[:2].tolist() == [list(each) for each in begins]
+    assert (begun[0] == begun[-1]).all()
+    assert sorted(begun[:-1].tolist()) == sorted(closed[:-1].tolist())
+
+
 def test_the_legend_is_below_the_film_and_never_on_it() -> None:
     drawn = picture.draw(GREY, None, LEGEND)
     assert (drawn[:1000] == 90).all()
