@@ -5,7 +5,7 @@ import time
 
 from cxr_node.config import Config
 from cxr_node.errors import ConfigError, Permanent
-from cxr_node.inference import manifest
+from cxr_node.inference import build
 from cxr_node.inference.manifest import Manifest
 from cxr_node.lock import is_held
 from cxr_node.plan import Plan
@@ -23,7 +23,7 @@ def activate(config: Config, store: Store, model: Manifest, by: str) -> str:
     Raises ConfigError where the configuration does not fit the model, Permanent as `verify` does, and NOT_ACTIVATED
     where a running node could not load it, or does not answer.
     """
-    manifest.verify(model)
+    build.verify(model)
     wanted = Activation(model.name, model.version, model.digest, by, time.time())
     Plan.of(config, wanted).judging()  # a mistake in the configuration is told before anything is asked for
     stack = _stack(store)

@@ -18,7 +18,8 @@ from cxr_node.audit import syslog
 from cxr_node.config import Config
 from cxr_node.domain.clock import iso
 from cxr_node.errors import CxrNodeError
-from cxr_node.inference.manifest import Manifest, is_release, verify
+from cxr_node.inference.build import is_release, verify
+from cxr_node.inference.manifest import Manifest
 from cxr_node.plan import Plan, announcement, database_of, modalities_of, open_store, peers_of
 from cxr_node.store import trail
 from cxr_node.store.activations import Activation

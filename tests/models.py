@@ -8,7 +8,8 @@ import torch
 from safetensors.torch import save_file
 
 from cxr_node.inference import golden
-from cxr_node.inference.manifest import METADATA, WEIGHTS, Manifest, load, sha256
+from cxr_node.inference.build import METADATA, WEIGHTS, sha256
+from cxr_node.inference.manifest import Manifest, load
 from cxr_node.inference.network import EfficientNetLite0
 from cxr_node.inference.predictor import Predictor
 

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from cxr_node.errors import ConfigError
-from cxr_node.inference.manifest import sha256
+from cxr_node.inference.build import sha256
 from training.assess import FEWEST, Chosen, assess, brief, plain, validation_of
 from training.data import Film, patient_key, read_manifest
 from training.reading import Reading

@@ -14,8 +14,9 @@ from safetensors.torch import save_file
 from cxr_node.domain.finding import Cutoffs
 from cxr_node.errors import ConfigError
 from cxr_node.inference import golden
+from cxr_node.inference.build import METADATA, WEIGHTS, sha256
 from cxr_node.inference.calibration import Calibration, ClassCalibration
-from cxr_node.inference.manifest import METADATA, WEIGHTS, Manifest, load, sha256
+from cxr_node.inference.manifest import Manifest, load
 from cxr_node.inference.predictor import Predictor
 from training.about import Served
 from training.recipe import PrepareRecipe, Recipe

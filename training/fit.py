@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.utils.data import WeightedRandomSampler
 
 from cxr_node.errors import ConfigError
-from cxr_node.inference.manifest import sha256
+from cxr_node.inference.build import sha256
 from cxr_node.inference.network import FilmNetwork
 from training import curves
 from training.data import Film, weights

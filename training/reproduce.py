@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cxr_node.errors import ConfigError, CxrNodeError
-from cxr_node.inference.manifest import sha256
+from cxr_node.inference.build import sha256
 from training import recipe as recipes
 from training.about import Published
 from training.data import Film

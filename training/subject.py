@@ -14,6 +14,7 @@ from torch import nn
 
 from cxr_node.domain.finding import Cutoffs
 from cxr_node.errors import ConfigError
+from cxr_node.inference import build
 from cxr_node.inference import manifest as manifests
 from cxr_node.inference.calibration import Calibration, ClassCalibration
 from cxr_node.inference.network import FilmNetwork
@@ -202,7 +203,7 @@ def open_subject(path: Path) -> Subject:
     Raises:
         ConfigError: it is neither, or not finished.
     """
-    if (path / manifests.METADATA).is_file():
+    if (path / build.METADATA).is_file():
         return _released(path)
     run = Run(path)
     subject = _of(path.name, run.recipe(), run.network(), (run,), run.calibrated() if run.has_calibration else None)
@@ -220,8 +221,8 @@ def open_subject(path: Path) -> Subject:
 
 def _released(path: Path) -> Subject:
     model = manifests.load(path)
-    manifests.verify(model)
-    content = json.loads((path / manifests.METADATA).read_text(encoding="utf-8"))["cxr_node"]
+    build.verify(model)
+    content = json.loads((path / build.METADATA).read_text(encoding="utf-8"))["cxr_node"]
     recipe = Recipe.model_validate(content["recipe"])
     network = network_of(recipe)
     network.load_state_dict(read_state(model.weights))

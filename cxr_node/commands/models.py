@@ -71,6 +71,7 @@ def show(config: Config, name: str) -> None:
 def verify(config: Config, name: str | None) -> None:
     """Recompute the digests and the golden outputs of one model, or of all, and say which are releases."""
     from cxr_node.inference import gate_manifest, golden, manifest
+    from cxr_node.inference.build import is_release
     from cxr_node.inference.gate import Gate
     from cxr_node.inference.gate_manifest import GateManifest
     from cxr_node.inference.manifest import Manifest
@@ -82,7 +83,7 @@ def verify(config: Config, name: str | None) -> None:
     if not chosen:
         raise ConfigError(f"no model is named {name!r}; there are {', '.join(sorted({m.name for m in known}))}")
     for model in chosen:
-        released = manifest.is_release(model)
+        released = is_release(model)
         loaded = Predictor(model, config.inference.device) if isinstance(model, Manifest) else Gate(model)
         golden.check(loaded)
         whose = "as released" if released else "as its own metadata say; not a released model"
@@ -158,6 +159,7 @@ def calibrate(
     """Calibrate a model for this site from what it has said of films here; the model itself is not changed."""
     from cxr_node.calibrating import calibrate as find
     from cxr_node.inference import manifest
+    from cxr_node.inference.build import sha256
     from cxr_node.plan import Plan, open_store
     from cxr_node.store import events
 
@@ -173,7 +175,7 @@ def calibrate(
     with store.transaction() as tx:
         events.append(
             tx, time.time(), "model.calibrated", None, by=operator(), model=model.name, version=model.version,
-            digest=manifest.sha256(out), method=found.calibration.method, studies=found.calibration.studies,
+            digest=sha256(out), method=found.calibration.method, studies=found.calibration.studies,
         )  # fmt: skip
     for remark in found.remarks:
         click.echo(remark)

@@ -15,10 +15,10 @@ from cxr_node.domain.eligibility import Refusal
 from cxr_node.domain.quality import Assessment, Reading, Turn, View
 from cxr_node.errors import ConfigError, Ineligible
 from cxr_node.imaging import Prepared, resized
+from cxr_node.inference.build import verify
 from cxr_node.inference.calibration import sigmoid, softmax
 from cxr_node.inference.gate_manifest import GateManifest
 from cxr_node.inference.gate_network import SIDE, TURNS, VIEWS, GateNetwork
-from cxr_node.inference.manifest import verify
 from cxr_node.inference.network import channels_last, fold_norms
 
 Floats = NDArray[np.float32]

@@ -8,15 +8,7 @@ from typing import Any
 from cxr_node.domain.finding import ModelIdentity
 from cxr_node.domain.quality import Limits
 from cxr_node.errors import ConfigError
-from cxr_node.inference.manifest import (
-    METADATA,
-    WEIGHTS,
-    builtin_directory,
-    loaded,
-    read_metadata,
-    task_of,
-    version_key,
-)
+from cxr_node.inference.build import METADATA, WEIGHTS, builtin_directory, loaded, read_metadata, task_of, version_key
 
 TASK = "gate"
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from cxr_node.errors import Permanent
 from cxr_node.imaging import prepare_grey, read_picture
-from cxr_node.inference.manifest import Build
+from cxr_node.inference.build import Build
 
 EXPECTED = Path("golden", "expected.json")
 TOLERANCE = 1e-3

@@ -10,8 +10,9 @@ from safetensors.torch import load_file
 
 from cxr_node.domain.finding import Analysis
 from cxr_node.errors import ConfigError, Permanent
+from cxr_node.inference.build import verify
 from cxr_node.inference.explain import Explanation, explain
-from cxr_node.inference.manifest import Manifest, verify
+from cxr_node.inference.manifest import Manifest
 from cxr_node.inference.network import NETWORKS, FilmNetwork, channels_last, fold_norms
 
 DEVICES = ("auto", "cpu", "cuda")

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from cxr_node import checks, cli
 from cxr_node.domain.job import JobState, NewJob
-from cxr_node.inference import golden, manifest
+from cxr_node.inference import build, golden, manifest
 from cxr_node.store import jobs
 from tests import films
 from tests.bench import NOON, Bench
@@ -266,7 +266,7 @@ def test_models_verify_tells_a_release_from_another_model(folder: Path, monkeypa
     assert f"is as released; digest {released.digest}" in run("models", "verify").stdout
     own = folder / "models" / "cxr-own" / "1.0.0"
     shutil.copytree(released.directory, own)
-    metadata = own / manifest.METADATA
+    metadata = own / build.METADATA
     metadata.write_text(metadata.read_text("utf-8").replace('"cxr-pneumonia"', '"cxr-own"'), "utf-8")
     (folder / "node.toml").write_text('[model]\ndirectory = "models"')
     assert "not a released model; digest" in run("models", "verify", "-c", "node.toml").stdout

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from pydicom.dataset import Dataset
 
-from cxr_node.inference.manifest import WEIGHTS, Manifest
+from cxr_node.inference.build import WEIGHTS
+from cxr_node.inference.manifest import Manifest
 from tests.fault.damage import data_set
 from tests.films import chest
 from tests.models import CLASSES, small_model

@@ -16,7 +16,7 @@ from cxr_node.demo.phantom import project
 from cxr_node.domain.quality import Limits
 from cxr_node.errors import ConfigError
 from cxr_node.imaging import Prepared, prepare_grey
-from cxr_node.inference import gate_manifest, golden, manifest
+from cxr_node.inference import build, gate_manifest, golden
 from cxr_node.inference.gate import Gate
 from cxr_node.inference.gate_network import SIDE, VIEWS, GateHeads, GateNetwork
 from cxr_node.inference.network import EfficientNetLite0
@@ -82,7 +82,7 @@ def recipe(start: Path) -> GateRecipe:
     samples = shipped.samples.times(0.01)
     limits = shipped.limits.model_copy(update={"validation": 0.5})
     changes = {"sources": ("a", "b"), "fit": fit, "samples": samples, "limits": limits}
-    return shipped.model_copy(update=changes | {"weights_sha256": manifest.sha256(start)})
+    return shipped.model_copy(update=changes | {"weights_sha256": build.sha256(start)})
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +125,7 @@ def test_a_run_that_was_evaluated_becomes_a_gate_that_the_node_serves(run: GateR
     model = gate_manifest.find(tmp_path, "cxr-gate")
     assert (model.version, model.limits) == ("2.0.0", run.limits())
     assert golden.check(Gate(model)) < golden.TOLERANCE
-    assert not manifest.is_release(model)
+    assert not build.is_release(model)
     assert "$" not in model.card.read_text("utf-8")
 
 
@@ -185,7 +185,7 @@ def test_recipes_say_all_mistakes_at_once(tmp_path: Path) -> None:
 
 
 def test_the_shipped_gate_names_the_shipped_recipe() -> None:
-    path = gate_manifest.find(None, "cxr-gate").directory / manifest.METADATA
+    path = gate_manifest.find(None, "cxr-gate").directory / build.METADATA
     kept = json.loads(path.read_text(encoding="utf-8"))["cxr_node"]["recipe"]
     assert GateRecipe.model_validate(kept) == gates.load(SHIPPED)
 

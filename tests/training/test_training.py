@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from cxr_node.domain.finding import Cutoffs
 from cxr_node.errors import ConfigError
-from cxr_node.inference import golden, manifest
+from cxr_node.inference import build, golden, manifest
 from cxr_node.inference.network import EfficientNetLite0
 from cxr_node.inference.predictor import Predictor
 from training import recipe as recipes
@@ -90,12 +90,12 @@ def recipe(start: Path) -> Recipe:
     shipped = recipes.load(SHIPPED).model_dump()
     shipped["data"] = {"shares": {"a": 0.5, "b": 0.5}, "films_per_epoch": 8}
     shipped["fit"] |= {"warm_up_epochs": 1, "epochs": 1, "batch": 4}
-    return Recipe.model_validate(shipped | {"size": SIZE, "weights_sha256": manifest.sha256(start)})
+    return Recipe.model_validate(shipped | {"size": SIZE, "weights_sha256": build.sha256(start)})
 
 
 def test_the_shipped_model_names_the_shipped_recipe() -> None:
     model = manifest.find(None, "cxr-pneumonia")
-    kept = json.loads((model.directory / manifest.METADATA).read_text(encoding="utf-8"))["cxr_node"]["recipe"]
+    kept = json.loads((model.directory / build.METADATA).read_text(encoding="utf-8"))["cxr_node"]["recipe"]
     assert Recipe.model_validate(kept) == recipes.load(SHIPPED)
 
 
@@ -238,7 +238,7 @@ def test_every_step_of_the_command(films: Path, recipe: Recipe, start: Path, tmp
         result = CliRunner().invoke(commands, arguments)
         assert result.exit_code == (2 if arguments[0] == "train" else 0), result.output
     model = manifest.find(tmp_path, "m")
-    manifest.verify(model)
+    build.verify(model)
     assert golden.check(Predictor(model, "cpu")) < golden.TOLERANCE
     assert "c, covid19" in model.card.read_text(encoding="utf-8")
 
@@ -276,7 +276,7 @@ def test_a_recipe_with_classes_of_its_own_becomes_a_model_of_the_node(
         result = CliRunner().invoke(commands, arguments)
         assert result.exit_code == 0, result.output
     model = manifest.find(tmp_path, "m")
-    manifest.verify(model)
+    build.verify(model)
     assert golden.check(Predictor(model, "cpu")) < golden.TOLERANCE
     assert (model.finding, model.outputs.kinds) == ("pneumonia", ("bacterial", "viral"))
     assert model.restriction == SERVED["restriction"]

@@ -11,7 +11,7 @@ from cxr_node.demo.phantom import project
 from cxr_node.domain.quality import Flag
 from cxr_node.errors import ConfigError, Ineligible, Permanent
 from cxr_node.imaging import Prepared, decode, prepare, prepare_grey
-from cxr_node.inference import gate_manifest, golden, manifest
+from cxr_node.inference import build, gate_manifest, golden, manifest
 from cxr_node.inference.gate import Gate, admission
 from tests import films
 from tests.models import small_model
@@ -33,7 +33,7 @@ def film() -> Prepared:
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """A models folder with a copy of the shipped gate."""
-    shutil.copytree(manifest.builtin_directory() / NAME / VERSION, tmp_path / NAME / VERSION)
+    shutil.copytree(build.builtin_directory() / NAME / VERSION, tmp_path / NAME / VERSION)
     return tmp_path
 
 
@@ -44,7 +44,7 @@ def refused(gate: Gate, film: Prepared) -> str:
 
 
 def test_the_shipped_gate_is_whole_released_and_computes_as_at_its_release(gate: Gate) -> None:
-    assert manifest.is_release(gate.manifest), "a new build belongs into models/RELEASES"
+    assert build.is_release(gate.manifest), "a new build belongs into models/RELEASES"
     assert golden.check(gate) < golden.TOLERANCE
     assert sum(path.stat().st_size for path in gate.manifest.directory.rglob("*") if path.is_file()) < 1_000_000
 
@@ -91,7 +91,7 @@ def test_without_a_gate_every_film_is_let_in_as_it_is(film: Prepared) -> None:
 
 def test_the_shipped_gate_serves_where_a_site_has_a_models_folder_without_one(tmp_path: Path) -> None:
     small_model(tmp_path, "own")
-    assert gate_manifest.find(tmp_path, NAME).directory == manifest.builtin_directory() / NAME / VERSION
+    assert gate_manifest.find(tmp_path, NAME).directory == build.builtin_directory() / NAME / VERSION
     assert [model.name for model in manifest.list_models(tmp_path)] == ["own"]
 
 
@@ -141,7 +141,7 @@ def test_a_changed_file_is_not_loaded(copy: Path) -> None:
 
 
 def _rewrite(folder: Path, change: object) -> None:
-    path = folder / manifest.METADATA
+    path = folder / build.METADATA
     metadata = json.loads(path.read_text("utf-8"))
     change(metadata["cxr_node"])  # type: ignore[operator]
     path.write_text(json.dumps(metadata), "utf-8")

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from cxr_node.errors import ConfigError, Permanent
-from cxr_node.inference import manifest
-from cxr_node.inference.manifest import METADATA, WEIGHTS, Manifest
+from cxr_node.inference import build, manifest
+from cxr_node.inference.build import METADATA, WEIGHTS
+from cxr_node.inference.manifest import Manifest
 
 NAME, VERSION = "cxr-pneumonia", "1.0.0"
 
@@ -16,7 +17,7 @@ NAME, VERSION = "cxr-pneumonia", "1.0.0"
 @pytest.fixture
 def models(tmp_path: Path) -> Path:
     """A models folder with a copy of the shipped model, to be damaged."""
-    shutil.copytree(manifest.builtin_directory() / NAME / VERSION, tmp_path / NAME / VERSION)
+    shutil.copytree(build.builtin_directory() / NAME / VERSION, tmp_path / NAME / VERSION)
     return tmp_path
 
 
@@ -28,8 +29,8 @@ def model(models: Path) -> Manifest:
 
 def test_the_shipped_model_is_whole() -> None:
     shipped = manifest.find(None, NAME)
-    manifest.verify(shipped)
-    assert manifest.is_release(shipped), "a new build belongs into models/RELEASES"
+    build.verify(shipped)
+    assert build.is_release(shipped), "a new build belongs into models/RELEASES"
     assert shipped.finding == "pneumonia"
     assert shipped.classes == ("normal", "bacterial_pneumonia", "viral_pneumonia")
     assert shipped.identity.digest == shipped.digest
@@ -46,19 +47,19 @@ def test_every_file_is_listed(model: Manifest) -> None:
 @pytest.mark.parametrize("name", [WEIGHTS, "docs/README.md", "golden/expected.json", METADATA.as_posix()])
 def test_a_changed_file_is_named_with_both_digests(model: Manifest, name: str) -> None:
     path = model.directory / name
-    expected = manifest.sha256(path)
+    expected = build.sha256(path)
     path.write_bytes(path.read_bytes() + b" ")
     with pytest.raises(Permanent) as caught:
-        manifest.verify(model)
+        build.verify(model)
     assert caught.value.code == "MODEL_DIGEST"
-    for part in (name, expected, manifest.sha256(path)):
+    for part in (name, expected, build.sha256(path)):
         assert part in caught.value.message
 
 
 def test_a_missing_file_is_named(model: Manifest) -> None:
     model.weights.unlink()
     with pytest.raises(Permanent, match=r"weights\.safetensors .*No such file"):
-        manifest.verify(model)
+        build.verify(model)
 
 
 def test_a_changed_digest_changes_the_identity(models: Path, model: Manifest) -> None:

@@ -9,8 +9,8 @@ import pytest
 from cxr_node.domain.finding import Tier
 from cxr_node.errors import ConfigError, Permanent
 from cxr_node.inference import golden, manifest
+from cxr_node.inference.build import METADATA
 from cxr_node.inference.calibration import Calibration, ClassCalibration, shift, softmax
-from cxr_node.inference.manifest import METADATA
 from cxr_node.inference.outputs import Classes, FindingAndKind
 from cxr_node.inference.predictor import Prediction, Predictor, analyse
 from tests.models import CLASSES, SIZE, small_model

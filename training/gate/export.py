@@ -12,10 +12,10 @@ from typing import Any
 from cxr_node.domain.quality import Limits
 from cxr_node.errors import ConfigError
 from cxr_node.inference import golden
+from cxr_node.inference.build import METADATA, WEIGHTS
 from cxr_node.inference.gate import Gate
 from cxr_node.inference.gate_manifest import TASK, GateManifest, load
 from cxr_node.inference.gate_network import SIDE, TURNS, VIEWS
-from cxr_node.inference.manifest import METADATA, WEIGHTS
 from training.export import PACKAGES, write_metadata
 from training.gate.fit import GateRun
 

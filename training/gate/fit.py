@@ -22,8 +22,8 @@ from torch.nn import functional
 from cxr_node.domain.quality import Limits
 from cxr_node.errors import ConfigError
 from cxr_node.imaging import Prepared, resized
+from cxr_node.inference.build import WEIGHTS, sha256
 from cxr_node.inference.gate_network import SIDE, GateHeads, GateNetwork, Outputs, layout
-from cxr_node.inference.manifest import WEIGHTS, sha256
 from cxr_node.inference.network import channels_last, fold_norms
 from training.data import Film
 from training.files import write_bytes, write_text

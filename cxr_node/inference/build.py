@@ -1,0 +1,132 @@
+"""A build of a model as a folder `<name>/<version>`, whatever it is for: its metadata, its digests, and its release.
+
+The folder is shaped as a MONAI bundle: configs/metadata.json, weights.safetensors, golden/, docs/README.md. The
+metadata list the SHA-256 of every other file, so that their own digest identifies the build. This module is free of
+torch.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import cxr_node
+from cxr_node.errors import ConfigError, Permanent
+
+METADATA = Path("configs", "metadata.json")
+RELEASES = "RELEASES"
+WEIGHTS = "weights.safetensors"
+FINDING = "finding"
+"""The task of a model that says nothing of one."""
+T = TypeVar("T")
+
+
+class Build(Protocol):
+    """A build of a model, whatever it is for."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def version(self) -> str: ...
+
+    @property
+    def digest(self) -> str: ...
+
+    @property
+    def directory(self) -> Path: ...
+
+    @property
+    def files(self) -> Mapping[str, str]: ...
+
+
+def loaded(directory: Path, wanted: str, otherwise: str, make: Callable[[Path, str, Any], T]) -> T:
+    """What `make` makes of a model's folder, the digest of its metadata, and these.
+
+    Raises:
+        ConfigError: the metadata are missing, unreadable, incomplete, or of a model for another task than `wanted`;
+            then the sentence ends as `otherwise`.
+    """
+    path = directory / METADATA
+    digest, metadata = read_metadata(path)
+    try:
+        if (task := task_of(metadata)) != wanted:
+            raise ConfigError(f"The model {directory} is for the task {task!r}, {otherwise}.")
+        return make(directory, digest, metadata)
+    except ValueError as error:
+        raise ConfigError(f"{path} misstates the model: {error}.") from error
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(f"{path} lacks or misstates {error}.") from error
+
+
+def read_metadata(path: Path) -> tuple[str, Any]:
+    """The digest and the content of metadata."""
+    try:
+        data = path.read_bytes()
+        return hashlib.sha256(data).hexdigest(), json.loads(data)
+    except OSError as error:
+        raise ConfigError(f"The model {path.parents[1]} has no readable {METADATA}: {error.strerror}.") from error
+    except ValueError as error:
+        raise ConfigError(f"{path} is not valid JSON: {error}.") from error
+
+
+def task_of(metadata: Any) -> str:
+    """What a model is for: to find something, unless it says otherwise."""
+    return str(metadata["cxr_node"].get("task", FINDING))
+
+
+def builtin_directory() -> Path:
+    """Where the shipped models are: in the installed package, or else at the top of the source tree."""
+    package = Path(cxr_node.__file__).parent
+    installed = package / "_models"
+    return installed if installed.is_dir() else package.parent / "models"
+
+
+def is_release(manifest: Build) -> bool:
+    """Whether the model is one that this release of the node came with, by the list beside the shipped models.
+
+    Raises:
+        Permanent: MODEL_DIGEST: it has the name and version of one, and is another build.
+    """
+    lines = (builtin_directory() / RELEASES).read_text("utf-8").splitlines()
+    digests = {(name, version): digest for name, version, digest in map(str.split, lines)}
+    released = digests.get((manifest.name, manifest.version), manifest.digest)
+    if released != manifest.digest:
+        raise Permanent(
+            "MODEL_DIGEST",
+            f"{METADATA} of the model {manifest.name} {manifest.version} is not as released: SHA-256 "
+            f"{manifest.digest}, expected {released}. Reinstall the model.",
+        )
+    return (manifest.name, manifest.version) in digests
+
+
+def version_key(version: str) -> tuple[tuple[int, str], ...]:
+    """1.10.0 after 1.9.0; parts that are no numbers come first."""
+    return tuple((int(part), "") if part.isdigit() else (-1, part) for part in version.split("."))
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, hex."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def verify(manifest: Build) -> None:
+    """Recompute the digest of every file of a model.
+
+    Raises:
+        Permanent: MODEL_DIGEST: a file is missing, or is not the one that the model was released with.
+    """
+    for name, expected in {str(METADATA): manifest.digest, **manifest.files}.items():
+        path = manifest.directory / name
+        try:
+            found = sha256(path)
+        except OSError as error:
+            found = f"none ({error.strerror})"
+        if found != expected:
+            raise Permanent(
+                "MODEL_DIGEST",
+                f"{name} of the model {manifest.name} {manifest.version} is not as released: SHA-256 {found}, "
+                f"expected {expected}. Reinstall the model.",
+            )
