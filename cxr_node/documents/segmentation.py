@@ -94,7 +94,7 @@ def _segmented(report: StudyReport, source: Source, film: Dataset, mask: NDArray
         ),
         anatomic_regions=[language.named(codes.LUNG, said)],
     )
-    dataset: Dataset = Segmentation(
+    made = Segmentation(
         source_images=[film],
         pixel_array=mask,
         segmentation_type="BINARY",
@@ -111,4 +111,6 @@ def _segmented(report: StudyReport, source: Source, film: Dataset, mask: NDArray
         content_description=headline(profile, analysis)[:64],
         series_description=language.sentence("series.seg", said, model=model.name),
     )
+    made._db_con.close()  # highdicom indexes frames in a database in memory, which nobody else would close
+    dataset: Dataset = made
     return dataset
