@@ -89,9 +89,10 @@ class Listener:
 
     def stop(self, grace: float) -> None:
         """Take no more associations, let live ones finish for `grace` seconds, then abort what is left."""
-        if self._server is None:
+        if self._server is None or self._thread is None:
             return
         self._server.shutdown()
+        self._thread.join()  # its loop is over; the thread itself may take a moment more
         until = time.monotonic() + grace
         while self._ae.active_associations and time.monotonic() < until:
             time.sleep(0.02)
