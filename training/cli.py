@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from cxr_node.errors import ConfigError, CxrNodeError
+from cxr_node.inference.memory import keep_freed_memory
 from training import judging
 from training import recipe as recipes
 from training.gate import recipe as gates
@@ -30,6 +31,7 @@ from training.run import Run
 @click.group()
 def commands() -> None:
     """Make a model from labelled chest films."""
+    keep_freed_memory()
 
 
 for _command in judging.COMMANDS:
@@ -73,6 +75,8 @@ def _row(name: str, recipe: Recipe, run: Run) -> dict[str, str | float | None]:
 @click.option("--resume", is_flag=True, help="Go on with the run that the folder holds.")
 @limit_option
 @click.option("--epochs", type=click.IntRange(0), help="At most so many epochs.")
+@click.option("--seed", type=int, help="In place of the recipe's.")
+@click.option("--without", metavar="SOURCE", help="Leave the films of a source out, as a hospital never seen.")
 @device_option
 def train(
     *,
@@ -85,6 +89,8 @@ def train(
     resume: bool,
     limit: int | None,
     epochs: int | None,
+    seed: int | None,
+    without: str | None,
     device: str,
 ) -> None:
     """Train RECIPE, by name or path; killed at any point, --resume comes to the same result.
@@ -100,6 +106,8 @@ def train(
         steps.train(recipe, read_films(data), directory or runs / recipe, weights)
         return
     name, wanted = recipes.find(recipe)
+    wanted = wanted if seed is None else wanted.changed({"seed": seed})
+    wanted = wanted if without is None else wanted.without(without)
     run = Run(directory or runs / name)
     if run.checkpoint.exists() and not resume:
         raise click.UsageError(f"{run.directory} holds a run already; go on with --resume, or name another folder.")
@@ -181,7 +189,8 @@ def calibrate(run: Path, data: Path) -> None:
     from training.calibrate import calibrate as find_calibration
     from training.calibrate import calibrate_classes, operating_points
     from training.data import trainable
-    from training.fit import film_batches, logits_of
+    from training.fit import logits_of
+    from training.priming import film_batches
     from training.results import calibrated
     from training.sources import read_films
     from training.splits import films_of

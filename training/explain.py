@@ -22,8 +22,8 @@ from cxr_node.inference.network import FilmNetwork
 from training.annotations import Annotations, Kind, Region
 from training.bootstrap import patients_of, resamples
 from training.data import Film
-from training.fit import film_batches
 from training.metrics import Floats, share
+from training.priming import film_batches
 from training.recipe import Recipe
 
 Heat = NDArray[np.float32]

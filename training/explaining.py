@@ -14,7 +14,7 @@ from training.assess import plain
 from training.data import Film
 from training.evaluation import LATERAL
 from training.explain import Explainer, Method, faithfulness, located, sanity
-from training.fit import film_batches
+from training.priming import film_batches
 from training.reading import Reading
 from training.scaling import unscaled
 from training.subject import Cascade, ClassNetwork, NodeNetwork, Subject

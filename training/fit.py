@@ -7,7 +7,7 @@ killed at any point resumes to the result that it would have had.
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +31,14 @@ from training.data import Film, weights
 from training.files import write_whole
 from training.frozen import Head, computed_once, features_of, training_features
 from training.networks import NETWORKS
-from training.networks.parts import PublicNetwork, Standardise
 from training.networks.weights import load_public
+from training.priming import film_batches, prime
 from training.recipe import Recipe
 from training.run import Conditions, Run, network_of
 from training.splits import films_of
 from training.task import Task, task_of
 from training.trainer import Trainer
-from training.transforms import evaluation_transforms, foreseen, training_transforms
+from training.transforms import foreseen, training_transforms
 
 console = Console()
 
@@ -78,19 +78,6 @@ def starting_network(recipe: Recipe, public: Path | None, before: Run | None) ->
     elif public is not None:
         load_public(network, recipe.network, public)
     return network
-
-
-def film_batches(films: Sequence[Film], recipe: Recipe, batch: int = 32) -> Iterator[Tensor]:
-    """Films (n, 1, size, size) as the node prepares them, in their order.
-
-    Raises:
-        ConfigError: a film cannot be used.
-    """
-    prepare = evaluation_transforms(recipe)
-    for start in range(0, len(films), batch):
-        with foreseen():
-            shown = [prepare({"film": film})["film"] for film in films[start : start + batch]]
-        yield torch.from_numpy(np.stack(shown))
 
 
 @torch.inference_mode()
@@ -149,7 +136,8 @@ def fit(
     train = [film for film in used if film.split == "train"]
     task = task_of(short, train)
     network = starting_network(short, start, before)
-    _standardise(network, train, short)
+    if not run.checkpoint.exists():
+        prime(network, used, short, task)
     trainer = Trainer(short, network, task, torch.device(device))
     if run.checkpoint.exists():
         trainer.load(run.checkpoint)
@@ -208,15 +196,3 @@ def _loader(trainer: Trainer, dataset: Any, train: Sequence[Film], transforms: C
     drawn = weights(train, [trainer.task.target(film) for film in train], recipe.data.shares)
     sampler = WeightedRandomSampler(drawn, recipe.data.films_per_epoch)
     return DataLoader(dataset, 0, batch_size=batch, sampler=sampler, drop_last=True)
-
-
-def _standardise(network: FilmNetwork, films: Sequence[Film], recipe: Recipe) -> None:
-    """Give a front that standardises the mean and deviation of the training films' pixels."""
-    front = network.front if isinstance(network, PublicNetwork) else None
-    if not isinstance(front, Standardise):
-        return
-    moments = np.array(
-        [(batch.double().mean(), batch.double().square().mean(), len(batch)) for batch in film_batches(films, recipe)]
-    )
-    mean, square = np.average(moments[:, :2], axis=0, weights=moments[:, 2])
-    front.load_state_dict({"mean": torch.tensor(mean), "deviation": torch.tensor(np.sqrt(square - mean**2))})

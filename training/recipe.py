@@ -103,6 +103,10 @@ class FitRecipe(_Frozen):
     """Of the loss: all one; (1 / n_c) * N / classes, which for two is document 001's formula; or one for each class."""
     learns: tuple[str, ...] = ()
     """What learns in the warm-up, by the beginnings of parameter names; the head where none is named."""
+    frozen: tuple[str, ...] = ()
+    """What keeps its starting weights throughout, by the beginnings of parameter names."""
+    within_sources: bool = False
+    """Of classes: a film is told only from those that its source has too, so that to know the source is of no use."""
     patience: Annotated[int, Field(ge=1)] | None = None
     """Ends the run after so many epochs of the whole network without a smaller validation loss."""
     clip: NotNegative = 5.0
@@ -194,6 +198,21 @@ class Recipe(_Frozen):
     def frozen(self) -> bool:
         """Whether nothing but the head ever learns."""
         return bool(self.fit.warm_up_epochs) and not self.fit.epochs and not self.fit.learns
+
+    def without(self, source: str) -> "Recipe":
+        """The same recipe with the films of a source left out: what it makes of a hospital that it never saw.
+
+        Raises:
+            ConfigError: it takes no film from there, or from nowhere else.
+        """
+        shares = {name: share for name, share in self.data.shares.items() if name != source}
+        if shares and len(shares) < len(self.data.shares):
+            whole = sum(shares.values())
+            return self.changed({"data.shares": {name: share / whole for name, share in shares.items()}})
+        sources = tuple(each for each in self.data.sources if each.split(":")[0] != source)
+        if not sources or sources == self.data.sources:
+            raise ConfigError(f"The recipe cannot do without {source!r}: it names no film from there, or no other.")
+        return self.changed({"data.sources": sources})
 
     def stood_in(self) -> "Recipe":
         """The same recipe on the films that stand in.

@@ -13,8 +13,9 @@ from cxr_node.inference.calibration import Calibration, shift, sigmoid
 from training.bootstrap import patients_of
 from training.data import Film, trainable
 from training.evaluate import positive_share, score
-from training.fit import film_batches, logits_of
+from training.fit import logits_of
 from training.metrics import calibration_error
+from training.priming import film_batches
 from training.run import Run
 from training.shortcut import thumbnail_auc, view_auc
 

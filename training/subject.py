@@ -19,9 +19,10 @@ from cxr_node.inference import manifest as manifests
 from cxr_node.inference.calibration import Calibration, ClassCalibration
 from cxr_node.inference.network import FilmNetwork
 from training.data import BACTERIAL, Film
-from training.fit import film_batches, logits_of
+from training.fit import logits_of
 from training.metrics import Floats
 from training.networks.weights import read_state
+from training.priming import film_batches
 from training.reading import FINDING, KIND, NORMAL, Question, Reading, concerned, question_of
 from training.recipe import Recipe
 from training.run import Run, network_of

@@ -97,26 +97,38 @@ class FindingAndKind:
 
 @dataclass(frozen=True, slots=True)
 class Classes:
-    """One of several classes, each with a weight in the loss."""
+    """One of several classes, each with a weight in the loss.
+
+    A film is told from the classes that `rivals` (by source) holds; from all of them where it has no such source.
+    """
 
     names: tuple[str, ...]
     labels: dict[str, int]
     weights: tuple[float, ...]
     smoothing: float
+    rivals: dict[str, tuple[bool, ...]]
 
     def target(self, film: Film) -> int | None:
         """The place of the film's class."""
         return self.labels.get(film.label)
 
     def targets(self, film: Film) -> dict[str, Any]:
-        """`target`: the place of the film's class."""
-        return {"target": np.int64(self.labels[film.label])}
+        """`target`: the place of the film's class; `rivals`: which classes it is told from, its own among them."""
+        rivals = self.rivals.get(film.source, (True,) * len(self.names))
+        return {"target": np.int64(self.labels[film.label]), "rivals": np.array(rivals)}
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
-        """Weighted cross entropy, averaged over films as Keras does: weights do not cancel within a batch."""
+        """Weighted cross entropy, averaged over films as Keras does: weights do not cancel within a batch.
+
+        It is that of the softmax over a film's rivals; smoothing is shared among them.
+        """
+        target, rivals = batch["target"], batch["rivals"]
         weights = torch.tensor(self.weights, device=logits.device)
-        losses = functional.cross_entropy(logits, batch["target"], label_smoothing=self.smoothing, reduction="none")
-        return (losses * weights[batch["target"]]).mean()
+        shares = functional.log_softmax(logits.masked_fill(~rivals, -torch.inf), dim=1).masked_fill(~rivals, 0.0)
+        own = functional.one_hot(target, len(self.names)) * (1 - self.smoothing)
+        wanted = own + self.smoothing * rivals / rivals.sum(dim=1, keepdim=True)
+        losses: Tensor = -(wanted * shares).sum(dim=1) * weights[target]
+        return losses.mean()
 
     def correct(self, logits: Tensor, batch: Batch) -> Tensor:
         """The largest logit is the film's class."""
@@ -147,7 +159,17 @@ def task_of(recipe: Recipe, train: Sequence[Film]) -> Task:
     empty = [name for name, count in zip(names, counts, strict=True) if not count]
     if empty:
         raise ConfigError(f"The class {empty[0]!r} has no training film; its labels are {recipe.classes[empty[0]]}.")
-    return Classes(names, labels, _class_weights(recipe, counts), recipe.fit.label_smoothing)
+    rivals = _rivals(train, names, labels) if recipe.fit.within_sources else {}
+    return Classes(names, labels, _class_weights(recipe, counts), recipe.fit.label_smoothing, rivals)
+
+
+def _rivals(train: Sequence[Film], names: tuple[str, ...], labels: dict[str, int]) -> dict[str, tuple[bool, ...]]:
+    """For each source the classes that it has films of."""
+    there = {(film.source, labels.get(film.label)) for film in train}
+    return {
+        source: tuple((source, place) in there for place in range(len(names)))
+        for source in {film.source for film in train}
+    }
 
 
 def _class_weights(recipe: Recipe, counts: Sequence[int]) -> tuple[float, ...]:

@@ -141,13 +141,15 @@ class Trainer:
 
     def _freeze(self, frozen: bool) -> None:
         """Let all learn, or in the warm-up only what may; what is frozen keeps its statistics and drops nothing."""
+        never = self.recipe.fit.frozen
         self.network.train(not frozen)
         for name, value in self.network.named_parameters():
-            value.requires_grad_(not frozen or self._learns(name))
-        if frozen:
-            for name, module in self.network.named_modules():
-                if name and self._learns(f"{name}."):
-                    module.train()
+            value.requires_grad_((not frozen or self._learns(name)) and not name.startswith(never))
+        for name, module in self.network.named_modules():
+            if f"{name}.".startswith(never):
+                module.eval()
+            elif frozen and name and self._learns(f"{name}."):
+                module.train()
 
     def _set_rates(self, step: int, count: int) -> None:
         fit = self.recipe.fit

@@ -5,7 +5,6 @@ a stem and a head of fixed width. Key names, padding and epsilon are those of ti
 `tf_efficientnet_lite2`, so that public state dicts load with `strict=True`.
 """
 
-from collections.abc import Callable
 from typing import ClassVar
 
 import torch
@@ -16,6 +15,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 EPSILON = 1e-3
 WIDTH_STEM = 32
 WIDTH_HEAD = 1280
+EARLY = 3
+"""Stages that see no further than texture."""
 Stages = tuple[tuple[int, int, int, int, int], ...]
 """For each stage: kernel, stride of its first block, expansion, channels, blocks."""
 LITE0: Stages = (
@@ -154,10 +155,23 @@ class EfficientNetLite(FilmNetwork):
 
     def features(self, films: Tensor) -> Tensor:
         """The last feature maps, (n, 1280, size / 32, size / 32)."""
+        return self.late(self.early(films))
+
+    def early(self, films: Tensor) -> Tensor:
+        """What the stem and the first EARLY stages make of films (n, 1, size, size): edges and texture, at size / 8."""
         x = (films * 2 - 1).expand(-1, 3, -1, -1)
         x = functional.relu6(self.bn1(self.conv_stem(x)))
-        x = self.blocks(x)
+        return self._through(x, slice(EARLY))
+
+    def late(self, early: Tensor) -> Tensor:
+        """The last feature maps, from what `early` gives."""
+        x = self._through(early, slice(EARLY, None))
         return functional.relu6(self.bn2(self.conv_head(x)))
+
+    def _through(self, x: Tensor, stages: slice) -> Tensor:
+        for stage in list(self.blocks)[stages]:
+            x = stage(x)
+        return x
 
     def classify(self, features: Tensor) -> Tensor:
         """Logits (n, outputs): average pooling, then one linear layer."""
@@ -179,13 +193,6 @@ class EfficientNetLite2(EfficientNetLite):
     """4,811,072 parameters before the head; native size 260."""
 
     LAYOUT = LITE2
-
-
-NETWORKS: dict[str, Callable[[int], FilmNetwork]] = {
-    "efficientnet_lite0": EfficientNetLite0,
-    "efficientnet_lite2": EfficientNetLite2,
-}
-"""Every network that a manifest or a recipe may name, built with its number of outputs."""
 
 
 def channels_last(network: nn.Module) -> None:

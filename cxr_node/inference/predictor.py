@@ -13,7 +13,8 @@ from cxr_node.errors import ConfigError, Permanent
 from cxr_node.inference.build import verify
 from cxr_node.inference.explain import Explanation, explain
 from cxr_node.inference.manifest import Manifest
-from cxr_node.inference.network import NETWORKS, FilmNetwork, channels_last, fold_norms
+from cxr_node.inference.network import FilmNetwork, channels_last, fold_norms
+from cxr_node.inference.networks import NETWORKS
 
 DEVICES = ("auto", "cpu", "cuda")
 Floats = NDArray[np.float32]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cxr_node.inference.network import EfficientNetLite0, EfficientNetLite2, FilmNetwork
+from cxr_node.inference.shade import ShadedLite0
 from training.networks.inception import InceptionV3
 from training.networks.parts import FRONTS, HEADS, PublicNetwork
 from training.networks.plain import LeNet5, NormedCnn, PlainCnn
@@ -17,6 +18,11 @@ TORCHVISION = "https://download.pytorch.org/models/"
 
 def _same(key: str) -> str:
     return key
+
+
+def shaded_key(key: str) -> str:
+    """The name in ours of one of EfficientNet-Lite0's parameters."""
+    return f"detail.{key}"
 
 
 def vgg_key(key: str) -> str:
@@ -85,6 +91,12 @@ NETWORKS: Mapping[str, Family] = {
     "efficientnet_lite2": Family(
         EfficientNetLite2, "classifier", 6_092_072, 1000,
         Public("tf_efficientnet_lite2_imagenet_fp32.safetensors", "timm's tf_efficientnet_lite2 (Apache-2.0)"),
+    ),
+    "shaded_lite0": Family(
+        ShadedLite0, "detail.classifier", 4_652_008, 1000,
+        Public(
+            "tf_efficientnet_lite0_imagenet_fp32.safetensors", "timm's tf_efficientnet_lite0 (Apache-2.0)", shaded_key
+        ),
     ),
 }  # fmt: skip
 """Every network that a recipe may name."""

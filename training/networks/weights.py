@@ -13,6 +13,8 @@ from cxr_node.errors import ConfigError
 from training.networks import NETWORKS, Public
 
 SHOWN = 3
+OURS = ("front.", "shade.", "familiarity.")
+"""Parts that no public weights have: they are primed with the training films."""
 COUNTER = "num_batches_tracked"
 """Batch norms count their batches for nothing that is used here, and older files have no such key."""
 
@@ -20,14 +22,14 @@ COUNTER = "num_batches_tracked"
 def load_public(network: nn.Module, name: str, path: Path) -> None:
     """Fill `network`, of the family `name`, with the weights of `path` (safetensors, or a state dict of torch).
 
-    Its head and its front keep their random weights.
+    Its head, and parts that are OURS, keep what they have.
 
     Raises:
         ConfigError: the file cannot be read, or is of another network.
     """
     family = NETWORKS[name]
     public = family.public or Public("", "")
-    own = (f"{family.head}.", "front.")
+    own = (f"{family.head}.", *OURS)
     state = {
         key: value.float() if value.is_floating_point() else value
         for found, value in read_state(path).items()
