@@ -21,6 +21,7 @@ from cxr_node.imaging.digest import data_set_digest
 from cxr_node.imaging.instance import read_instance
 from cxr_node.imaging.part10 import read_complete, read_film
 from cxr_node.inference.gate import admission
+from cxr_node.inference.memory import keep_freed_memory
 from cxr_node.inference.predictor import Prediction, Predictor, analyse
 from cxr_node.panel import draw_panel
 from cxr_node.plan import Plan
@@ -85,6 +86,7 @@ class Analyst:
     def __init__(self, plan: Plan, out: Path, clock: Clock = system_clock) -> None:
         self._plan, self._out, self._clock = plan, out, clock
         self._rules, self._profile = plan.rules(), profile_of(plan, "shadow")  # for research, whatever the node may do
+        keep_freed_memory()
         self._predictor = Predictor(plan.manifest, plan.config.inference.device, plan.config.report.explain)
         self._admit = admission(plan.gate())
 

@@ -162,8 +162,10 @@ def _wake(link: Link | None) -> None:
 
 def _inferring(plan: Plan, store: Store) -> Part:
     from cxr_node.inference.gate import admission  # noqa: PLC0415 - torch is loaded here and only here
+    from cxr_node.inference.memory import keep_freed_memory  # noqa: PLC0415
     from cxr_node.inference.predictor import Predictor, analyse  # noqa: PLC0415
 
+    keep_freed_memory()
     model = plan.manifest
     predictor = Predictor(model, plan.config.inference.device, plan.config.report.explain)
     judge = partial(analyse, model, prevalence=plan.prevalence_of(model))
@@ -175,9 +177,11 @@ def _inferring(plan: Plan, store: Store) -> Part:
 
 
 def _shadowing(plan: Plan, store: Store) -> Part:
-    from cxr_node.inference.predictor import Predictor, analyse  # noqa: PLC0415 - torch again, in a process of its own
+    from cxr_node.inference.memory import keep_freed_memory  # noqa: PLC0415 - torch again, in a process of its own
+    from cxr_node.inference.predictor import Predictor, analyse  # noqa: PLC0415
     from cxr_node.stages.shadow import Beside  # noqa: PLC0415
 
+    keep_freed_memory()
     os.nice(_SHADOW_NICENESS)
     beside, lacking = {}, {}
     for model in plan.shadows:
