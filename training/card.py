@@ -7,10 +7,19 @@ from typing import Any
 from cxr_node.domain.finding import Cutoffs
 from cxr_node.errors import ConfigError
 from cxr_node.inference.calibration import Calibration
+from training import hospitals
 
 
-def fill(template: str, results: Mapping[str, Any], calibration: Calibration, points: Cutoffs) -> str:
-    """The card's Markdown; the template may use $test, $kind, $unseen, $shortcuts, $threshold and $high.
+def fill(
+    template: str,
+    results: Mapping[str, Any],
+    calibration: Calibration,
+    points: Cutoffs,
+    folds: Mapping[str, Mapping[str, Any]],
+) -> str:
+    """The card's Markdown; the template may use $test, $kind, $unseen, $shortcuts, $threshold, $high and $hospitals.
+
+    The last is of `folds`: what runs without a source made of it, by the run's name.
 
     Raises:
         ConfigError: the template asks for something else.
@@ -20,6 +29,7 @@ def fill(template: str, results: Mapping[str, Any], calibration: Calibration, po
         "kind": _scores({"bacterial against viral": results["kind"]}),
         "unseen": _unseen(results["unseen"]),
         "shortcuts": _shortcuts(results["shortcuts"]),
+        "hospitals": hospitals.table(folds),
         "threshold": f"{points.threshold:.3f}",
         "high": f"{points.high:.3f}",
         "calibration": (

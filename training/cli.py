@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from cxr_node.errors import ConfigError, CxrNodeError
+from cxr_node.errors import CxrNodeError
 from cxr_node.inference.memory import keep_freed_memory
 from training import judging
 from training import recipe as recipes
@@ -216,8 +216,9 @@ def calibrate(run: Path, data: Path) -> None:
 @click.option("--name", required=True, help="The model's name.")
 @click.option("--version", required=True, help="The model's version, as 1.0.0.")
 @click.option("--card", type=FILE, required=True, help="The model card, with places for the figures.")
+@click.option("--fold", "folds", type=FOLDER, multiple=True, help="A run without a source, of which `hospitals` told.")
 @click.option("--models", type=PLACE, default=Path("models"), show_default=True, help="The folder of models.")
-def export(run: Path, name: str, version: str, card: Path, models: Path) -> None:
+def export(*, run: Path, name: str, version: str, card: Path, folds: tuple[Path, ...], models: Path) -> None:
     """Write RUN as the model NAME VERSION. The card of a recipe with classes of its own is taken as it is."""
     from training.card import fill
     from training.export import export as write_model
@@ -230,9 +231,14 @@ def export(run: Path, name: str, version: str, card: Path, models: Path) -> None
     kept = Run(run)
     calibration, points = kept.calibrated()
     text = card.read_text(encoding="utf-8")
+    without = {fold.name: Run(fold).elsewhere() for fold in folds}
     if not kept.recipe().classes:
-        text = fill(text, kept.results(), *kept.calibration())
-    documents = {"docs/README.md": text}
+        text = fill(text, kept.results(), *kept.calibration(), without)
+    documents: dict[str, str | bytes] = {"docs/README.md": text}
+    if without:
+        documents["docs/hospitals.json"] = json.dumps(without, indent=2) + "\n"
+    if kept.explained.is_file():
+        documents["docs/explained.png"] = kept.explained.read_bytes()
     if kept.evaluated:
         documents["docs/results.json"] = json.dumps(kept.results(), indent=2) + "\n"
     model = write_model(
@@ -244,13 +250,6 @@ def export(run: Path, name: str, version: str, card: Path, models: Path) -> None
         documents=documents,
     )
     click.echo(f"{model.directory}: {model.digest}")
-
-
-def _of_the_node(run: Run) -> Run:
-    """The run, refused where its network does not answer the node's question."""
-    if run.recipe().classes:
-        raise ConfigError(f"{run.directory} is of a recipe with classes of its own; the node serves no such model yet.")
-    return run
 
 
 def _parts(text: str) -> dict[str, float]:

@@ -120,6 +120,31 @@ def _of_the_card(subject: "Subject", films: "list[Film]") -> dict[str, Any]:
 
 
 @click.command()
+@click.argument("runs", nargs=-1, required=True, type=FOLDER, metavar="RUN...")
+@data_option
+@click.option(
+    "--sensitivity",
+    type=click.FloatRange(0, 1, min_open=True),
+    help="Positive from where so many of the validation films with the finding are; else from the run's threshold.",
+)
+def hospitals(*, runs: tuple[Path, ...], data: Path, sensitivity: float | None) -> None:
+    """What calibrated runs make of hospitals that gave them no training film; no test film is read.
+
+    Example: cxr-train hospitals runs/without-nih runs/without-kermany --data data/films.csv
+    """
+    from training.hospitals import elsewhere, table
+    from training.run import Run
+    from training.sources import read_films
+
+    films, found = read_films(data), {}
+    for folder in runs:
+        run = Run(folder)
+        found[folder.name] = elsewhere(run, films, sensitivity)
+        run.keep_elsewhere(found[folder.name])
+    click.echo(table(found))
+
+
+@click.command()
 @click.argument("first")
 @click.argument("second")
 @manifest_option
@@ -219,4 +244,4 @@ def reproduce(
     )
 
 
-COMMANDS = (evaluate, compare, reproduce)
+COMMANDS = (evaluate, hospitals, compare, reproduce)

@@ -28,6 +28,8 @@ class DataRecipe(_Frozen):
     """With shares: how many films are drawn; without, an epoch shows every film once."""
     sources: tuple[str, ...] = ()
     """Without shares: the sources to take films from, or `source:label` for one label; all where none is named."""
+    leave_out: tuple[str, ...] = ()
+    """Films of these, each a `source:label`, are not used although their source is."""
     per_class: Annotated[int, Field(gt=0)] | None = None
     """At most so many training films of each class."""
     merge: tuple[Literal["train", "val", "test"], ...] = ()
@@ -49,6 +51,8 @@ class DataRecipe(_Frozen):
 
     def takes(self, source: str, label: str) -> bool:
         """Whether films of this source with this label are used."""
+        if f"{source}:{label}" in self.leave_out:
+            return False
         named = self.shares or self.sources
         return not named or source in named or f"{source}:{label}" in named
 

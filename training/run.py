@@ -79,6 +79,11 @@ class Run:
         """The averaged weights of the finished run (safetensors)."""
         return self.directory / "weights.safetensors"
 
+    @property
+    def explained(self) -> Path:
+        """The picture of ten films with their heat, where `evaluate --explain` drew one (PNG)."""
+        return self.directory / "explained.png"
+
     def begin(self, recipe: Recipe, conditions: Conditions, films: Sequence[Film]) -> None:
         """Make the folder and keep in it what decides the run's result.
 
@@ -193,6 +198,14 @@ class Run:
     def results(self) -> dict[str, Any]:
         """What `evaluate` found."""
         return self._read("results.json")
+
+    def keep_elsewhere(self, found: dict[str, Any]) -> None:
+        """Keep what `hospitals` found."""
+        self._write("hospitals.json", found)
+
+    def elsewhere(self) -> dict[str, Any]:
+        """What `hospitals` found."""
+        return self._read("hospitals.json")
 
     def accuracy(self) -> float | None:
         """The accuracy on test films that `results` holds; None where there is none, or the run was cut short.

@@ -213,3 +213,11 @@ def test_a_recipe_finds_the_rivals_in_its_films() -> None:
     )
     assert isinstance(found, Classes)
     assert found.rivals == {"a": (True, True, False), "b": (False, True, True)}
+
+
+def test_films_of_one_label_are_left_out() -> None:
+    recipe = recipes.load(recipes.shipped()["cxr-covid-1.0"])
+    assert not recipe.data.takes("ieee8023", "normal")
+    assert recipe.data.takes("kermany", "normal")
+    assert recipe.data.takes("ieee8023", "covid19")
+    assert not recipe.data.takes("nih_chestxray14", "normal")

@@ -288,7 +288,10 @@ def test_what_the_node_cannot_serve_is_not_exported(own_classes: Recipe, tmp_pat
     calibration, points = manifest.find(None, "cxr-pneumonia").calibration, Cutoffs(0.5, 0.5, 0.8)
     for changes, sentence in (
         ({"served": None}, r"no \[served\]"),
-        ({"network": "densenet121"}, "The node serves efficientnet_lite0 and efficientnet_lite2"),
+        (
+            {"network": "densenet121"},
+            "The node serves efficientnet_lite0, efficientnet_lite2, shaded_lite0 with a linear head",
+        ),
         ({"prepare": PrepareRecipe(equalise=True)}, "prepares films in its own way"),
     ):
         with pytest.raises(ConfigError, match=sentence):
@@ -373,4 +376,4 @@ def test_a_card_that_asks_for_more_is_refused() -> None:
     empty = {"test": {}, "kind": {}, "unseen": {}, "shortcuts": {}}
     model = manifest.find(None, "cxr-pneumonia")
     with pytest.raises((ConfigError, KeyError)):
-        fill("$nonsense", empty, model.calibration, model.points)
+        fill("$nonsense", empty, model.calibration, model.points, {})
