@@ -10,6 +10,7 @@ from cxr_node.errors import CxrNodeError
 from cxr_node.inference.memory import keep_freed_memory
 from training import judging
 from training import recipe as recipes
+from training.about import Published
 from training.gate import recipe as gates
 from training.options import (
     DATA,
@@ -24,7 +25,6 @@ from training.options import (
     scratch_option,
     weights_option,
 )
-from training.recipe import Recipe
 from training.run import Run
 
 
@@ -43,7 +43,8 @@ for _command in judging.COMMANDS:
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def list_recipes(runs: Path, as_json: bool) -> None:
     """Show the recipes: document, system, the document's figure and ours."""
-    rows = [_row(name, recipes.load(path), Run(runs / name)) for name, path in recipes.shipped().items()]
+    rows = [_row(name, recipes.load(path).published, Run(runs / name)) for name, path in recipes.shipped().items()]
+    rows += [_row(name, None, Run(runs / name)) for name in gates.shipped()]
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
@@ -54,8 +55,7 @@ def list_recipes(runs: Path, as_json: bool) -> None:
         click.echo(f"{row['recipe']:34} {row['document']:4} {theirs:>7} {ours:>7}  {row['system']}")
 
 
-def _row(name: str, recipe: Recipe, run: Run) -> dict[str, str | float | None]:
-    published = recipe.published
+def _row(name: str, published: Published | None, run: Run) -> dict[str, str | float | None]:
     return {
         "recipe": name,
         "document": published.document if published else "ours",

@@ -15,6 +15,7 @@ from training import recipe as recipes
 from training.cli import commands
 from training.data import Film
 from training.fit import starting_file, starting_network
+from training.gate import recipe as gates
 from training.networks import NETWORKS
 from training.pictures import equalised
 from training.recipe import Recipe
@@ -138,7 +139,7 @@ def test_list_shows_every_recipe() -> None:
     assert "003-densenet121-v3" in found.output
     assert "0.9736    none  DenseNet121 v3: fine-tuned" in found.output
     rows = json.loads(CliRunner().invoke(commands, ["list", "--json"]).output)
-    assert [row["recipe"] for row in rows] == list(RECIPES)
+    assert [row["recipe"] for row in rows] == [*RECIPES, *gates.shipped()]
 
 
 def test_unknown_recipes_and_mistakes_in_them(tmp_path: Path) -> None:
