@@ -27,6 +27,8 @@ SENSITIVITY = 0.92
 SPECIFICITY = 0.95
 """The tier `high` begins at the lowest point at which so many of the films without the finding lie below."""
 UNREGULARISED = 1e6
+AS_IT_IS = (1.0, 0.0)
+"""The scale and bias of a logit that nothing is known about."""
 
 
 def balanced(films: Sequence[Film]) -> Floats:
@@ -44,16 +46,14 @@ def scale_and_bias(logits: Floats, targets: Floats, weights: Floats) -> tuple[fl
 
 
 def calibrate(films: Sequence[Film], logits: Floats) -> Calibration:
-    """Scale and bias of both logits (n, 2) on validation films; of the second where the kind is known."""
+    """Scale and bias of both logits (n, 2) on validation films; of the second where the kind of any is known."""
     finding = np.array([film.pneumonia for film in films])
     kind = np.array([film.bacterial for film in films])
     known = ~np.isnan(kind)
-    even = np.full(int(known.sum()), 1 / known.sum())
-    return Calibration(
-        *scale_and_bias(logits[:, 0], finding, balanced(films)),
-        *scale_and_bias(logits[known, 1], kind[known], even),
-        prevalence=PREVALENCE,
-    )
+    of_kind = AS_IT_IS
+    if known.any():
+        of_kind = scale_and_bias(logits[known, 1], kind[known], np.full(int(known.sum()), 1 / known.sum()))
+    return Calibration(*scale_and_bias(logits[:, 0], finding, balanced(films)), *of_kind, prevalence=PREVALENCE)
 
 
 def calibrate_classes(recipe: Recipe, films: Sequence[Film], logits: Floats) -> tuple[ClassCalibration, Cutoffs]:

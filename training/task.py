@@ -83,7 +83,7 @@ class FindingAndKind:
         return found
 
     def figures(self, logits: Floats, films: Sequence[Film]) -> dict[str, float]:
-        """The area under the ROC curve in each source, and of bacterial against viral."""
+        """The area under the ROC curve in each source, and of bacterial against viral where films are known to be."""
         finding = np.array([film.pneumonia for film in films])
         kind = np.array([film.bacterial for film in films])
         even = np.ones_like(finding)
@@ -92,6 +92,8 @@ class FindingAndKind:
             there = np.array([film.source == source for film in films])
             areas[source] = float(roc_area(finding[there], logits[there, 0], even[there]))
         known = ~np.isnan(kind)
+        if not known.any():
+            return areas
         return areas | {"bacterial": float(roc_area(kind[known], logits[known, 1], even[known]))}
 
 

@@ -46,6 +46,11 @@ class Shade(nn.Module):
         self.register_buffer("template", torch.zeros(outputs, cells))
         self.register_buffer("bias", torch.zeros(outputs))
 
+    def reset_parameters(self) -> None:
+        """Draw the template at random, as layers do with their weights."""
+        nn.init.normal_(self.template, std=CELLS**-1)
+        nn.init.zeros_(self.bias)
+
     def look(self, films: Tensor) -> Tensor:
         """The cells (n, CELLS ** 2) of films (n, 1, size, size): the mean normal score of their pixels' ranks.
 

@@ -1,6 +1,7 @@
 """The network of coarse shade and fine detail: what changes it, what does not, and what it learns at one look."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from cxr_node.inference.shade import CELLS, FALLS, LOW, SOURCES, Familiarity, Sh
 from training import recipe as recipes
 from training.cli import commands
 from training.data import Film, write_manifest
+from training.explain import Explainer
 from training.fit import fit
 from training.priming import prime
 from training.recipe import Recipe
@@ -221,3 +223,22 @@ def test_films_of_one_label_are_left_out() -> None:
     assert recipe.data.takes("kermany", "normal")
     assert recipe.data.takes("ieee8023", "covid19")
     assert not recipe.data.takes("nih_chestxray14", "normal")
+
+
+def test_a_fold_without_films_of_known_kind(films: list[Film], tmp_path: Path) -> None:
+    unknown = [replace(film, label="pneumonia_unspecified") if film.pneumonia else film for film in films]
+    run, manifest = Run(tmp_path / "fold"), tmp_path / "films.csv"
+    fit(_small(), unknown, run)
+    assert "bacterial" not in run.history()[0]
+    write_manifest(unknown, manifest)
+    done = CliRunner().invoke(commands, ["calibrate", str(run.directory), "--data", str(manifest)])
+    assert done.exit_code == 0, done.output
+    calibration, _ = run.calibration()
+    assert (calibration.kind_scale, calibration.kind_bias) == (1.0, 0.0)
+
+
+def test_randomised_weights_change_the_template_too(shaded: ShadedLite0) -> None:
+    explainer = Explainer(shaded, _small(), "cam", True)
+    other = explainer.randomised().network
+    assert isinstance(other, ShadedLite0)
+    assert not torch.allclose(other.shade.template, shaded.shade.template)
