@@ -144,19 +144,6 @@ def search(*, recipe: str, data: Path, runs: Path, budget: float, limit: int | N
         click.echo(f"{tried.accuracy:.4f}  {tried.changes}")
 
 
-@commands.command()
-@click.argument("seeds", nargs=-1, required=True, type=FOLDER, metavar="RUN...")
-@click.option("--run", "into", type=PLACE, required=True, help="The folder of the run that comes of it.")
-def soup(*, seeds: tuple[Path, ...], into: Path) -> None:
-    """Make one run of several seeds of a recipe: the mean of their weights.
-
-    Example: cxr-train soup runs/seed-1 runs/seed-2 runs/seed-3 --run runs/mean
-    """
-    from training.soup import mix
-
-    mix([Run(seed) for seed in seeds], Run(into))
-
-
 @commands.command("data")
 @click.argument("source", type=DATA)
 @click.option("--out", type=PLACE, help="Write the films as a manifest CSV.")

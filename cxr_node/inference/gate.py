@@ -66,6 +66,10 @@ class Gate:
         """One prediction for each film of (n, size, size), float32 in 0..1, as `imaging.prepare` makes them."""
         return predict(self._network, batch)
 
+    def probe(self, batch: Floats) -> Floats:
+        """What the network says of films as `predict` takes them, (n, outputs), for golden outputs."""
+        return np.stack([each.logits for each in self.predict(batch)])
+
     def admit(self, film: Prepared) -> tuple[Prepared, Assessment]:
         """The film (size, size), of LEAST_SIDE or more, as the model is to see it, and what is to be said of it.
 

@@ -4,7 +4,6 @@ Digests say that the files are the released ones; these say that this machine co
 """
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -21,13 +20,6 @@ TOLERANCE = 1e-3
 """Largest difference of a logit that other processors and thread counts are allowed."""
 
 
-class Said(Protocol):
-    """What a network says of one film."""
-
-    @property
-    def logits(self) -> NDArray[np.float32]: ...
-
-
 class Sized(Build, Protocol):
     """A build of a model for square films of `size` pixels."""
 
@@ -41,7 +33,9 @@ class Judge(Protocol):
     @property
     def manifest(self) -> Sized: ...
 
-    def predict(self, batch: NDArray[np.float32], /) -> Sequence[Said]: ...
+    def probe(self, batch: NDArray[np.float32], /) -> NDArray[np.float32]:
+        """Logits (n, outputs) that every weight has a part in."""
+        ...
 
 
 def phantom(index: int, size: int) -> NDArray[np.uint8]:
@@ -96,4 +90,4 @@ def check(predictor: Judge) -> float:
 def _logits(predictor: Judge, folder: Path, names: list[str]) -> NDArray[np.float32]:
     size = predictor.manifest.size
     films = np.stack([prepare_grey(read_picture(folder / name), size) for name in names])
-    return np.stack([prediction.logits for prediction in predictor.predict(films)])
+    return predictor.probe(films)

@@ -54,13 +54,22 @@ class Predictor:
 
         A film's result does not depend on the others in its batch (to 1e-5).
         """
-        size = self.manifest.size
-        if batch.ndim != 3 or batch.shape[1:] != (size, size):
-            raise ValueError(f"a batch has the shape (n, {size}, {size}), not {batch.shape}")
-        films = torch.from_numpy(np.ascontiguousarray(batch, dtype=np.float32))[:, None].to(self.device)
+        films = self._films(batch)
         logits, maps, explanation = explain(self._network, films, self._explanation)
         rows, activations = logits.cpu().numpy(), maps.cpu().numpy()
         return [Prediction(row, activation, explanation) for row, activation in zip(rows, activations, strict=True)]
+
+    def probe(self, batch: Floats) -> Floats:
+        """Logits (n, outputs) that every weight has a part in, of films as `predict` takes them: for golden outputs."""
+        with torch.inference_mode():
+            logits: Floats = self._network.wholly(self._films(batch)).cpu().numpy()
+        return logits
+
+    def _films(self, batch: Floats) -> torch.Tensor:
+        size = self.manifest.size
+        if batch.ndim != 3 or batch.shape[1:] != (size, size):
+            raise ValueError(f"a batch has the shape (n, {size}, {size}), not {batch.shape}")
+        return torch.from_numpy(np.ascontiguousarray(batch, dtype=np.float32))[:, None].to(self.device)
 
 
 def analyse(manifest: Manifest, prediction: Prediction, prevalence: float | None = None) -> Analysis:

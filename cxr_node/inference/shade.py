@@ -126,8 +126,16 @@ class ShadedLite0(FilmNetwork):
     def features(self, films: Tensor) -> Tensor:
         """Feature maps (n, 1281 + outputs, size / 32, size / 32)."""
         early = self.detail.early(films)
-        detail = self.detail.late(early)
         trust = early.new_ones(len(films)) if self.training else self.familiarity(early)
+        return self._trusted(films, early, trust)
+
+    def wholly(self, films: Tensor) -> Tensor:
+        """Logits (n, outputs) as if every film were familiar."""
+        return self.classify(self._trusted(films, self.detail.early(films), films.new_ones(len(films))))
+
+    def _trusted(self, films: Tensor, early: Tensor, trust: Tensor) -> Tensor:
+        """The feature maps with the detail's times trust (n,)."""
+        detail = self.detail.late(early)
         ones = torch.ones_like(detail[:, :1])
         shade = _fitted(self.shade(films), detail.shape[-2:])
         return torch.cat([torch.cat([detail, ones], dim=1) * trust[:, None, None, None], shade], dim=1)

@@ -16,7 +16,9 @@ from cxr_node.inference import manifest
 
 ROOT = Path(__file__).parents[2]
 TRACKED = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
-DOCUMENTS = [ROOT / name for name in TRACKED if name.endswith(".md")]
+CARDS = "config/recipes/"
+"""Model cards with places for figures: their links are those of the model folder that they go into."""
+DOCUMENTS = [ROOT / name for name in TRACKED if name.endswith(".md") and not name.startswith(CARDS)]
 MODEL_CARD = manifest.find(None, "cxr-pneumonia").card
 FAILURES = {"CxrNodeError", "Ineligible", "Permanent", "Refusal", "Transient"}
 

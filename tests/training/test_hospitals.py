@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from click.testing import CliRunner
 
 from tests.training.runs import small_recipe
@@ -110,19 +109,3 @@ def test_figures_of_folds_go_into_the_card(films: list[Film], fold: Run, tmp_pat
     assert (documents / "explained.png").read_bytes() == b"a picture"
     assert np.isfinite(fold.elsewhere()["nih_chestxray14"]["threshold"])
     assert (documents / "hospitals.json").is_file()
-
-
-def test_a_soup_is_the_mean_of_its_seeds(films: list[Film], tmp_path: Path) -> None:
-    folders = []
-    for seed in (1, 2):
-        fit(small_recipe("000-cnn", seed=seed).shortened(1), films, run := Run(tmp_path / str(seed)))
-        folders.append(str(run.directory))
-    done = CliRunner().invoke(commands, ["soup", *folders, "--run", str(tmp_path / "soup")])
-    assert done.exit_code == 0, done.output
-    states = [Run(tmp_path / name).state() for name in ("1", "2", "soup")]
-    for name, value in states[2].items():
-        assert torch.allclose(value.float(), (states[0][name].float() + states[1][name].float()) / 2, atol=1e-6)
-    assert Run(tmp_path / "soup").network() is not None
-    fit(small_recipe("000-cnn", seed=3).shortened(2), films, Run(tmp_path / "3"))
-    refused = CliRunner().invoke(commands, ["soup", *folders, str(tmp_path / "3"), "--run", str(tmp_path / "other")])
-    assert "differs from" in str(refused.exception)

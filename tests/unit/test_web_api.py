@@ -16,6 +16,7 @@ from cxr_node import cli
 from cxr_node.domain.job import NewJob
 from cxr_node.domain.priority import Policy
 from cxr_node.domain.reading import Actor
+from cxr_node.inference.manifest import find
 from cxr_node.store import events, jobs, reading, results, worklist
 from cxr_node.store.worklist import Placed
 from cxr_node.web.board import Board
@@ -81,7 +82,7 @@ def test_metrics_say_what_the_database_knows(web: Web) -> None:
         for family in text_string_to_metric_families(text)
         for sample in family.samples
     }
-    assert found["cxr_node_info", "1.2.3", "cxr-pneumonia 1.0.0", "full"] == 1
+    assert found["cxr_node_info", "1.2.3", f"cxr-pneumonia {find(None, 'cxr-pneumonia').version}", "full"] == 1
     assert found["cxr_node_ready",] == 0, "nothing listens at the port of this bench"
     assert found["cxr_node_studies", "analysed"] == 1
     assert found["cxr_node_studies", "waiting"] == 1
