@@ -9,7 +9,8 @@ from cxr_node.documents.request import Profile, StudyReport
 from cxr_node.domain.finding import Analysis, Cutoffs, tenths
 from cxr_node.domain.quality import Flag
 from cxr_node.errors import Permanent
-from cxr_node.locale import Language
+from cxr_node.locale import Language, translated
+from cxr_node.locale.terms import FINDINGS
 
 
 def finding_code(analysis: Analysis, name: str, spoken: Language) -> Code:
@@ -95,7 +96,7 @@ def output_name(analysis: Analysis, output: str, said: Language) -> str:
     """An output of the model in words: in the documents' where they have them."""
     if output in codes.FINDINGS or output in analysis.terms.codes:
         return finding_code(analysis, output, said).meaning
-    return output.replace("_", " ").capitalize()
+    return translated(FINDINGS.get(output, output.replace("_", " ").capitalize()), said)
 
 
 def figures(profile: Profile, analysis: Analysis, outputs: Iterable[str]) -> list[tuple[str, str, float]]:

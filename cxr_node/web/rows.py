@@ -7,10 +7,10 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from cxr_node.domain.finding import tenths
+from cxr_node.locale import N_, Language, translated
+from cxr_node.locale.terms import FINDINGS
 from cxr_node.web import words
-from cxr_node.web.words import N_
 
-Translate = Callable[[str], str]
 Entry = Mapping[str, Any]
 PAGE: Final = 100
 _CLOSED: Final = ("read", "withdrawn")
@@ -64,18 +64,21 @@ class Page:
 class Voice:
     """One language at one site, at one moment."""
 
-    translate: Translate
+    language: Language
     zone: ZoneInfo
     now: float
     mode: str
     frozen: bool
     max_wait_minutes: float
 
+    def say(self, text: str) -> str:
+        return translated(text, self.language)
+
     def finding(self, name: str | None) -> str:
-        return self.translate(words.FINDINGS.get(name, name.replace("_", " "))) if name else ""
+        return self.say(FINDINGS.get(name, name.replace("_", " "))) if name else ""
 
     def word(self, table: Mapping[str, str], key: str) -> str:
-        return self.translate(table[key]) if key in table else key.replace("_", " ")
+        return self.say(table[key]) if key in table else key.replace("_", " ")
 
     def time(self, iso: str) -> str:
         """A moment where the node stands, to the minute; of another day with its date."""
@@ -100,7 +103,7 @@ class Voice:
 
     def why(self, entry: Entry) -> str:
         """Why a study stands where it stands."""
-        say = self.translate
+        say = self.say
         if entry["state"] in _CLOSED:
             return str(entry["reason"] or "")
         if entry["group"] == "stat":
@@ -115,7 +118,7 @@ class Voice:
         return self._by_arrival(entry)
 
     def _by_arrival(self, entry: Entry) -> str:
-        say = self.translate
+        say = self.say
         if entry["reason"]:
             return str(entry["reason"])
         if entry["tier"] != "none":
