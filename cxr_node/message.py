@@ -9,7 +9,8 @@ class Message(str):
 
     It is its English text, so that logs, `--json` and the command line have that and know nothing of languages; whoever
     shows it to a person renders it anew from `text`, which has the places as `str.format` knows them, and `values`
-    (strings, numbers, or further messages). A text without values stands as it is, braces and all.
+    (strings, numbers, or further messages; anything else as `str` gives it). A text without values stands as it is,
+    braces and all.
 
     Raises KeyError for a place that is given no value.
     """
@@ -19,8 +20,9 @@ class Message(str):
     values: Mapping[str, Any]
 
     def __new__(cls, text: str, /, **values: Any) -> Self:
-        made = super().__new__(cls, text.format(**values) if values else text)
-        made.text, made.values = text, values
+        kept = {name: value if isinstance(value, str | int | float) else str(value) for name, value in values.items()}
+        made = super().__new__(cls, text.format(**kept) if kept else text)
+        made.text, made.values = text, kept
         return made
 
     def to_json(self) -> list[Any]:
@@ -32,3 +34,8 @@ class Message(str):
         """The inverse of `to_json`."""
         text, values = kept
         return cls(text, **{name: cls.from_json(v) if isinstance(v, list) else v for name, v in values.items()})
+
+
+def N_(text: str) -> str:
+    """Marks a text for the catalogue; it is translated where it is shown."""
+    return text

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Final
 
-from cxr_node.locale import N_
 from cxr_node.locale.terms import FLAGS
+from cxr_node.message import N_
 
 SENTENCES: Final[Mapping[str, str]] = {
     "comment.below": N_("Image {number}: below threshold, algorithm output {percent} %"),

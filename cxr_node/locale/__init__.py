@@ -23,11 +23,6 @@ DOMAIN = "cxr_node"
 FOLDER = Path(__file__).parent
 
 
-def N_(text: str) -> str:
-    """Marks a text for the catalogue; it is translated where it is shown."""
-    return text
-
-
 @cache
 def catalogue(language: Language, folder: Path = FOLDER) -> gettext.NullTranslations:
     """All that there is in a language. Raises OSError when `folder` has no catalogue of it."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from cxr_node.locale import N_
+from cxr_node.message import N_
 
 FINDINGS: Final[Mapping[str, str]] = {
     "pneumonia": N_("Pneumonia"),

@@ -90,10 +90,9 @@ class Pages:
                 sentence = translated(words.REFUSALS[error.code], self._language(request))
                 return JSONResponse({"error": error.code, "message": sentence}, status_of(error))
             return json_failure(error)
-        answer = self.show(
-            request, self._known(request), "failure.html",
-            sentence=words.REFUSALS.get(error.code, error.message), code=error.code,
-        )  # fmt: skip
+        known, language = words.REFUSALS.get(error.code), self._language(request)
+        sentence = translated(known, language) if known else error.message
+        answer = self.show(request, self._known(request), "failure.html", sentence=sentence)
         answer.status_code = status_of(error)
         return answer
 
@@ -173,7 +172,7 @@ class Pages:
                     "heated": positive and site.facts.localises,
                     "judged": judged,
                     "flags": None if flags is None else [voice.word(FLAGS, flag) for flag in flags],
-                    "why_not": one["refusal"]["reason"] if one["refusal"] else failures.get(one["digest"]),
+                    "why_not": voice.told(one["refusal"]["reason"] if one["refusal"] else failures.get(one["digest"])),
                     "earlier": earlier[-1] if earlier else None,
                     "finding": voice.finding(judged.finding) if judged else "",
                     "bar": bar(judged.probability, cutoffs.threshold) if judged else None,

@@ -7,8 +7,9 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from cxr_node.domain.finding import tenths
-from cxr_node.locale import N_, Language, translated
+from cxr_node.locale import Language, said, translated
 from cxr_node.locale.terms import FINDINGS
+from cxr_node.message import N_
 from cxr_node.web import words
 
 Entry = Mapping[str, Any]
@@ -74,6 +75,10 @@ class Voice:
     def say(self, text: str) -> str:
         return translated(text, self.language)
 
+    def told(self, text: str | None) -> str:
+        """What the node said of something, in this language."""
+        return said(text, self.language) if text else ""
+
     def finding(self, name: str | None) -> str:
         return self.say(FINDINGS.get(name, name.replace("_", " "))) if name else ""
 
@@ -105,7 +110,7 @@ class Voice:
         """Why a study stands where it stands."""
         say = self.say
         if entry["state"] in _CLOSED:
-            return str(entry["reason"] or "")
+            return self.told(entry["reason"])
         if entry["group"] == "stat":
             return say(N_("STAT was asked for by a person or the RIS"))
         if entry["group"] == "overdue":
@@ -120,7 +125,7 @@ class Voice:
     def _by_arrival(self, entry: Entry) -> str:
         say = self.say
         if entry["reason"]:
-            return str(entry["reason"])
+            return self.told(entry["reason"])
         if entry["tier"] != "none":
             return say(N_("the list is frozen")) if self.frozen else say(N_("shadow mode: not moved"))
         if entry["state"] == "waiting":

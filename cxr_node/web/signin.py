@@ -8,7 +8,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from cxr_node.locale import N_
+from cxr_node.message import N_
 from cxr_node.web import accounts
 from cxr_node.web.access import SESSION_COOKIE, Caller
 from cxr_node.web.accounts import Role

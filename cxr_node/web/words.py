@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Final
 
-from cxr_node.locale import LANGUAGES, N_, Language
+from cxr_node.locale import LANGUAGES, Language
+from cxr_node.message import N_
 
 NAMES: Final[Mapping[Language, str]] = {"en": "English", "es": "Español"}
 STATES: Final[Mapping[str, str]] = {
@@ -84,6 +85,8 @@ REFUSALS: Final[Mapping[str, str]] = {
     "STUDY_UNKNOWN": N_("No film of this study has been received."),
     "FORBIDDEN": N_("Your role does not allow this."),
     "FORM_EXPIRED": N_("The page was too old for this. Please try again."),
+    "FORM_INVALID": N_("What was sent is not understood. Please load the page again."),
+    "PICTURE_MISSING": N_("No picture of this film."),
     "DATABASE_BUSY": N_("The node is busy. Please try again."),
 }
 

@@ -13,8 +13,8 @@ from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po
 
 from cxr_node.config.sections import Node
-from cxr_node.locale import FOLDER, LANGUAGES, N_, catalogue, said, translated
-from cxr_node.message import Message
+from cxr_node.locale import FOLDER, LANGUAGES, catalogue, said, translated
+from cxr_node.message import N_, Message
 
 ROOT = Path(__file__).parents[2]
 PLACE = re.compile(r"%\(\w+\)s|\{[^}]*\}")

@@ -1,6 +1,7 @@
 """The pages as they are made on the server: what they show, in both languages, and what never stands in an address."""
 
 import re
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,12 @@ from cxr_node.domain.job import JobState, NewJob
 from cxr_node.domain.priority import Group, Priority
 from cxr_node.domain.quality import Flag
 from cxr_node.domain.reading import Actor
+from cxr_node.domain.step import Reason as StepReason
+from cxr_node.domain.step import Statement
 from cxr_node.domain.study import EntryState
 from cxr_node.locale.terms import FLAGS
-from cxr_node.store import jobs, reading, worklist
+from cxr_node.message import Message
+from cxr_node.store import jobs, reading, steps, worklist
 from cxr_node.web import rows, words
 from cxr_node.web.app import build
 from tests.bench import JUDGING, add_result
@@ -375,6 +379,39 @@ def test_words_there_are_for_all_that_the_node_can_say() -> None:
     assert set(words.STATES) == {str(state) for state in EntryState}
     assert set(words.GROUPS) == {group.name.lower() for group in Group}
     assert set(words.PRIORITIES) == {*(str(priority) for priority in Priority), "none"}
+
+
+def test_reasons_are_in_the_language_of_the_page_and_in_english_for_programs(tmp_path: Path) -> None:
+    web = Web(tmp_path, facts={"language": "es"})
+    client, uid = web.client(), web.film(BodyPartExamined="LEG")
+    path = PSEUDONYMS.study(uid)
+    spanish = "La parte del cuerpo examinada (0018,0015) es 'LEG'; se admiten BRUST, CHEST"
+    english = "Body Part Examined (0018,0015) is 'LEG', not one of BRUST, CHEST"
+    page = unescape(text_of(client.get(f"/studies/{path}").text))
+    assert page.count(spanish) == 3, "why it stands there, why the film was not analysed, and the event"
+    assert spanish in unescape(study_row(client.get("/").text, uid))
+    (entry,), study = client.get("/api/worklist").json(), client.get(f"/api/studies/{path}").json()
+    refused = next(event for event in study["events"] if event["event"] == "instance.refused")
+    for reason in (entry["reason"], study["instances"][0]["refusal"]["reason"], refused["reason"]):
+        assert reason.startswith(english)
+    assert refused.keys() == {"time", "event", "sop_instance_uid", "code", "reason"}
+
+
+def test_a_failure_and_what_the_machine_said_are_in_the_language_of_the_page(tmp_path: Path) -> None:
+    web = Web(tmp_path, facts={"language": "es"})
+    client, uid = web.client(), web.film()
+    why = Message("Every pixel of the film has the value {value}.", value=0)
+    with web.bench.store.transaction() as tx:
+        (job,) = jobs.claim(tx, "analyse", "one", web.bench.clock(), 300)
+        jobs.finish(tx, job, JobState.FAILED, web.bench.clock(), error_code="BLANK", error=why)
+        steps.add(tx, Statement("1.9", "CR1", "IN PROGRESS", (uid,)), 1.0)
+        steps.change(tx, Statement("1.9", "CR1", "DISCONTINUED", reason=StepReason("110501", "DCM")), 2.0)
+        worklist.refresh(tx, uid, JUDGING, web.bench.clock())
+    said = text_of(client.get(f"/studies/{PSEUDONYMS.study(uid)}").text)
+    blank = "Todos los píxeles de la radiografía tienen el valor 0."
+    assert f"Sin analizar {blank}" in said
+    assert f"{blank}; el equipo de rayos X interrumpió el procedimiento: avería del equipo" in said
+    assert blank in text_of(client.get("/health").text)
 
 
 def test_the_language_is_the_sites_until_the_reader_chooses(tmp_path: Path) -> None:
