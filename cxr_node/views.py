@@ -10,6 +10,7 @@ from cxr_node.dimse import sender
 from cxr_node.domain.clock import iso
 from cxr_node.domain.pseudonym import is_study_pseudonym
 from cxr_node.errors import Permanent, Transient
+from cxr_node.message import Message
 from cxr_node.plan import Plan, peers_of, policy_of, spool_of
 from cxr_node.store import commitments, events, jobs, overview, report_classes, results, steps, studies, trail, worklist
 from cxr_node.store.db import Store, Tx
@@ -89,7 +90,7 @@ def _process(tx: Tx, role: str) -> dict[str, Any]:
     """The newest event of a child in this life of the node."""
     latest, started = events.latest(tx, f"{role}."), events.latest(tx, "node.started")
     if latest is None or (started and latest["time"] < started["time"]):
-        return {"state": "loading", "reason": "the model is being loaded" if role == "infer" else None}
+        return {"state": "loading", "reason": Message("the model is being loaded") if role == "infer" else None}
     return latest
 
 

@@ -135,7 +135,9 @@ def associate(
         (evt.EVT_CONN_OPEN, _connected, [peer.timeout]),
         (evt.EVT_DATA_SENT, _quick_acknowledgement),
     ]
-    where = f"{peer.name} ({peer.ae_title} at {peer.host}:{peer.port})"
+    where = Message(
+        "{peer} ({ae_title} at {host}:{port})", peer=peer.name, ae_title=peer.ae_title, host=peer.host, port=peer.port
+    )
     failures: list[OSError] = []
     try:
         association = ae.associate(

@@ -3,13 +3,14 @@
 import re
 from html import unescape
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import cv2
 import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
+from cxr_node.documents.request import Kind
 from cxr_node.domain.job import JobState, NewJob
 from cxr_node.domain.priority import Group, Priority
 from cxr_node.domain.quality import Flag
@@ -19,6 +20,7 @@ from cxr_node.domain.step import Statement
 from cxr_node.domain.study import EntryState
 from cxr_node.locale.terms import FLAGS
 from cxr_node.message import Message
+from cxr_node.pipeline import PIPELINE
 from cxr_node.store import jobs, reading, steps, worklist
 from cxr_node.web import rows, words
 from cxr_node.web.app import build
@@ -376,9 +378,22 @@ def test_a_picture_is_of_the_study_that_is_asked_for(web: Web, client: TestClien
 
 def test_words_there_are_for_all_that_the_node_can_say() -> None:
     assert set(FLAGS) == {str(flag) for flag in Flag}
+    assert set(words.JOBS) == {step.kind for step in PIPELINE}
+    assert set(words.KINDS) == set(get_args(Kind))
     assert set(words.STATES) == {str(state) for state in EntryState}
     assert set(words.GROUPS) == {group.name.lower() for group in Group}
     assert set(words.PRIORITIES) == {*(str(priority) for priority in Priority), "none"}
+
+
+def test_there_is_a_word_for_whatever_befalls_a_study() -> None:
+    named = re.compile(r'"((?:study|document|instance|step|commitment|report|peer)\.[a-z_]+)"')
+    package = ROOT.parent
+    sources = [*(package / "stages").glob("*.py"), *(package / "store").glob("*.py")]
+    found = {name for path in sources for name in named.findall(path.read_text("utf-8"))}
+    of_no_study = {"asked", "answered", "refused", "reported", "unknown", "unrecorded"}
+    found -= {f"commitment.{name}" for name in of_no_study} | {"step.changed"}
+    assert len(found) > 15
+    assert found - set(words.EVENTS) == set()
 
 
 def test_reasons_are_in_the_language_of_the_page_and_in_english_for_programs(tmp_path: Path) -> None:
