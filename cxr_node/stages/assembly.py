@@ -18,6 +18,7 @@ from cxr_node.imaging.film import read_picture
 from cxr_node.imaging.part10 import read_film_header
 from cxr_node.message import Message
 from cxr_node.spool import Spool
+from cxr_node.stages import ties
 from cxr_node.stages.stage import SingleStage
 from cxr_node.store import assessments, events, report_classes, results, studies
 from cxr_node.store.db import Store, Tx
@@ -120,15 +121,8 @@ class Desk:
             yield from self.tie(tx, job.subject, target)
 
     def tie(self, tx: Tx, study: str, target: Target) -> Iterable[NewJob]:
-        """No more documents are made: the selections for destinations that had got theirs before that was known.
-
-        For all others the last of their deliveries asks for it.
-        """
-        names = (target.destination,) if target.destination else self.destinations.get(target.mode, ())
-        for name in names if self.key_objects else ():
-            whose = Target(target.revision, target.mode, destination=name)
-            if results.all_sent(tx, study, whose):
-                yield NewJob("key_objects", study, str(whose))
+        """No more documents are made: the selections that are due then."""
+        return ties.due(tx, study, target, self.destinations.get(target.mode, ())) if self.key_objects else ()
 
     def put_away(
         self, tx: Tx, document: Document, path: str, target: Target, destinations: Sequence[str]
