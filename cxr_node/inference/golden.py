@@ -28,18 +28,11 @@ class Said(Protocol):
     def logits(self) -> NDArray[np.float32]: ...
 
 
-class Sized(Build, Protocol):
-    """A build of a model for square films of `size` pixels."""
-
-    @property
-    def size(self) -> int: ...
-
-
 class Judge(Protocol):
     """A model that is loaded, whatever it is for."""
 
     @property
-    def manifest(self) -> Sized: ...
+    def manifest(self) -> Build: ...
 
     def predict(self, batch: NDArray[np.float32], /) -> Sequence[Said]: ...
 
