@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test run check lint unit peers browser faults training docs bench soak sbom clean
+.PHONY: demo test run check lint unit peers browser faults training docs bench soak sbom messages clean
 
 demo: $(VENV)/.demo  ## play films through a whole node and show the result
 	$(BIN)/cxr-node demo
@@ -28,6 +28,9 @@ soak: $(VENV)/.test  ## hours: the long runs of docs/reliability.md
 
 sbom: $(VENV)/.test  ## the bill of materials of a release (CycloneDX)
 	mkdir -p dist && $(BIN)/python tools/sbom.py > dist/cxr-node.cdx.json
+
+messages: $(VENV)/.test  ## bring the catalogue of translations in step with the source
+	$(BIN)/python tools/messages.py
 
 # torch first and pinned: asked for without a pin, it brings gigabytes of CUDA libraries.
 $(VENV)/.demo: pyproject.toml constraints.txt

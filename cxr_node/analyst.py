@@ -23,6 +23,7 @@ from cxr_node.imaging.part10 import read_complete, read_film
 from cxr_node.inference.gate import admission
 from cxr_node.inference.memory import keep_freed_memory
 from cxr_node.inference.predictor import Prediction, Predictor, analyse
+from cxr_node.message import Message
 from cxr_node.panel import draw_panel
 from cxr_node.plan import Plan
 from cxr_node.profiles import profile_of
@@ -110,7 +111,9 @@ class Analyst:
         if path.suffix.lower() in PICTURES:
             grey = read_picture(path)
             if grey.min() == grey.max():
-                raise Ineligible("BLANK", f"Every pixel of the picture has the value {grey.min()}.")
+                raise Ineligible(
+                    "BLANK", Message("Every pixel of the picture has the value {value}.", value=grey.min())
+                )
             prepared, assessment = self._admit(prepare_grey(grey, max(size, LEAST_SIDE)))
             shown = 255 - grey if assessment and assessment.inverted else grey
             return _Film(path, name, resized(prepared, size), shown, None, assessment)
@@ -179,4 +182,4 @@ def _sentence(failure: Exception) -> str:
         return failure.message
     if isinstance(failure, OSError) and failure.strerror:
         return f"{failure.strerror}: {failure.filename}" if failure.filename else failure.strerror
-    return f"internal error ({type(failure).__name__})"
+    return Message("internal error ({kind})", kind=type(failure).__name__)

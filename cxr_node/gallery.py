@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from cxr_node.documents.language import sentence
 from cxr_node.locale import Language
+from cxr_node.locale import said as spoken
 
 if TYPE_CHECKING:
     from cxr_node.analyst import Result
@@ -74,4 +75,5 @@ def _link(file: str | None, text: str) -> str:
 
 def _line(result: "Result", said: Language) -> str:
     state = escape(sentence(f"gallery.{result.state}", said))
-    return f"<li><b>{state}</b> {escape(result.file)}<br>{escape(result.reason or '')}</li>"
+    reason = escape(spoken(result.reason or "", said))
+    return f"<li><b>{state}</b> {escape(result.file)}<br>{reason}</li>"

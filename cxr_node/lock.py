@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,10 @@ from pathlib import Path
 from cxr_node.errors import ConfigError
 
 _FILE = "lock"
+_FLOCK = "hhqqi0q"
+"""struct flock of Linux: l_type, l_whence, l_start, l_len, l_pid."""
+_WHOLE = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+"""The whole file, held by the open file, as flock(2) does; unlike that, it can be asked for without being taken."""
 
 
 @contextmanager
@@ -17,7 +22,7 @@ def only_one(data_dir: Path) -> Iterator[None]:
     data_dir.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(data_dir / _FILE, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _WHOLE)
     except OSError as error:
         os.close(descriptor)
         raise ConfigError(f"another node is running on {data_dir}; stop it, or set node.data_dir") from error
@@ -28,15 +33,13 @@ def only_one(data_dir: Path) -> Iterator[None]:
 
 
 def is_held(data_dir: Path) -> bool:
-    """Whether a node is running on the folder."""
+    """Whether a node is running on the folder. It only asks, so that no node that starts meanwhile finds it locked."""
     try:
         descriptor = os.open(data_dir / _FILE, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
+        (found, *_) = struct.unpack(_FLOCK, fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, _WHOLE))
     finally:
         os.close(descriptor)
-    return False
+    return bool(found != fcntl.F_UNLCK)

@@ -13,10 +13,11 @@ import structlog
 
 from cxr_node.config import Config
 from cxr_node.domain.job import Job
+from cxr_node.domain.outputs import Target
 from cxr_node.domain.study import Judging
 from cxr_node.errors import ConfigError, Transient
 from cxr_node.plan import Plan
-from cxr_node.stages import analyse, compare
+from cxr_node.stages import analyse, compare, ties
 from cxr_node.store import activations, events, jobs, subjects
 from cxr_node.store.activations import Wanted
 from cxr_node.store.db import Store, Tx
@@ -27,6 +28,8 @@ log = structlog.get_logger()
 
 _LOADING_SECONDS = 180.0
 _DRAIN_SECONDS = 15.0
+_WRITES = ("report", "heatmap", "companions")
+"""Kinds of job after which key objects may be all that is left to write."""
 
 
 class Service:
@@ -174,6 +177,10 @@ class Service:
             jobs.enqueue(tx, compare.set_aside(tx, job.subject, self.plan.waiting(), now), now)
         elif job.kind == "analyse" and study:
             jobs.enqueue(tx, analyse.follow(tx, study, self._judging, self.plan.waiting(), now), now)
+        elif job.kind in _WRITES and self._config.report.key_objects:
+            target = Target.parse(job.target)
+            destinations = {str(mode): names for mode, names in self.plan.routes().items()}
+            jobs.enqueue(tx, ties.due(tx, job.subject, target, destinations.get(target.mode, ())), now)
 
 
 def _configuration(plan: Plan) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from cxr_node.errors import Transient
+from cxr_node.message import Message
 
 
 class Spool:
@@ -54,7 +55,9 @@ class Spool:
                 return self._settle(part, stream, target)
         except OSError as error:
             part.unlink(missing_ok=True)
-            raise Transient("DISK_FULL", f"cannot write into {self.root}: {error.strerror}") from error
+            raise Transient(
+                "DISK_FULL", Message("cannot write into {root}: {error}", root=self.root, error=error.strerror)
+            ) from error
 
     def drop_parts(self) -> int:
         """Remove parts that a stopped node left half-written; how many there were."""

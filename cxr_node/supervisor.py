@@ -15,6 +15,7 @@ from cxr_node.domain.clock import Clock
 from cxr_node.domain.job import Job
 from cxr_node.errors import Transient
 from cxr_node.link import VARIABLE, Link
+from cxr_node.message import Message
 from cxr_node.pipeline import PIPELINE
 from cxr_node.roles import owner_of
 from cxr_node.store import events, jobs
@@ -192,7 +193,7 @@ class Child:
     def _blame(self, tx: Tx, owner: str, how: str) -> None:
         now = self._clock()
         events.append(tx, now, f"{self._name()}.died", None, how=how)
-        error = f"the process that ran it died twice while it ran alone ({how})"
+        error = Message("the process that ran it died twice while it ran alone ({how})", how=how)
         for job in jobs.blame(tx, owner, now, crashes=_CRASHES_ALONE, error=error, blameless=_BLAMELESS):
             self._set_aside(tx, job)
 

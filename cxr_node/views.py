@@ -1,7 +1,8 @@
 """What people and scripts ask of a node's state, from its database: shapes of `--json`."""
 
-import socket
 from collections.abc import Collection
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from cxr_node import auditing, keys
@@ -10,6 +11,7 @@ from cxr_node.dimse import sender
 from cxr_node.domain.clock import iso
 from cxr_node.domain.pseudonym import is_study_pseudonym
 from cxr_node.errors import Permanent, Transient
+from cxr_node.message import Message
 from cxr_node.plan import Plan, peers_of, policy_of, spool_of
 from cxr_node.store import commitments, events, jobs, overview, report_classes, results, steps, studies, trail, worklist
 from cxr_node.store.db import Store, Tx
@@ -17,6 +19,8 @@ from cxr_node.store.worklist import Placed
 
 _STUDIES_SHOWN = 5
 _FAILED_SHOWN = 10
+_LISTENS = "0A"
+"""TCP_LISTEN in the kernel's table of connections."""
 
 
 def readiness(config: Config, store: Store) -> dict[str, Any]:
@@ -89,7 +93,7 @@ def _process(tx: Tx, role: str) -> dict[str, Any]:
     """The newest event of a child in this life of the node."""
     latest, started = events.latest(tx, f"{role}."), events.latest(tx, "node.started")
     if latest is None or (started and latest["time"] < started["time"]):
-        return {"state": "loading", "reason": "the model is being loaded" if role == "infer" else None}
+        return {"state": "loading", "reason": Message("the model is being loaded") if role == "infer" else None}
     return latest
 
 
@@ -120,12 +124,18 @@ def _shadows(tx: Tx, plan: Plan) -> list[dict[str, Any]]:
 
 
 def answers(config: Config) -> bool:
-    """Whether something takes connections where this node listens."""
-    try:
-        with socket.create_connection((config.receive.host, config.receive.port), timeout=1.0):
-            return True
-    except OSError:
-        return False
+    """Whether something takes connections where this node listens.
+
+    The kernel knows (proc(5), net/tcp); to try it would take one of the places for associations each time.
+    """
+    wanted = f":{config.receive.port:04X}"
+    for table in ("tcp", "tcp6"):
+        with suppress(FileNotFoundError), Path("/proc/self/net", table).open() as lines:  # a machine may lack IPv6
+            for line in lines:
+                _, address, _, state, *_ = line.split()
+                if state == _LISTENS and address.endswith(wanted):
+                    return True
+    return False
 
 
 def reaches(peer: sender.Peer, calling: str) -> str | None:

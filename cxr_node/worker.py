@@ -19,10 +19,12 @@ import structlog
 from cxr_node.domain.clock import Clock
 from cxr_node.domain.job import Job, JobState, next_delay
 from cxr_node.errors import CxrNodeError, Ineligible, Transient, of_the_machine
+from cxr_node.message import Message
 from cxr_node.pipeline import Step
 from cxr_node.stages.stage import Commit, Stage, attempt
 from cxr_node.store import events, jobs, subjects
 from cxr_node.store.db import Store, Tx
+from cxr_node.store.kept import told
 
 log = structlog.get_logger()
 
@@ -170,7 +172,7 @@ class Worker:
         """Write what became of a job, unless it was overtaken: then its holder has nothing to say any more."""
         held: bool | Exception
         if isinstance(outcome, OSError) and of_the_machine(outcome):  # a disk that does not read now may do so later
-            held = Transient("IO_ERROR", f"the machine failed: {outcome.strerror}")
+            held = Transient("IO_ERROR", Message("the machine failed: {error}", error=outcome.strerror))
         elif isinstance(outcome, Exception):
             held = outcome
         else:
@@ -230,7 +232,8 @@ def _close(tx: Tx, stage: Stage, job: Job, state: JobState, now: float) -> None:
     row = jobs.by_id(tx, job.id)
     events.append(
         tx, now, f"job.{state}", subjects.study_of(tx, job),
-        kind=job.kind, subject=job.subject, target=job.target, code=row["error_code"], reason=row["error"],
+        kind=job.kind, subject=job.subject, target=job.target, code=row["error_code"],
+        reason=told(row["error"], row["error_message"]),
     )  # fmt: skip
     jobs.enqueue(tx, stage.abandoned(tx, job), now)
 
@@ -238,4 +241,5 @@ def _close(tx: Tx, stage: Stage, job: Job, state: JobState, now: float) -> None:
 def _described(failure: Exception) -> tuple[str, str]:
     if isinstance(failure, CxrNodeError):
         return failure.code, failure.message
-    return "BUG", f"internal error ({type(failure).__name__}); the log has the details"
+    why = Message("internal error ({kind}); the log has the details", kind=type(failure).__name__)
+    return "BUG", why

@@ -11,20 +11,8 @@ import numpy as np
 import pydicom
 from pydicom import Dataset
 
-from cxr_node.documents import (
-    Document,
-    Form,
-    Profile,
-    Reference,
-    Source,
-    StudyReport,
-    build_heatmap,
-    build_key_objects,
-    build_pdf,
-    build_presentation,
-    build_report,
-    build_segmentation,
-)
+from cxr_node.conformance.sample import every_kind
+from cxr_node.documents import Document, Form, Profile, Source, StudyReport, build_report
 from cxr_node.domain.finding import Analysis, Cutoffs, ModelIdentity, Terms, Tier
 from cxr_node.domain.report_class import REPORT_CLASSES
 from tests.films import chest
@@ -104,12 +92,8 @@ def every_document(film: Dataset, **changes: Any) -> list[Document]:
     buffer = io.BytesIO()
     film.save_as(buffer, enforce_file_format=True)
     made = report(source(reread(buffer.getvalue())), **changes)
-    first, grey = made.sources[0], np.tile(np.arange(200, dtype=np.uint8), (250, 1))
-    documents = [build_report(made, Form(sr_class)) for sr_class in REPORT_CLASSES]
-    documents += [build_heatmap(made, first, grey), build_pdf(made, first, grey)]
-    documents += [each for each in (build_presentation(made, first), build_segmentation(made, first)) if each]
-    tied = [Reference(each.sop_class_uid, each.sop_instance_uid, each.series_instance_uid) for each in documents]
-    return [*documents, build_key_objects(made, tied)]
+    grey = np.tile(np.arange(200, dtype=np.uint8), (250, 1))
+    return every_kind(made, [build_report(made, Form(sr_class)) for sr_class in REPORT_CLASSES], grey)
 
 
 def parse(document: Document) -> Dataset:

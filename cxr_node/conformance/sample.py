@@ -1,10 +1,12 @@
 """Documents about films that never were, built as the node builds its own: what the statement describes."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from io import BytesIO
 
 import numpy as np
+from numpy.typing import NDArray
 from pydicom import Dataset, dcmread, dcmwrite
 
 from cxr_node.documents import (
@@ -49,12 +51,18 @@ def pairs(manifest: Manifest, profile: Profile) -> list[tuple[Document, Document
 
 def _documents(manifest: Manifest, profile: Profile, number: int) -> list[Document]:
     report = _study(manifest, profile, number, (1 + profile.cutoffs.threshold) / (2 + number / 10))
-    source, picture = report.sources[0], np.full((_ROWS * 20, _COLUMNS * 20 * number), 40 * number, dtype=np.uint8)
-    sr, sc = build_report(report), build_heatmap(report, source, picture)
-    tied = [Reference(one.sop_class_uid, one.sop_instance_uid, one.series_instance_uid) for one in (sr, sc)]
-    optional = [build_presentation(report, source), build_segmentation(report, source)]
-    outlined = [document for document in optional if document]
-    return [sr, sc, build_pdf(report, source, picture), *outlined, build_key_objects(report, tied)]
+    picture = np.full((_ROWS * 20, _COLUMNS * 20 * number), 40 * number, dtype=np.uint8)
+    return every_kind(report, [build_report(report)], picture)
+
+
+def every_kind(report: StudyReport, written: Sequence[Document], picture: NDArray[np.uint8]) -> list[Document]:
+    """Its reports as they are `written`, then one of each other kind of document, of its first film (`picture`)."""
+    source = report.sources[0]
+    made = [build_heatmap(report, source, picture), build_pdf(report, source, picture)]
+    made += [each for each in (build_presentation(report, source), build_segmentation(report, source)) if each]
+    documents = [*written, *made]
+    tied = [Reference(one.sop_class_uid, one.sop_instance_uid, one.series_instance_uid) for one in documents]
+    return [*documents, build_key_objects(report, tied)]
 
 
 def _study(manifest: Manifest, profile: Profile, number: int, probability: float) -> StudyReport:

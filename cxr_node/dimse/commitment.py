@@ -15,6 +15,7 @@ from cxr_node.dimse.sender import Peer, application_entity, associate
 from cxr_node.domain.commitment import Ledger, Outcome, Reference, Report, Request, Status, by_outcome
 from cxr_node.errors import Permanent, Transient
 from cxr_node.imaging.header import items, numbers, texts
+from cxr_node.message import Message
 
 log = structlog.get_logger()
 
@@ -121,14 +122,21 @@ def notify(peer: Peer, calling: str, transaction_uid: str, outcomes: Sequence[Ou
         kind = _FAILURES_EXIST if failed else _ALL_COMMITTED
         response, _ = association.send_n_event_report(information, kind, PUSH_MODEL, WELL_KNOWN_INSTANCE)
     except RuntimeError as error:
-        raise Transient("ASSOCIATION_LOST", f"the association with {peer.name} was lost while reporting") from error
+        raise Transient(
+            "ASSOCIATION_LOST", Message("the association with {peer} was lost while reporting", peer=peer.name)
+        ) from error
     finally:
         if association.is_established:
             association.release()
     if "Status" not in response:
-        raise Transient("NO_ANSWER", f"{peer.name} did not answer N-EVENT-REPORT")
+        raise Transient("NO_ANSWER", Message("{peer} did not answer N-EVENT-REPORT", peer=peer.name))
     if response.Status != Status.SUCCESS:
-        raise Permanent("REPORT_REFUSED", f"{peer.name} answered N-EVENT-REPORT with status 0x{response.Status:04X}")
+        raise Permanent(
+            "REPORT_REFUSED",
+            Message(
+                "{peer} answered N-EVENT-REPORT with status 0x{status:04X}", peer=peer.name, status=response.Status
+            ),
+        )
 
 
 def request_of(transaction_uid: str, references: Sequence[Reference]) -> Dataset:

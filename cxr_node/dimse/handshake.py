@@ -3,6 +3,8 @@
 import contextlib
 import ssl
 
+from cxr_node.message import Message
+
 
 def telling(context: ssl.SSLContext, failures: list[OSError]) -> ssl.SSLContext:
     """The context, whose sockets put into `failures` what keeps them from being secured."""
@@ -33,7 +35,7 @@ def telling(context: ssl.SSLContext, failures: list[OSError]) -> ssl.SSLContext:
 def sentence(error: OSError) -> str:
     """Why a handshake failed."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not accepted: {error.verify_message}"
+        return Message("its certificate is not accepted: {error}", error=error.verify_message)
     if isinstance(error, ssl.SSLError) and error.reason:
         return error.reason.replace("_", " ").lower()
-    return "it ended the handshake, or did not answer; does it speak TLS on this port?"
+    return Message("it ended the handshake, or did not answer; does it speak TLS on this port?")

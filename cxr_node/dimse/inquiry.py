@@ -17,6 +17,7 @@ from cxr_node.dimse.sender import NoContext, Peer, application_entity, associate
 from cxr_node.domain.commitment import Held, Query, Reference, Reply, Report, Status
 from cxr_node.errors import Permanent, Transient
 from cxr_node.imaging.header import texts
+from cxr_node.message import Message
 
 STUDY_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
 _PENDING = (0xFF00, 0xFF01)
@@ -78,7 +79,9 @@ def inquire(
                 return Reply(asked=True)
         held = _look(association, peer, references, queried) if STUDY_ROOT_FIND in accepted else None
     except RuntimeError as error:
-        raise Transient("ASSOCIATION_LOST", f"the association with {peer.name} was lost while asking") from error
+        raise Transient(
+            "ASSOCIATION_LOST", Message("the association with {peer} was lost while asking", peer=peer.name)
+        ) from error
     finally:
         if association.is_established:
             association.release()
@@ -86,7 +89,7 @@ def inquire(
 
 
 def _not_offered(peer: Peer) -> Permanent:
-    return Permanent("NO_COMMITMENT", f"{peer.name} does not offer storage commitment")
+    return Permanent("NO_COMMITMENT", Message("{peer} does not offer storage commitment", peer=peer.name))
 
 
 def _ask(
@@ -96,13 +99,18 @@ def _ask(
     request = request_of(asking.begin(), references)
     response, _ = association.send_n_action(request, REQUEST_COMMITMENT, PUSH_MODEL, WELL_KNOWN_INSTANCE)
     if "Status" not in response:
-        raise Transient("NO_ANSWER", f"{peer.name} did not answer N-ACTION")
+        raise Transient("NO_ANSWER", Message("{peer} did not answer N-ACTION", peer=peer.name))
     if response.Status == Status.SUCCESS:
         return None
-    sentence = f"{peer.name} answered the request for commitment with status 0x{response.Status:04X}"
+    answer = Message(
+        "{peer} answered the request for commitment with status 0x{status:04X}",
+        peer=peer.name,
+        status=response.Status,
+    )
     if response.Status in _LATER:
-        return Transient("COMMITMENT_REFUSED", sentence)
-    return Permanent("COMMITMENT_REFUSED", f"{sentence}; is this node known there, with its host and port?")
+        return Transient("COMMITMENT_REFUSED", answer)
+    why = Message("{answer}; is this node known there, with its host and port?", answer=answer)
+    return Permanent("COMMITMENT_REFUSED", why)
 
 
 def _linger(association: Association, answered: threading.Event, seconds: float) -> None:
@@ -148,15 +156,20 @@ def _find(association: Association, peer: Peer, reference: Reference, queried: Q
     for count, (response, identifier) in enumerate(responses):
         status: Any = response.get("Status")
         if status is None:
-            raise Transient("NO_ANSWER", f"{peer.name} did not answer C-FIND")
+            raise Transient("NO_ANSWER", Message("{peer} did not answer C-FIND", peer=peer.name))
         if count > _MOST_MATCHES:
             association.abort()
-            raise Transient("QUERY_IGNORED", f"{peer.name} answers a query for one instance with many others")
+            raise Transient(
+                "QUERY_IGNORED", Message("{peer} answers a query for one instance with many others", peer=peer.name)
+            )
         if status in _PENDING:
             if identifier and reference.sop_instance_uid in texts(identifier, "SOPInstanceUID"):
                 found = _held(identifier, peer)
         elif status >> 8 == 0xA7:
-            raise Transient("PEER_OUT_OF_RESOURCES", f"{peer.name} answered C-FIND with status 0x{status:04X}")
+            raise Transient(
+                "PEER_OUT_OF_RESOURCES",
+                Message("{peer} answered C-FIND with status 0x{status:04X}", peer=peer.name, status=status),
+            )
         elif status != Status.SUCCESS:
             raise _Refused
     return found

@@ -113,6 +113,8 @@ class Listener:
             calling_ae_title=event.assoc.requestor.ae_title,
             address=event.assoc.requestor.address or "",
         )
+        # Whatever the node does not foresee is its own fault, and the sender is to hear that (0x0110): by pynetdicom
+        # it would be told that its object is not understood (0xC211), and would not send it again.
         try:
             verdict = self._intake.accept(received)
         except Exception:

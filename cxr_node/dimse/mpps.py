@@ -58,6 +58,8 @@ def _answered(
     event: evt.Event, decoded: Callable[[], Dataset], encoded: Any, uid: Any, tell: Callable[[Statement], Reply]
 ) -> tuple[Dataset, None]:
     calling = event.assoc.requestor.ae_title.strip()
+    # Whatever the node does not foresee is its own fault, and the log is to say so: pynetdicom, whose own log is off
+    # since it quotes what was sent, would answer the machine and tell nobody.
     try:
         reply = _reply(decoded, encoded, str(uid or ""), calling, tell)
     except Exception:

@@ -16,6 +16,7 @@ from cxr_node.dimse import handshake
 from cxr_node.dimse.contexts import VERIFICATION
 from cxr_node.domain.uid import IMPLEMENTATION_CLASS_UID
 from cxr_node.errors import ConfigError, Permanent, Transient
+from cxr_node.message import Message
 
 # A document is sent as the bytes that stand in the outbox, never decoded and encoded again (Law 4).
 _config.STORE_SEND_CHUNKED_DATASET = True
@@ -54,7 +55,9 @@ def echo(peer: Peer, calling: str) -> None:
     try:
         status = association.send_c_echo()
         if "Status" not in status or status.Status != 0x0000:
-            raise Transient("ECHO_FAILED", f"{peer.name} accepted the association and did not answer C-ECHO")
+            raise Transient(
+                "ECHO_FAILED", Message("{peer} accepted the association and did not answer C-ECHO", peer=peer.name)
+            )
     finally:
         association.release()
 
@@ -66,19 +69,23 @@ def send(peer: Peer, calling: str, path: Path) -> int:
     """
     meta = dcmread(path, stop_before_pixels=True, specific_tags=["SOPClassUID"]).file_meta
     if "MediaStorageSOPClassUID" not in meta or "TransferSyntaxUID" not in meta:
-        raise Permanent("NO_DICOM", f"{path.name} has no File Meta that says what it is (PS3.10 7.1)")
+        raise Permanent(
+            "NO_DICOM", Message("{path} has no File Meta that says what it is (PS3.10 7.1)", path=path.name)
+        )
     ae = application_entity(peer, calling)
     ae.add_requested_context(UID(meta.MediaStorageSOPClassUID), UID(meta.TransferSyntaxUID))
     association = associate(ae, peer)
     try:
         response = association.send_c_store(path)
     except RuntimeError as error:
-        raise Transient("ASSOCIATION_LOST", f"the association with {peer.name} was lost while sending") from error
+        raise Transient(
+            "ASSOCIATION_LOST", Message("the association with {peer} was lost while sending", peer=peer.name)
+        ) from error
     finally:
         if association.is_established:
             association.release()
     if "Status" not in response:
-        raise Transient("NO_ANSWER", f"{peer.name} did not answer C-STORE")
+        raise Transient("NO_ANSWER", Message("{peer} did not answer C-STORE", peer=peer.name))
     return _judged(int(response.Status), peer)
 
 
@@ -99,12 +106,12 @@ def accepted(peer: Peer, calling: str, sop_classes: Sequence[str]) -> Sequence[s
 def _judged(status: int, peer: Peer) -> int:
     if status in (0x0000, _DUPLICATE) or status in _WARNINGS or status >> 12 == 0xB:
         return status
-    sentence = f"{peer.name} answered C-STORE with status 0x{status:04X}"
+    answer = Message("{peer} answered C-STORE with status 0x{status:04X}", peer=peer.name, status=status)
     if status >> 8 == 0xA7:
-        raise Transient("PEER_OUT_OF_RESOURCES", f"{sentence}: out of resources")
+        raise Transient("PEER_OUT_OF_RESOURCES", Message("{answer}: out of resources", answer=answer))
     if status == 0x0110:
-        raise Transient("PEER_FAULT", f"{sentence}: processing failure")
-    raise Permanent("PEER_REFUSED", f"{sentence}: it does not take this object")
+        raise Transient("PEER_FAULT", Message("{answer}: processing failure", answer=answer))
+    raise Permanent("PEER_REFUSED", Message("{answer}: it does not take this object", answer=answer))
 
 
 def application_entity(peer: Peer, calling: str) -> AE:
@@ -128,7 +135,9 @@ def associate(
         (evt.EVT_CONN_OPEN, _connected, [peer.timeout]),
         (evt.EVT_DATA_SENT, _quick_acknowledgement),
     ]
-    where = f"{peer.name} ({peer.ae_title} at {peer.host}:{peer.port})"
+    where = Message(
+        "{peer} ({ae_title} at {host}:{port})", peer=peer.name, ae_title=peer.ae_title, host=peer.host, port=peer.port
+    )
     failures: list[OSError] = []
     try:
         association = ae.associate(
@@ -140,20 +149,33 @@ def associate(
             tls_args=_tls_args(peer, failures),
         )
     except OSError as error:  # its name does not resolve
-        raise Transient("UNREACHABLE", f"no association with {where}: {error.strerror}") from error
+        raise Transient(
+            "UNREACHABLE", Message("no association with {where}: {error}", where=where, error=error.strerror)
+        ) from error
     if association.is_established:
         return association
     if failures:
-        raise Transient("TLS_FAILED", f"no TLS with {where}: {handshake.sentence(failures[0])}")
+        raise Transient(
+            "TLS_FAILED",
+            Message("no TLS with {where}: {why}", where=where, why=handshake.sentence(failures[0])),
+        )
     if association.rejected_contexts:
         refused: Any = association.rejected_contexts[0]
-        syntax = UID(refused.transfer_syntax[0]).name if refused.transfer_syntax else "any transfer syntax"
-        raise NoContext("NO_CONTEXT", f"{peer.name} accepts no {UID(refused.abstract_syntax).name} in {syntax}")
+        syntax: str = Message("any transfer syntax")
+        if refused.transfer_syntax:
+            syntax = UID(refused.transfer_syntax[0]).name
+        sop_class = UID(refused.abstract_syntax).name
+        why = Message("{peer} accepts no {sop_class} in {syntax}", peer=peer.name, sop_class=sop_class, syntax=syntax)
+        raise NoContext("NO_CONTEXT", why)
     if not association.is_rejected:
-        raise Transient("UNREACHABLE", f"no association with {where}: not reachable, or it broke off")
+        raise Transient(
+            "UNREACHABLE", Message("no association with {where}: not reachable, or it broke off", where=where)
+        )
     answer: Any = association.acceptor.primitive
-    hint = "; is the node's AE title known there?" if answer.result == _PERMANENT_REJECTION else ""
-    raise Transient("REJECTED", f"{where} rejected the association: {answer.reason_str}{hint}")
+    why = Message("{where} rejected the association: {reason}", where=where, reason=answer.reason_str)
+    if answer.result == _PERMANENT_REJECTION:
+        why = Message("{why}; is the node's AE title known there?", why=why)
+    raise Transient("REJECTED", why)
 
 
 def _tls_args(peer: Peer, failures: list[OSError]) -> tuple[ssl.SSLContext, str] | None:

@@ -1,4 +1,6 @@
-"""The coded concepts that our documents name themselves (PS3.16); their meanings in other languages are in `locale`."""
+"""The coded concepts that our documents name (PS3.16); `cxr_node.locale` has their meanings in other languages."""
+
+from collections.abc import Iterator, Mapping
 
 from pydicom.sr.coding import Code
 
@@ -88,3 +90,38 @@ EXPLANATIONS = {
     "gradcam": Code("130403", "DCM", "Gradient-weighted class activation"),
     "occlusion": Code("130404", "DCM", "Saliency"),
 }
+
+# Concepts of the templates that highdicom writes
+TEMPLATES = (
+    Code("121005", "DCM", "Observer Type"),
+    Code("121012", "DCM", "Device Observer UID"),
+    Code("121013", "DCM", "Device Observer Name"),
+    Code("121014", "DCM", "Device Observer Manufacturer"),
+    Code("121015", "DCM", "Device Observer Model Name"),
+    Code("121016", "DCM", "Device Observer Serial Number"),
+    Code("126010", "DCM", "Imaging Measurements"),
+    Code("125007", "DCM", "Measurement Group"),
+    Code("112039", "DCM", "Tracking Identifier"),
+    Code("112040", "DCM", "Tracking Unique Identifier"),
+    Code("363698007", "SCT", "Finding Site"),
+    Code("121112", "DCM", "Source of Measurement"),
+    Code("111030", "DCM", "Image Region"),
+    Code("111001", "DCM", "Algorithm Name"),
+    Code("111003", "DCM", "Algorithm Version"),
+    Code("122405", "DCM", "Algorithm Manufacturer"),
+    Code("111000", "DCM", "Algorithm Family"),
+)
+
+
+def _all() -> Iterator[Code]:
+    for thing in list(globals().values()):
+        if isinstance(thing, Code):
+            yield thing
+        elif isinstance(thing, dict | tuple):
+            yield from (
+                each for each in (thing.values() if isinstance(thing, dict) else thing) if isinstance(each, Code)
+            )
+
+
+MEANINGS: Mapping[tuple[str, str], str] = {(code.value, code.scheme_designator): code.meaning for code in _all()}
+"""What each of these codes means, in English, by its value and its scheme."""

@@ -16,6 +16,7 @@ from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless
 
 from cxr_node.documents.received import Received, put
 from cxr_node.errors import Permanent
+from cxr_node.message import Message
 
 _REQUIRED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 _IDENTITY = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyInstanceUID")
@@ -83,7 +84,10 @@ def study_header(received: Received) -> Dataset:
     """
     missing = [keyword for keyword in _REQUIRED if not received.text(keyword)]
     if missing:
-        raise Permanent("DOCUMENT_SOURCE", f"no document can refer to an image without {', '.join(missing)}")
+        raise Permanent(
+            "DOCUMENT_SOURCE",
+            Message("no document can refer to an image without {missing}", missing=", ".join(missing)),
+        )
     header = Dataset()
     for keyword in _IDENTITY:
         put(header, keyword, received.text(keyword))

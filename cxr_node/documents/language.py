@@ -1,25 +1,23 @@
-"""Sentences and meanings of codes in the language of a document, from the catalogue `documents`."""
+"""Sentences and meanings of codes in the language of a document."""
 
 from pydicom import Dataset
 from pydicom.sr.coding import Code
 
-from cxr_node.locale import Language, messages
-
-DOMAIN = "documents"
+from cxr_node.documents.codes import MEANINGS
+from cxr_node.documents.sentences import SENTENCES
+from cxr_node.locale import Language, translated
 
 
 def sentence(key: str, language: Language, **values: object) -> str:
-    """The sentence `key` with its values filled in. Raises KeyError for a key that the catalogue does not have."""
-    return messages(DOMAIN, language)[key].format(**values)
+    """The sentence `key` with its values filled in. Raises KeyError for a key that there is not."""
+    return translated(SENTENCES[key], language).format(**values)
 
 
 def named(code: Code, language: Language) -> Code:
-    """A code of ours, with its meaning in `language`. Raises KeyError for a code that is not in the catalogue."""
+    """A code of ours, with its meaning in `language`."""
     if language == "en":
         return code
-    return Code(
-        code.value, code.scheme_designator, messages(DOMAIN, language)[f"{code.value} {code.scheme_designator}"]
-    )
+    return Code(code.value, code.scheme_designator, translated(code.meaning, language))
 
 
 def translate(content: Dataset, language: Language) -> None:
@@ -28,7 +26,6 @@ def translate(content: Dataset, language: Language) -> None:
         return
     for element in content:
         for item in element.value if element.VR == "SQ" else ():
-            if "CodeValue" in item:
-                key = f"{item.CodeValue} {item.CodingSchemeDesignator}"
-                item.CodeMeaning = messages(DOMAIN, language).get(key, item.CodeMeaning)
+            if "CodeValue" in item and (meaning := MEANINGS.get((item.CodeValue, item.CodingSchemeDesignator))):
+                item.CodeMeaning = translated(meaning, language)
             translate(item, language)

@@ -12,9 +12,9 @@ from pydicom.config import disable_value_validation
 from cxr_node.documents import envelope, identity, language
 from cxr_node.documents.headers import ImageFacts, image_facts, study_header
 from cxr_node.documents.received import Received
-from cxr_node.documents.region import Polygon, outlines
+from cxr_node.documents.region import Polygon, shown_outlines
 from cxr_node.documents.request import Document, Source, StudyReport
-from cxr_node.documents.wording import headline, positive
+from cxr_node.documents.wording import headline
 from cxr_node.domain.quality import Flag
 from cxr_node.imaging.header import first_item, numbers, text
 from cxr_node.imaging.lut import LookupTable, is_inverted, lookup_table
@@ -34,12 +34,8 @@ def build_presentation(report: StudyReport, source: Source) -> Document | None:
     """
     reader = Received(source.header)
     facts = image_facts(reader)
-    if source.analysis is None or not positive(source.analysis, report.profile.cutoffs):
-        return None
-    if not facts.rows or not facts.columns:
-        return None
-    parts = outlines(source.analysis.activation, facts.rows, facts.columns)
-    if not parts:
+    parts = shown_outlines(source.analysis, report.profile.cutoffs, facts)
+    if source.analysis is None or not parts:
         return None
     dataset = study_header(reader)
     _identify(dataset, report, source)

@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from cxr_node.documents.headers import ImageFacts
+from cxr_node.domain.finding import Analysis, Cutoffs
 from cxr_node.imaging.heat import Activation, Map, spread
 
 Polygon: TypeAlias = npt.NDArray[np.float32]
@@ -36,6 +38,13 @@ def outlines(activation: Activation, rows: int, columns: int) -> list[Polygon]:
     stretch = np.array([columns / width, rows / height], dtype=np.float32)
     simple = [(_simplified(each) + 0.5) * stretch for each in weighty]
     return [np.concatenate([points, points[:1]]) for points in simple if len(points) >= 3]
+
+
+def shown_outlines(analysis: Analysis | None, cutoffs: Cutoffs, facts: ImageFacts) -> list[Polygon]:
+    """The outlines that a document shows of an image: none without a finding, or where the film has no size."""
+    if analysis is None or not cutoffs.positive(analysis.probability) or not facts.rows or not facts.columns:
+        return []
+    return outlines(analysis.activation, facts.rows, facts.columns)
 
 
 def begun_for_words(outline: Polygon, rows: int, columns: int) -> Polygon:

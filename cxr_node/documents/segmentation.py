@@ -18,9 +18,9 @@ from pydicom.uid import ExplicitVRLittleEndian
 from cxr_node.documents import codes, envelope, identity, language
 from cxr_node.documents.headers import ImageFacts, image_facts, study_header
 from cxr_node.documents.received import Received
-from cxr_node.documents.region import outlines
+from cxr_node.documents.region import shown_outlines
 from cxr_node.documents.request import Document, Source, StudyReport
-from cxr_node.documents.wording import explanation_code, headline, positive
+from cxr_node.documents.wording import explanation_code, headline
 from cxr_node.domain.uid import derive_uid
 
 SEGMENTATION: Final = "1.2.840.10008.5.1.4.1.1.66.4"
@@ -40,12 +40,8 @@ def build_segmentation(report: StudyReport, source: Source) -> Document | None:
     """
     reader = Received(source.header)
     facts = image_facts(reader)
-    if source.analysis is None or not positive(source.analysis, report.profile.cutoffs):
-        return None
-    if not facts.rows or not facts.columns:
-        return None
-    parts = outlines(source.analysis.activation, facts.rows, facts.columns)
-    if not parts:
+    parts = shown_outlines(source.analysis, report.profile.cutoffs, facts)
+    if not facts.rows or not facts.columns or not parts:
         return None
     mask = np.zeros((facts.rows, facts.columns), dtype=np.uint8)
     cv2.fillPoly(mask, [np.floor(part).astype(np.int32) for part in parts], 1)

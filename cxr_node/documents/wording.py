@@ -9,7 +9,9 @@ from cxr_node.documents.request import Profile, StudyReport
 from cxr_node.domain.finding import Analysis, Cutoffs, tenths
 from cxr_node.domain.quality import Flag
 from cxr_node.errors import Permanent
-from cxr_node.locale import Language
+from cxr_node.locale import Language, translated
+from cxr_node.locale.terms import FINDINGS
+from cxr_node.message import Message
 
 
 def finding_code(analysis: Analysis, name: str, spoken: Language) -> Code:
@@ -18,14 +20,18 @@ def finding_code(analysis: Analysis, name: str, spoken: Language) -> Code:
         return Code(own.value, own.scheme, own.meanings.get(spoken, own.meanings["en"]))
     if name not in codes.FINDINGS:
         raise Permanent(
-            "DOCUMENT_CODE", f"the finding {name!r} has no code, neither in the model nor in documents.codes"
+            "DOCUMENT_CODE",
+            Message("the finding {name!r} has no code, neither in the model nor in documents.codes", name=name),
         )
     return language.named(codes.FINDINGS[name], spoken)
 
 
 def explanation_code(name: str) -> Code:
     if name not in codes.EXPLANATIONS:
-        raise Permanent("DOCUMENT_CODE", f"the explanation {name!r} has no code in documents.codes (PS3.16 CID 217)")
+        raise Permanent(
+            "DOCUMENT_CODE",
+            Message("the explanation {name!r} has no code in documents.codes (PS3.16 CID 217)", name=name),
+        )
     return codes.EXPLANATIONS[name]
 
 
@@ -95,7 +101,7 @@ def output_name(analysis: Analysis, output: str, said: Language) -> str:
     """An output of the model in words: in the documents' where they have them."""
     if output in codes.FINDINGS or output in analysis.terms.codes:
         return finding_code(analysis, output, said).meaning
-    return output.replace("_", " ").capitalize()
+    return translated(FINDINGS.get(output, output.replace("_", " ").capitalize()), said)
 
 
 def figures(profile: Profile, analysis: Analysis, outputs: Iterable[str]) -> list[tuple[str, str, float]]:

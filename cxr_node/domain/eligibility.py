@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from cxr_node.domain.instance import Header
+from cxr_node.message import Message
 
 FOR_PROCESSING = "1.2.840.10008.5.1.4.1.1.1.1.1"
 PROJECTION_CLASSES = {
@@ -35,7 +36,7 @@ _LATERAL_VIEWS = _LATERAL_WORDS | {"LL", "RL"}  # apart from View Position these
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a film is not analysed: a stable code, and a sentence for the reader."""
+    """Why a film is not analysed: a stable code, and a sentence for the reader (a Message)."""
 
     code: str
     reason: str
@@ -74,79 +75,98 @@ def _sop_class(header: Header, rules: Rules) -> Iterator[Refusal]:
         return
     if header.sop_class_uid == SECONDARY_CAPTURE and rules.secondary_capture:
         return
-    yield Refusal(
-        "SOP_CLASS", f"SOP Class UID (0008,0016) is {header.sop_class_uid}, not an accepted X-ray image class"
-    )
+    why = Message("SOP Class UID (0008,0016) is {uid}, not an accepted X-ray image class", uid=header.sop_class_uid)
+    yield Refusal("SOP_CLASS", why)
 
 
 def _modality(header: Header, rules: Rules) -> Iterator[Refusal]:
-    if header.modality not in rules.modalities:
-        said = f"is {header.modality!r}" if header.modality else "is absent"
-        yield Refusal("MODALITY", f"Modality (0008,0060) {said}, not one of {_listed(rules.modalities)}")
+    if header.modality in rules.modalities:
+        return
+    wanted = _listed(rules.modalities)
+    if header.modality:
+        why = Message("Modality (0008,0060) is {said!r}, not one of {wanted}", said=header.modality, wanted=wanted)
+    else:
+        why = Message("Modality (0008,0060) is absent, not one of {wanted}", wanted=wanted)
+    yield Refusal("MODALITY", why)
 
 
 def _origin(header: Header, _: Rules) -> Iterator[Refusal]:
     if len(header.image_type) > 1 and header.image_type[1].upper() == "SECONDARY":
-        yield Refusal(
-            "SECONDARY", "Image Type (0008,0008) value 2 is SECONDARY: made from other images, not by exposure"
-        )
+        why = Message("Image Type (0008,0008) value 2 is SECONDARY: made from other images, not by exposure")
+        yield Refusal("SECONDARY", why)
     if (header.presentation_intent or "").upper() == "FOR PROCESSING":
-        yield Refusal(
-            "FOR_PROCESSING",
-            "Presentation Intent Type (0008,0068) is FOR PROCESSING: only the image that is read is analysed",
-        )
+        why = Message("Presentation Intent Type (0008,0068) is FOR PROCESSING: only the image that is read is analysed")
+        yield Refusal("FOR_PROCESSING", why)
     if header.sop_class_uid == FOR_PROCESSING:
-        yield Refusal(
-            "FOR_PROCESSING",
-            f"SOP Class UID (0008,0016) is {header.sop_class_uid}, For Processing: only the image that is read counts",
+        why = Message(
+            "SOP Class UID (0008,0016) is {uid}, For Processing: only the image that is read counts",
+            uid=header.sop_class_uid,
         )
+        yield Refusal("FOR_PROCESSING", why)
 
 
 def _species(header: Header, _: Rules) -> Iterator[Refusal]:
     if header.species and header.species not in ("337915000", "L-85B00", "HOMO SAPIENS", "HUMAN"):
-        yield Refusal("SPECIES", f"Patient Species (0010,2201) is {header.species!r}, not human")
+        yield Refusal("SPECIES", Message("Patient Species (0010,2201) is {said!r}, not human", said=header.species))
 
 
 def _body_part(header: Header, rules: Rules) -> Iterator[Refusal]:
-    wanted = _listed(rules.body_parts)
     if header.body_part:
         if not any(_names(header.body_part, part) for part in rules.body_parts):
-            yield Refusal("BODY_PART", f"Body Part Examined (0018,0015) is {header.body_part!r}, not one of {wanted}")
+            why = Message(
+                "Body Part Examined (0018,0015) is {said!r}, not one of {wanted}",
+                said=header.body_part,
+                wanted=_listed(rules.body_parts),
+            )
+            yield Refusal("BODY_PART", why)
     elif header.anatomic_region:
         if header.anatomic_region not in CHEST_CODES:
-            said = f"Anatomic Region Sequence (0008,2218) has code {header.anatomic_region!r}"
-            yield Refusal("BODY_PART", f"{said}, which is not the chest")
+            why = Message(
+                "Anatomic Region Sequence (0008,2218) has code {said!r}, which is not the chest",
+                said=header.anatomic_region,
+            )
+            yield Refusal("BODY_PART", why)
     elif not rules.accept_unknown_body_part:
-        yield Refusal(
-            "BODY_PART_UNKNOWN", "Body Part Examined (0018,0015) is absent, and the site refuses unknown ones"
-        )
+        why = Message("Body Part Examined (0018,0015) is absent, and the site refuses unknown ones")
+        yield Refusal("BODY_PART_UNKNOWN", why)
 
 
 def _view(header: Header, rules: Rules) -> Iterator[Refusal]:
     if header.view_position:
-        said, views = f"View Position (0018,5101) is {header.view_position!r}", _views(header.view_position)
+        said, views = header.view_position, _views(header.view_position)
         if not views & rules.views:
-            yield Refusal("VIEW", f"{said}, not one of {_listed(rules.views)}")
+            wanted = _listed(rules.views)
+            why = Message("View Position (0018,5101) is {said!r}, not one of {wanted}", said=said, wanted=wanted)
+            yield Refusal("VIEW", why)
         elif views & _LATERAL_VIEWS - rules.views:
-            yield Refusal("VIEW", f"{said}, which names a lateral view too")
+            why = Message("View Position (0018,5101) is {said!r}, which names a lateral view too", said=said)
+            yield Refusal("VIEW", why)
     elif header.view_code:
         if header.view_code not in FRONTAL_CODES:
-            yield Refusal("VIEW", f"View Code Sequence (0054,0220) has code {header.view_code!r}, not a frontal view")
+            why = Message("View Code Sequence (0054,0220) has code {said!r}, not a frontal view", said=header.view_code)
+            yield Refusal("VIEW", why)
     elif header.patient_orientation and header.patient_orientation[0][:1].upper() in ("A", "P"):
-        said = "\\".join(header.patient_orientation)
-        yield Refusal("VIEW", f"Patient Orientation (0020,0020) is '{said}': rows run front to back, a lateral view")
+        why = Message(
+            "Patient Orientation (0020,0020) is '{said}': rows run front to back, a lateral view",
+            said="\\".join(header.patient_orientation),
+        )
+        yield Refusal("VIEW", why)
     elif lateral := next((d for d in header.descriptions.items() if _lateral_alone(d[1])), None):
-        yield Refusal("VIEW", f"no view is coded, and {lateral[0]} is {lateral[1]!r}")
+        attribute, said = lateral
+        why = Message("no view is coded, and {attribute} is {said!r}", attribute=Message(attribute), said=said)
+        yield Refusal("VIEW", why)
     elif not rules.accept_unknown_view:
-        yield Refusal("VIEW_UNKNOWN", "View Position (0018,5101) is absent, and the site refuses unknown views")
+        why = Message("View Position (0018,5101) is absent, and the site refuses unknown views")
+        yield Refusal("VIEW_UNKNOWN", why)
 
 
 def _laterality(header: Header, rules: Rules) -> Iterator[Refusal]:
     if header.laterality and header.laterality.upper() not in rules.lateralities:
-        yield Refusal(
-            "LATERALITY",
-            f"Laterality (0020,0060 or 0020,0062) is {header.laterality!r}: one side only, not the whole chest",
+        why = Message(
+            "Laterality (0020,0060 or 0020,0062) is {said!r}: one side only, not the whole chest",
+            said=header.laterality,
         )
+        yield Refusal("LATERALITY", why)
 
 
 def _age(header: Header, rules: Rules) -> Iterator[Refusal]:
@@ -155,28 +175,37 @@ def _age(header: Header, rules: Rules) -> Iterator[Refusal]:
     low, high = rules.age
     if header.age_years is None:
         if not rules.accept_unknown_age:
-            yield Refusal("AGE_UNKNOWN", "Patient's Age (0010,1010) is absent, and the site refuses unknown ages")
+            why = Message("Patient's Age (0010,1010) is absent, and the site refuses unknown ages")
+            yield Refusal("AGE_UNKNOWN", why)
     elif not low <= header.age_years <= high:
-        yield Refusal(
-            "AGE", f"Patient's Age (0010,1010) is outside the {low:g} to {high:g} years that the site analyses"
+        why = Message(
+            "Patient's Age (0010,1010) is outside the {low:g} to {high:g} years that the site analyses",
+            low=low,
+            high=high,
         )
+        yield Refusal("AGE", why)
 
 
 def _size(header: Header, rules: Rules) -> Iterator[Refusal]:
     if header.rows is None or header.columns is None:
-        yield Refusal("NO_SIZE", "Rows (0028,0010) or Columns (0028,0011) is absent or not a number")
+        why = Message("Rows (0028,0010) or Columns (0028,0011) is absent or not a number")
+        yield Refusal("NO_SIZE", why)
     elif min(header.rows, header.columns) < rules.minimum_side:
-        yield Refusal(
-            "TOO_FEW_PIXELS",
-            f"Rows x Columns (0028,0010 x 0028,0011) is {header.rows} x {header.columns}; "
-            f"the shorter side needs at least {rules.minimum_side}",
+        why = Message(
+            "Rows x Columns (0028,0010 x 0028,0011) is {rows} x {columns}; the shorter side needs at least {least}",
+            rows=header.rows,
+            columns=header.columns,
+            least=rules.minimum_side,
         )
+        yield Refusal("TOO_FEW_PIXELS", why)
     elif header.rows * header.columns > rules.maximum_pixels:
-        yield Refusal(
-            "TOO_MANY_PIXELS",
-            f"Rows x Columns (0028,0010 x 0028,0011) is {header.rows} x {header.columns}; "
-            f"at most {rules.maximum_pixels} pixels are analysed",
+        why = Message(
+            "Rows x Columns (0028,0010 x 0028,0011) is {rows} x {columns}; at most {most} pixels are analysed",
+            rows=header.rows,
+            columns=header.columns,
+            most=rules.maximum_pixels,
         )
+        yield Refusal("TOO_MANY_PIXELS", why)
 
 
 _Check = Callable[[Header, Rules], Iterator[Refusal]]

@@ -12,6 +12,7 @@ from typing import Literal
 
 from cxr_node.domain.eligibility import Refusal
 from cxr_node.domain.finding import ModelIdentity
+from cxr_node.message import N_, Message
 
 LEAST_SIDE = 112
 """Pixels of the square film that a gate needs to see; what is enlarged to it looks like no film that it knows."""
@@ -21,11 +22,11 @@ Turn = Literal[0, 90, 180, 270]
 
 
 _REASONS: Mapping[View, tuple[str, str]] = {
-    "blank": ("BLANK", "The pixels show an exposure without a patient"),
-    "lateral": ("LATERAL", "The pixels show a lateral view, not a frontal one"),
-    "other": ("NOT_CHEST", "The pixels do not show a chest"),
+    "blank": ("BLANK", N_("The pixels show an exposure without a patient (gate: {share:.2f}).")),
+    "lateral": ("LATERAL", N_("The pixels show a lateral view, not a frontal one (gate: {share:.2f}).")),
+    "other": ("NOT_CHEST", N_("The pixels do not show a chest (gate: {share:.2f}).")),
 }
-"""Of each view that is refused: the code, and the sentence, to which the probability is added, cut to a hundredth."""
+"""Of each view that is refused: the code, and the sentence with the probability, cut to a hundredth."""
 
 
 class Flag(StrEnum):
@@ -94,7 +95,7 @@ def refusal(reading: Reading, limits: Limits) -> Refusal | None:
         return None
     likeliest = max(_REASONS, key=lambda view: views[view])
     code, reason = _REASONS[likeliest]
-    return Refusal(code, f"{reason} (gate: {int(100 * views[likeliest]) / 100:.2f}).")
+    return Refusal(code, Message(reason, share=int(100 * views[likeliest]) / 100))
 
 
 def assess(read: Callable[[bool], Reading], limits: Limits) -> Refusal | tuple[Reading, tuple[Flag, ...]]:
@@ -114,7 +115,8 @@ def assess(read: Callable[[bool], Reading], limits: Limits) -> Refusal | tuple[R
 
 
 def _beyond_repair(found: Refusal) -> Refusal:
-    return Refusal("INVERTED", f"Black and white look exchanged, and the other way round: {found.reason}")
+    why = Message("Black and white look exchanged, and the other way round: {reason}", reason=found.reason)
+    return Refusal("INVERTED", why)
 
 
 def flags(reading: Reading, limits: Limits, *, inverted: bool) -> tuple[Flag, ...]:

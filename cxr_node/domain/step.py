@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Protocol
 
+from cxr_node.message import N_, Message
+
 
 class StepState(StrEnum):
     """Performed Procedure Step Status (0040,0252); the last two are final."""
@@ -32,22 +34,22 @@ NO_LONGER_UPDATED = 0xA506
 
 # PS3.16 CID 9300, as far as it can happen to a chest film.
 _MEANINGS = {
-    "110500": "doctor cancelled the procedure",
-    "110501": "equipment failure",
-    "110502": "incorrect procedure ordered",
-    "110504": "patient died",
-    "110505": "patient refused to continue",
-    "110506": "patient taken for treatment or surgery",
-    "110507": "patient did not arrive",
-    "110508": "patient pregnant",
-    "110509": "change of procedure for correct charging",
-    "110510": "duplicate order",
-    "110511": "nursing unit cancelled",
-    "110512": "incorrect side ordered",
-    "110513": "unspecified reason",
-    "110514": "incorrect worklist entry selected",
-    "110515": "patient's condition prevented continuing",
-    "110516": "equipment change",
+    "110500": N_("doctor cancelled the procedure"),
+    "110501": N_("equipment failure"),
+    "110502": N_("incorrect procedure ordered"),
+    "110504": N_("patient died"),
+    "110505": N_("patient refused to continue"),
+    "110506": N_("patient taken for treatment or surgery"),
+    "110507": N_("patient did not arrive"),
+    "110508": N_("patient pregnant"),
+    "110509": N_("change of procedure for correct charging"),
+    "110510": N_("duplicate order"),
+    "110511": N_("nursing unit cancelled"),
+    "110512": N_("incorrect side ordered"),
+    "110513": N_("unspecified reason"),
+    "110514": N_("incorrect worklist entry selected"),
+    "110515": N_("patient's condition prevented continuing"),
+    "110516": N_("equipment change"),
 }
 
 
@@ -59,10 +61,11 @@ class Reason:
     scheme: str
 
     @property
-    def sentence(self) -> str:
+    def sentence(self) -> Message:
         """Of the standard's own codes the meaning; what a machine calls another code may say anything."""
         known = _MEANINGS.get(self.value) if self.scheme == "DCM" else None
-        return f"the X-ray machine discontinued the procedure step: {known or 'a reason of its own'}"
+        why = Message(known or N_("a reason of its own"))
+        return Message("the X-ray machine discontinued the procedure step: {why}", why=why)
 
 
 WRONG_ENTRY = Reason("110514", "DCM")

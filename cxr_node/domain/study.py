@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from cxr_node.domain.finding import Cutoffs, Tier
+from cxr_node.message import Message
 
 
 class EntryState(StrEnum):
@@ -84,7 +85,7 @@ def assess(images: Sequence[Image], cutoffs: Cutoffs, shown: Tier = Tier.NONE) -
     A tier that was shown is not lowered by later films or results (`shown`); only a person lowers it.
     """
     if not images:
-        return Standing(EntryState.NOT_ANALYSED, reason="its films were filed under another study")
+        return Standing(EntryState.NOT_ANALYSED, reason=Message("its films were filed under another study"))
     judged = [image for image in images if image.probability is not None]
     if not judged:
         if any(image.pending for image in images):

@@ -15,6 +15,7 @@ from cxr_node.errors import Permanent
 from cxr_node.imaging.header import first_item, numbers, text
 from cxr_node.imaging.lut import display_table, lookup_table, stretch
 from cxr_node.imaging.pixels import Stored
+from cxr_node.message import Message
 
 Prepared = NDArray[np.float32]
 """A film as the network sees it: (size, size), 0 black to 1 white."""
@@ -79,10 +80,12 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
     try:
         data = np.frombuffer(path.read_bytes(), np.uint8)
     except FileNotFoundError as error:
-        raise Permanent("NO_PICTURE", f"{path} cannot be read: {error.strerror}.") from error
+        raise Permanent(
+            "NO_PICTURE", Message("{path} cannot be read: {error}.", path=path, error=error.strerror)
+        ) from error
     picture = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if data.size else None
     if picture is None:
-        raise Permanent("NO_PICTURE", f"{path} is not a picture that can be decoded.")
+        raise Permanent("NO_PICTURE", Message("{path} is not a picture that can be decoded.", path=path))
     return picture.astype(np.uint8, copy=False)
 
 

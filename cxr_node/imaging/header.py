@@ -13,6 +13,7 @@ from pydicom.multival import MultiValue
 
 from cxr_node.domain.eligibility import MAXIMUM_PIXELS
 from cxr_node.errors import Ineligible, Permanent
+from cxr_node.message import Message
 
 _COLOURS = frozenset({"RGB", "PALETTE COLOR", "YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_420", "YBR_ICT", "YBR_RCT"})
 _UNREADABLE = (
@@ -108,19 +109,38 @@ def read_header(dataset: pydicom.Dataset) -> PixelHeader:
     """
     frames = numbers(dataset, "NumberOfFrames")
     if frames and frames[0] > 1:
-        raise Ineligible("MULTI_FRAME", f"The image has {frames[0]:.0f} frames; a radiograph has one.")
+        raise Ineligible(
+            "MULTI_FRAME", Message("The image has {frames:.0f} frames; a radiograph has one.", frames=frames[0])
+        )
     _require_grey(dataset)
     rows, columns = _integer(dataset, "Rows"), _integer(dataset, "Columns")
     if rows < 1 or columns < 1:
-        raise Permanent("BAD_HEADER", f"Rows x Columns is {rows} x {columns}: there are no pixels.")
+        raise Permanent(
+            "BAD_HEADER",
+            Message("Rows x Columns is {rows} x {columns}: there are no pixels.", rows=rows, columns=columns),
+        )
     if rows * columns > MAXIMUM_PIXELS:
-        raise Permanent("TOO_LARGE", f"{rows} x {columns} pixels are more than the limit of {MAXIMUM_PIXELS}.")
+        raise Permanent(
+            "TOO_LARGE",
+            Message(
+                "{rows} x {columns} pixels are more than the limit of {most}.",
+                rows=rows,
+                columns=columns,
+                most=MAXIMUM_PIXELS,
+            ),
+        )
     allocated, stored = _integer(dataset, "BitsAllocated"), _integer(dataset, "BitsStored")
     high = _integer(dataset, "HighBit") if read(dataset, "HighBit") is not None else stored - 1
     if allocated not in (8, 16) or not 1 <= stored <= allocated or not stored - 1 <= high < allocated:
         raise Permanent(
             "BAD_HEADER",
-            f"Bits Allocated {allocated}, Bits Stored {stored}, High Bit {high} do not describe 8- or 16-bit pixels.",
+            Message(
+                "Bits Allocated {allocated}, Bits Stored {stored}, High Bit {high} do not describe 8- or "
+                "16-bit pixels.",
+                allocated=allocated,
+                stored=stored,
+                high=high,
+            ),
         )
     return PixelHeader(
         rows, columns, allocated, stored, high, _integer(dataset, "PixelRepresentation") == 1, _transfer_syntax(dataset)
@@ -131,20 +151,28 @@ def _require_grey(dataset: pydicom.Dataset) -> None:
     photometric = text(dataset, "PhotometricInterpretation")
     samples = numbers(dataset, "SamplesPerPixel")
     if samples and samples[0] != 1:
-        raise Ineligible("COLOUR", f"The image has {samples[0]:.0f} samples per pixel, not one.")
+        raise Ineligible(
+            "COLOUR", Message("The image has {samples:.0f} samples per pixel, not one.", samples=samples[0])
+        )
     if not photometric:
-        raise Permanent("BAD_HEADER", "Photometric Interpretation (0028,0004) is missing.")
+        raise Permanent("BAD_HEADER", Message("Photometric Interpretation (0028,0004) is missing."))
     if photometric not in ("MONOCHROME1", "MONOCHROME2"):
-        said = photometric if photometric in _COLOURS else "not a known value"
-        raise Ineligible("COLOUR", f"Photometric Interpretation is {said}; it must be MONOCHROME1 or MONOCHROME2.")
+        said = photometric if photometric in _COLOURS else Message("not a known value")
+        why = Message("Photometric Interpretation is {said}; it must be MONOCHROME1 or MONOCHROME2.", said=said)
+        raise Ineligible("COLOUR", why)
 
 
 def _integer(dataset: pydicom.Dataset, keyword: str) -> int:
     value = read(dataset, keyword)
     if value is None:
-        raise Permanent("BAD_HEADER", f"{keyword} is missing or unreadable.")
+        raise Permanent("BAD_HEADER", Message("{keyword} is missing or unreadable.", keyword=keyword))
     if isinstance(value, bool) or not isinstance(value, int):
-        raise Permanent("BAD_HEADER", f"{keyword} is not a whole number (it is of type {type(value).__name__}).")
+        raise Permanent(
+            "BAD_HEADER",
+            Message(
+                "{keyword} is not a whole number (it is of type {kind}).", keyword=keyword, kind=type(value).__name__
+            ),
+        )
     return int(value)
 
 
@@ -152,5 +180,5 @@ def _transfer_syntax(dataset: pydicom.Dataset) -> str:
     meta = getattr(dataset, "file_meta", None)
     syntax = text(meta, "TransferSyntaxUID") if meta is not None else ""
     if not syntax:
-        raise Permanent("NO_TRANSFER_SYNTAX", "The file meta information names no transfer syntax.")
+        raise Permanent("NO_TRANSFER_SYNTAX", Message("The file meta information names no transfer syntax."))
     return syntax

@@ -9,13 +9,14 @@ from pydicom.dataset import Dataset
 from cxr_node.domain.instance import Header
 from cxr_node.errors import Permanent
 from cxr_node.imaging.header import first_item, read, texts
+from cxr_node.message import N_, Message
 
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 _AGE_UNITS = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0}
 _DESCRIPTIONS = {
-    "SeriesDescription": "Series Description (0008,103E)",
-    "ProtocolName": "Protocol Name (0018,1030)",
-    "AcquisitionDeviceProcessingDescription": "Acquisition Device Processing Description (0018,1400)",
+    "SeriesDescription": N_("Series Description (0008,103E)"),
+    "ProtocolName": N_("Protocol Name (0018,1030)"),
+    "AcquisitionDeviceProcessingDescription": N_("Acquisition Device Processing Description (0018,1400)"),
 }
 
 
@@ -63,9 +64,14 @@ def _upper(text: str | None) -> str | None:
 def _uid(dataset: Dataset, keyword: str, tag: str) -> str:
     text = _text(dataset, keyword)
     if text is None:
-        raise Permanent("UID_MISSING", f"{keyword} {tag} is missing; the object cannot be filed")
+        raise Permanent(
+            "UID_MISSING", Message("{keyword} {tag} is missing; the object cannot be filed", keyword=keyword, tag=tag)
+        )
     if len(text) > 64 or not _UID.fullmatch(text):
-        raise Permanent("UID_INVALID", f"{keyword} {tag} is not a UID: digits and dots, at most 64 characters")
+        raise Permanent(
+            "UID_INVALID",
+            Message("{keyword} {tag} is not a UID: digits and dots, at most 64 characters", keyword=keyword, tag=tag),
+        )
     return text
 
 

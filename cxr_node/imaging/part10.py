@@ -21,6 +21,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
 from cxr_node.errors import Permanent, of_the_machine
 from cxr_node.imaging.elements import all_whole
+from cxr_node.message import Message
 
 _PREAMBLE = 132
 _PIXELS = frozenset({b"\xe0\x7f\x10\x00", b"\xe0\x7f\x08\x00", b"\xe0\x7f\x09\x00"})
@@ -45,9 +46,11 @@ def read_complete(path: Path, charset: str | None = None) -> Dataset:
     except Exception as error:
         if of_the_machine(error):
             raise
-        raise Permanent("UNPARSEABLE", f"the data set cannot be parsed: {type(error).__name__}") from error
+        raise Permanent(
+            "UNPARSEABLE", Message("the data set cannot be parsed: {kind}", kind=type(error).__name__)
+        ) from error
     if not whole:
-        raise Permanent("TRUNCATED", "the data set ends within an element: it is incomplete")
+        raise Permanent("TRUNCATED", Message("the data set ends within an element: it is incomplete"))
     return dataset
 
 
@@ -67,11 +70,15 @@ def _read(path: Path, *, header_only: bool, charset: str | None = None) -> Datas
         _restate(dataset, charset)
         return dataset
     except FileNotFoundError as error:
-        raise Permanent("FILE_MISSING", f"the film's file {path.name} is not in the spool any more") from error
+        raise Permanent(
+            "FILE_MISSING", Message("the film's file {path} is not in the spool any more", path=path.name)
+        ) from error
     except Exception as error:
         if of_the_machine(error):
             raise
-        raise Permanent("UNPARSEABLE", f"the data set cannot be parsed: {type(error).__name__}") from error
+        raise Permanent(
+            "UNPARSEABLE", Message("the data set cannot be parsed: {kind}", kind=type(error).__name__)
+        ) from error
 
 
 def _parsed(path: Path, *, header_only: bool) -> tuple[Dataset, bool]:

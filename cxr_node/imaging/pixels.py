@@ -14,6 +14,7 @@ from pydicom.pixels.decoders.base import get_decoder
 from cxr_node.errors import Ineligible, Permanent, of_the_machine
 from cxr_node.imaging import codestream, jpeg
 from cxr_node.imaging.header import PixelHeader, read, read_header
+from cxr_node.message import Message
 
 Stored = NDArray[Any]
 """Stored values, (rows, columns): uint8, uint16, int8 or int16, without modality or VOI transformation."""
@@ -49,16 +50,22 @@ def decode(dataset: pydicom.Dataset) -> Stored:
     header = read_header(dataset)
     data = read(dataset, "PixelData")
     if not isinstance(data, (bytes, bytearray)) or not data:
-        raise Permanent("NO_PIXEL_DATA", "The film has no Pixel Data (7FE0,0010), or it is empty.")
+        raise Permanent("NO_PIXEL_DATA", Message("The film has no Pixel Data (7FE0,0010), or it is empty."))
     if header.transfer_syntax in NATIVE:
         pixels = _significant_bits(_native(data, header), header)
     elif header.transfer_syntax in DECODERS:
         pixels = _with_plugin(dataset, bytes(data), header)
     else:
-        raise Permanent("TRANSFER_SYNTAX", f"The transfer syntax {header.transfer_syntax} is not one that is decoded.")
+        raise Permanent(
+            "TRANSFER_SYNTAX",
+            Message(
+                "The transfer syntax {transfer_syntax} is not one that is decoded.",
+                transfer_syntax=header.transfer_syntax,
+            ),
+        )
     lowest, highest = int(pixels.min()), int(pixels.max())
     if lowest == highest:
-        raise Ineligible("BLANK", f"Every pixel of the film has the value {lowest}.")
+        raise Ineligible("BLANK", Message("Every pixel of the film has the value {value}.", value=lowest))
     return pixels
 
 
@@ -66,8 +73,14 @@ def _native(data: bytes | bytearray, header: PixelHeader) -> Stored:
     if len(data) < header.byte_count:
         raise Permanent(
             "SHORT_PIXEL_DATA",
-            f"Pixel Data has {len(data)} bytes; {header.rows} x {header.columns} pixels of {header.bits_allocated} "
-            f"bits take {header.byte_count}.",
+            Message(
+                "Pixel Data has {count} bytes; {rows} x {columns} pixels of {bits} bits take {byte_count}.",
+                count=len(data),
+                rows=header.rows,
+                columns=header.columns,
+                bits=header.bits_allocated,
+                byte_count=header.byte_count,
+            ),
         )
     count = header.rows * header.columns
     values = np.frombuffer(data, np.dtype(f"<u{header.bits_allocated // 8}"), count)
@@ -97,27 +110,44 @@ def _with_plugin(dataset: pydicom.Dataset, data: bytes, header: PixelHeader) -> 
     except Exception as error:
         if isinstance(error, Permanent) or of_the_machine(error):
             raise
-        raise Permanent("UNDECODABLE", f"The {syntax.name} pixel data do not decode: {_sentence(error)}") from error
+        raise Permanent(
+            "UNDECODABLE",
+            Message("The {syntax} pixel data do not decode: {why}", syntax=syntax.name, why=_sentence(error)),
+        ) from error
     if pixels.shape != (header.rows, header.columns) or pixels.dtype.itemsize > 2:
-        raise Permanent("PIXEL_SIZE", f"The film decodes to {pixels.shape} {pixels.dtype}, which its header denies.")
+        raise Permanent(
+            "PIXEL_SIZE",
+            Message(
+                "The film decodes to {shape} {dtype}, which its header denies.", shape=pixels.shape, dtype=pixels.dtype
+            ),
+        )
     return np.asarray(pixels)
 
 
 def _require_sound(frame: bytes, header: PixelHeader) -> None:
     """Nothing is decoded that is cut off, would be larger than the film, or have other components beside its one."""
     if codestream.is_cut_off(frame):
-        raise Permanent("UNDECODABLE", "The compressed image is cut off: its end (marker EOI) is missing.")
+        raise Permanent("UNDECODABLE", Message("The compressed image is cut off: its end (marker EOI) is missing."))
     claim = codestream.claim(frame)
     if claim is not None and claim != (header.rows, header.columns, 1):
         raise Permanent(
             "PIXEL_SIZE",
-            f"The compressed image is {claim.rows} x {claim.columns} with {claim.components} components; the header "
-            f"says {header.rows} x {header.columns} with one.",
+            Message(
+                "The compressed image is {rows} x {columns} with {components} components; the header "
+                "says {said_rows} x {said_columns} with one.",
+                rows=claim.rows,
+                columns=claim.columns,
+                components=claim.components,
+                said_rows=header.rows,
+                said_columns=header.columns,
+            ),
         )
     if header.transfer_syntax == uid.RLELossless:
         most = 2 * header.rows * header.columns  # some encoders pad
         if codestream.rle_expands_to(frame, most) > most:
-            raise Permanent("PIXEL_SIZE", f"A segment of the RLE image stands for more than {most} bytes.")
+            raise Permanent(
+                "PIXEL_SIZE", Message("A segment of the RLE image stands for more than {most} bytes.", most=most)
+            )
 
 
 def _sentence(error: Exception) -> str:

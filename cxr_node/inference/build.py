@@ -8,10 +8,12 @@ torch.
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import cxr_node
+from cxr_node.domain.finding import ModelIdentity
 from cxr_node.errors import ConfigError, Permanent
 
 METADATA = Path("configs", "metadata.json")
@@ -22,23 +24,55 @@ FINDING = "finding"
 T = TypeVar("T")
 
 
-class Build(Protocol):
-    """A build of a model, whatever it is for."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Build:
+    """A build of a model, whatever it is for: what it is called, what it may be used for, and where its files are.
+
+    `size` is the side of the square film that the network sees, in pixels. `restriction` is a sentence on what its
+    training films do not allow, empty where they allow everything. `files` maps each other file's path in the folder to
+    its SHA-256; `digest` is that of the metadata.
+    """
+
+    name: str
+    version: str
+    digest: str
+    directory: Path
+    size: int
+    intended_use: str
+    licence: str
+    restriction: str
+    files: Mapping[str, str] = field(repr=False)
 
     @property
-    def name(self) -> str: ...
+    def identity(self) -> ModelIdentity:
+        """Name, version and digest, as results and assessments carry them."""
+        return ModelIdentity(self.name, self.version, self.digest)
 
     @property
-    def version(self) -> str: ...
+    def weights(self) -> Path:
+        """The network's weights (safetensors)."""
+        return self.directory / WEIGHTS
 
     @property
-    def digest(self) -> str: ...
+    def card(self) -> Path:
+        """The model card (Markdown)."""
+        return self.directory / "docs" / "README.md"
 
-    @property
-    def directory(self) -> Path: ...
 
-    @property
-    def files(self) -> Mapping[str, str]: ...
+def stated(directory: Path, digest: str, metadata: Any) -> dict[str, Any]:
+    """The fields of `Build`, as every metadata state them. Raises KeyError, ValueError, TypeError or AttributeError."""
+    ours = metadata["cxr_node"]
+    return {
+        "name": str(metadata["name"]),
+        "version": str(metadata["version"]),
+        "digest": digest,
+        "directory": directory,
+        "size": int(ours["size"]),
+        "intended_use": str(metadata["intended_use"]),
+        "licence": str(metadata["copyright"]),
+        "restriction": str(ours.get("restriction", "")),
+        "files": dict(metadata["files"]),
+    }
 
 
 def loaded(directory: Path, wanted: str, otherwise: str, make: Callable[[Path, str, Any], T]) -> T:

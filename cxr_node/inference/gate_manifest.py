@@ -1,47 +1,30 @@
 """What the folder of a gate says about itself, read and checked without loading its network. Free of torch."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cxr_node.domain.finding import ModelIdentity
 from cxr_node.domain.quality import Limits
 from cxr_node.errors import ConfigError
-from cxr_node.inference.build import METADATA, WEIGHTS, builtin_directory, loaded, read_metadata, task_of, version_key
+from cxr_node.inference.build import (
+    METADATA,
+    Build,
+    builtin_directory,
+    loaded,
+    read_metadata,
+    stated,
+    task_of,
+    version_key,
+)
 
 TASK = "gate"
 
 
-@dataclass(frozen=True, slots=True)
-class GateManifest:
-    """One build of a gate: its limits, what it may be used for, and where its files are; fields as in `Manifest`."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateManifest(Build):
+    """One build of a gate, with its limits."""
 
-    name: str
-    version: str
-    digest: str
-    directory: Path
-    size: int
     limits: Limits
-    intended_use: str
-    licence: str
-    files: Mapping[str, str] = field(repr=False)
-    restriction: str = ""
-
-    @property
-    def identity(self) -> ModelIdentity:
-        """Name, version and digest, as assessments carry them."""
-        return ModelIdentity(self.name, self.version, self.digest)
-
-    @property
-    def weights(self) -> Path:
-        """The network's weights (safetensors)."""
-        return self.directory / WEIGHTS
-
-    @property
-    def card(self) -> Path:
-        """The model card (Markdown)."""
-        return self.directory / "docs" / "README.md"
 
 
 def load(directory: Path) -> GateManifest:
@@ -54,19 +37,8 @@ def load(directory: Path) -> GateManifest:
 
 
 def _manifest(directory: Path, digest: str, metadata: Any) -> GateManifest:
-    ours = metadata["cxr_node"]
-    return GateManifest(
-        name=str(metadata["name"]),
-        version=str(metadata["version"]),
-        digest=digest,
-        directory=directory,
-        size=int(ours["size"]),
-        limits=Limits(**{name: float(limit) for name, limit in ours["limits"].items()}),
-        intended_use=str(metadata["intended_use"]),
-        licence=str(metadata["copyright"]),
-        files=dict(metadata["files"]),
-        restriction=str(ours.get("restriction", "")),
-    )
+    limits = {name: float(limit) for name, limit in metadata["cxr_node"]["limits"].items()}
+    return GateManifest(**stated(directory, digest, metadata), limits=Limits(**limits))
 
 
 def list_gates(directory: Path | None = None) -> list[GateManifest]:

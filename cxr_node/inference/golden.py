@@ -20,18 +20,11 @@ TOLERANCE = 1e-3
 """Largest difference of a logit that other processors and thread counts are allowed."""
 
 
-class Sized(Build, Protocol):
-    """A build of a model for square films of `size` pixels."""
-
-    @property
-    def size(self) -> int: ...
-
-
 class Judge(Protocol):
     """A model that is loaded, whatever it is for."""
 
     @property
-    def manifest(self) -> Sized: ...
+    def manifest(self) -> Build: ...
 
     def probe(self, batch: NDArray[np.float32], /) -> NDArray[np.float32]:
         """Logits (n, outputs) that every weight has a part in."""

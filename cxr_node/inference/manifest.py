@@ -3,20 +3,20 @@
 This module is free of torch.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cxr_node.domain.finding import Cutoffs, ModelIdentity, Term, Terms
+from cxr_node.domain.finding import Cutoffs, Term, Terms
 from cxr_node.errors import ConfigError
 from cxr_node.inference.build import (
     FINDING,
     METADATA,
-    WEIGHTS,
+    Build,
     builtin_directory,
     loaded,
     read_metadata,
+    stated,
     task_of,
     version_key,
 )
@@ -26,38 +26,21 @@ from cxr_node.inference.outputs import Classes, FindingAndKind, Outputs
 LATEST = "latest"
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """One model build: what it finds, how its outputs are read, what it may be used for, and where its files are.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest(Build):
+    """One model build: what it finds, and how its outputs are read.
 
     `finding` is the one that sets the severity of a film. `points` are the model's own operating points at the training
-    films' prevalence. `size` is the side of the square film that the network sees, in pixels. `restriction` is a
-    sentence on what its training films do not allow, empty where they allow everything: a restricted model serves only
-    where a site names it. `files` maps each other file's path in the folder to its SHA-256; `digest` is that of the
-    metadata.
+    films' prevalence. A model with a `restriction` serves only where a site names it.
     """
 
-    name: str
-    version: str
-    digest: str
-    directory: Path
     network: str
-    size: int
     finding: str
     outputs: Outputs
     terms: Terms
     points: Cutoffs
     family: str
-    intended_use: str
     population: str
-    licence: str
-    restriction: str
-    files: Mapping[str, str] = field(repr=False)
-
-    @property
-    def identity(self) -> ModelIdentity:
-        """Name, version and digest, as results carry them."""
-        return ModelIdentity(self.name, self.version, self.digest)
 
     @property
     def called(self) -> str:
@@ -73,16 +56,6 @@ class Manifest:
     def calibration(self) -> Calibration | ClassCalibration:
         """What makes probabilities of the logits."""
         return self.outputs.calibration
-
-    @property
-    def weights(self) -> Path:
-        """The network's weights (safetensors)."""
-        return self.directory / WEIGHTS
-
-    @property
-    def card(self) -> Path:
-        """The model card (Markdown)."""
-        return self.directory / "docs" / "README.md"
 
     def cutoffs(
         self,
@@ -121,22 +94,14 @@ def _manifest(directory: Path, digest: str, metadata: Any) -> Manifest:
     ours = metadata["cxr_node"]
     outputs = _outputs(ours)
     return Manifest(
-        name=str(metadata["name"]),
-        version=str(metadata["version"]),
-        digest=digest,
-        directory=directory,
+        **stated(directory, digest, metadata),
         network=str(ours["network"]),
-        size=int(ours["size"]),
         finding=str(ours["finding"]),
         outputs=outputs,
         terms=_terms(ours, outputs),
         points=Cutoffs(**ours["operating_points"]),
         family=str(ours["family"]),
-        intended_use=str(metadata["intended_use"]),
         population=str(ours["population"]),
-        licence=str(metadata["copyright"]),
-        restriction=str(ours.get("restriction", "")),
-        files=dict(metadata["files"]),
     )
 
 

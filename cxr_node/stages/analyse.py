@@ -17,6 +17,7 @@ from cxr_node.imaging.film import Prepared, prepare, render, resized
 from cxr_node.imaging.part10 import read_film
 from cxr_node.imaging.picture import encode_picture
 from cxr_node.imaging.pixels import decode
+from cxr_node.message import Message
 from cxr_node.spool import Spool
 from cxr_node.stages.stage import Commit, Stage, attempt
 from cxr_node.store import assessments, events, results, studies, windows, worklist
@@ -69,7 +70,7 @@ class Analyse(Stage):
         with self.store.reading() as tx:
             stored = studies.by_digest(tx, job.subject)
         if stored is None:
-            raise Permanent("INSTANCE_UNKNOWN", "the instance of this job is not in the database")
+            raise Permanent("INSTANCE_UNKNOWN", Message("the instance of this job is not in the database"))
         dataset = read_film(self.spool.path(stored.arrival.path))
         pixels = decode(dataset)
         size = self.predictor.manifest.size

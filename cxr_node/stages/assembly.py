@@ -16,7 +16,9 @@ from cxr_node.domain.report_class import REPORT_CLASSES, ReportClass
 from cxr_node.errors import Permanent
 from cxr_node.imaging.film import read_picture
 from cxr_node.imaging.part10 import read_film_header
+from cxr_node.message import Message
 from cxr_node.spool import Spool
+from cxr_node.stages import ties
 from cxr_node.stages.stage import SingleStage
 from cxr_node.store import assessments, events, report_classes, results, studies
 from cxr_node.store.db import Store, Tx
@@ -49,7 +51,10 @@ class Desk:
         with self.store.reading() as tx:
             found = studies.revision(tx, study, number)
             if found is None or mode not in self.profiles:
-                raise Permanent("REVISION_UNKNOWN", f"there is no revision {number} in mode {mode!r} to report")
+                raise Permanent(
+                    "REVISION_UNKNOWN",
+                    Message("there is no revision {number} in mode {mode!r} to report", number=number, mode=mode),
+                )
             revision, model_digest = found.revision, found.model_digest
             before = studies.revision(tx, study, number - 1)
             stored = [one for digest in revision.images.values() if (one := studies.by_digest(tx, digest))]
@@ -116,15 +121,8 @@ class Desk:
             yield from self.tie(tx, job.subject, target)
 
     def tie(self, tx: Tx, study: str, target: Target) -> Iterable[NewJob]:
-        """No more documents are made: the selections for destinations that had got theirs before that was known.
-
-        For all others the last of their deliveries asks for it.
-        """
-        names = (target.destination,) if target.destination else self.destinations.get(target.mode, ())
-        for name in names if self.key_objects else ():
-            whose = Target(target.revision, target.mode, destination=name)
-            if results.all_sent(tx, study, whose):
-                yield NewJob("key_objects", study, str(whose))
+        """No more documents are made: the selections that are due then."""
+        return ties.due(tx, study, target, self.destinations.get(target.mode, ())) if self.key_objects else ()
 
     def put_away(
         self, tx: Tx, document: Document, path: str, target: Target, destinations: Sequence[str]
@@ -161,7 +159,7 @@ class Desk:
             return read_picture(self.spool.picture(source.digest))
         except Permanent as error:
             raise Permanent(
-                "PICTURE_MISSING", "the film's picture is gone; requeue the study to make it anew"
+                "PICTURE_MISSING", Message("the film's picture is gone; requeue the study to make it anew")
             ) from error
 
     def write(self, document: Document) -> str:

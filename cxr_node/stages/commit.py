@@ -12,6 +12,7 @@ from cxr_node.domain.clock import Clock
 from cxr_node.domain.commitment import Held, Reference, Reply, Report, Status, Terms
 from cxr_node.domain.job import Job, NewJob
 from cxr_node.errors import Permanent, Transient
+from cxr_node.message import Message
 from cxr_node.stages.stage import Commit, Stage, attempt
 from cxr_node.store import commitments, events
 from cxr_node.store.commitments import Sent
@@ -51,7 +52,7 @@ class Commitment(Stage):
     def _at(self, name: str, batch: Sequence[Job]) -> dict[int, Commit | Exception]:
         """What comes of the jobs of one destination."""
         if name not in self.peers:
-            raise Permanent("DESTINATION_UNKNOWN", f"no [[destination]] is named {name!r} any more")
+            raise Permanent("DESTINATION_UNKNOWN", Message("no [[destination]] is named {name!r} any more", name=name))
         self._give_up_waiting(name, batch)
         with self.store.reading() as tx:
             known = [(job, commitments.sent(tx, job.subject, name)) for job in batch]
@@ -114,12 +115,20 @@ class Commitment(Stage):
             return partial(self._wait, job)
         if wanted == "on":
             return reply.refusal or Permanent(
-                "COMMITMENT_OVERDUE", f"{job.target} took {_REQUESTS} requests for commitment and reported on none"
+                "COMMITMENT_OVERDUE",
+                Message(
+                    "{target} took {requests} requests for commitment and reported on none",
+                    target=job.target,
+                    requests=_REQUESTS,
+                ),
             )
         if reply.held is None:
             return _nothing  # `sent` is final
         if uid not in reply.held:
-            return Transient("QUERY_UNFINISHED", f"{job.target} answers C-FIND too slowly for all that is asked")
+            return Transient(
+                "QUERY_UNFINISHED",
+                Message("{target} answers C-FIND too slowly for all that is asked", target=job.target),
+            )
         return self._looked(job, sent, reply.held[uid])
 
     def _wait(self, job: Job, tx: Tx) -> Iterable[NewJob]:
@@ -135,7 +144,8 @@ class Commitment(Stage):
         assert sent.sent_at is not None  # noqa: S101 - only what was sent is looked for
         if now < sent.sent_at + patience:  # an archive may take its time to index what it has
             return lambda _: [NewJob("commit", job.subject, job.target, not_before=now + min(60.0, patience / 5))]
-        return self._again(job, sent, "NOT_KEPT", f"{job.target} acknowledged the document and does not have it")
+        why = Message("{target} acknowledged the document and does not have it", target=job.target)
+        return self._again(job, sent, "NOT_KEPT", why)
 
     def _found(self, job: Job, sent: Sent, tx: Tx) -> Iterable[NewJob]:
         if commitments.confirm(tx, job.subject, job.target, "query", self.clock()):
@@ -143,19 +153,23 @@ class Commitment(Stage):
         return ()
 
     def _refused(self, job: Job, sent: Sent) -> Commit | Exception:
-        sentence = f"{job.target} does not commit to the document: Failure Reason 0x{sent.failure:04X} (PS3.3 C.14.1.1)"
-        return self._again(job, sent, "NOT_COMMITTED", sentence)
+        why = Message(
+            "{target} does not commit to the document: Failure Reason 0x{failure:04X} (PS3.3 C.14.1.1)",
+            target=job.target,
+            failure=sent.failure,
+        )
+        return self._again(job, sent, "NOT_COMMITTED", why)
 
-    def _again(self, job: Job, sent: Sent, code: str, sentence: str) -> Commit | Exception:
+    def _again(self, job: Job, sent: Sent, code: str, why: Message) -> Commit | Exception:
         """Send a document that is not kept again after a pause, unless that was done often enough."""
         if sent.resent >= _RESENDINGS:
-            return Permanent(code, f"{sentence}; it was sent {sent.resent + 1} times")
+            return Permanent(code, Message("{why}; it was sent {count} times", why=why, count=sent.resent + 1))
         pause = self.terms[job.target].patience / 10 * 2.0**sent.resent
-        log.warning("document.not_kept", destination=job.target, code=code, reason=sentence, seconds=pause)
+        log.warning("document.not_kept", destination=job.target, code=code, reason=why, seconds=pause)
 
         def commit(tx: Tx) -> Iterable[NewJob]:
             commitments.send_again(tx, job.subject, job.target)
-            self._record(tx, "document.not_kept", sent, code=code, reason=sentence)
+            self._record(tx, "document.not_kept", sent, code=code, reason=why)
             return [NewJob("deliver", job.subject, job.target, not_before=self.clock() + pause)]
 
         return commit

@@ -21,6 +21,7 @@ from cxr_node.imaging.film import pixel_digest
 from cxr_node.imaging.header import read
 from cxr_node.imaging.part10 import read_film
 from cxr_node.imaging.pixels import decode
+from cxr_node.message import Message
 from cxr_node.spool import Spool
 from cxr_node.stages.stage import Commit, SingleStage
 from cxr_node.store import events, jobs, results, studies, windows, worklist
@@ -34,6 +35,7 @@ IDENTITY = (
     "RequestedProcedureID", "RequestedProcedurePriority",
 )  # fmt: skip
 """The attributes that say whose film it is and which order it answers."""
+_CORRECTED = Message("the identity it carries was corrected")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ class Compare(SingleStage):
             new = studies.by_digest(tx, job.subject)
             old = studies.current_version(tx, new.arrival.header.sop_instance_uid) if new else None
         if new is None or old is None or old.arrival.digest == job.subject:
-            raise Permanent("INSTANCE_UNKNOWN", "there is no earlier version to compare with any more")
+            raise Permanent("INSTANCE_UNKNOWN", Message("there is no earlier version to compare with any more"))
         before, after = (read_film(self.spool.path(one.arrival.path)) for one in (old, new))
         old_pixels, new_pixels = _pixels(before), _pixels(after)
         changed = [keyword for keyword in IDENTITY if _said(before, keyword) != _said(after, keyword)]
@@ -66,7 +68,9 @@ class Compare(SingleStage):
         return set_aside(tx, job.subject, self.waiting, self.clock())
 
     def _quarantine(self, tx: Tx, new: Stored) -> Iterable[NewJob]:
-        reason = "other pixels came under a SOP Instance UID that is already here; the first version stays in use"
+        reason = Message(
+            "other pixels came under a SOP Instance UID that is already here; the first version stays in use"
+        )
         self._record(tx, "instance.quarantined", new, reason=reason)
         return set_aside(tx, new.arrival.digest, self.waiting, self.clock())
 
@@ -82,7 +86,7 @@ class Compare(SingleStage):
         studies.set_state(tx, new.arrival.digest, InstanceState.CURRENT)
         self._record(tx, "instance.corrected", new, changed=changed, supersedes=old.arrival.digest)
         worklist.arrive(tx, header, old.arrival.received_at, corrected=True)
-        if called_off := results.call_off(tx, left, "SUPERSEDED", "the identity it carries was corrected", now):
+        if called_off := results.call_off(tx, left, "SUPERSEDED", _CORRECTED, now):
             events.append(tx, now, "study.deliveries_called_off", left, count=called_off)
         model = self.judging.model_digest
         waiting = studies.unjudged(tx, header.study_instance_uid, model)

@@ -8,6 +8,7 @@ from cxr_node.domain.clock import Clock
 from cxr_node.domain.commitment import Held, Outcome, Reason, Reference, Reply
 from cxr_node.domain.job import Job, NewJob
 from cxr_node.errors import Permanent, Transient
+from cxr_node.message import Message
 from cxr_node.stages.stage import Commit, SingleStage
 from cxr_node.store import commitments
 from cxr_node.store.commitments import Asked
@@ -33,7 +34,7 @@ class Confirm(SingleStage):
         with self.store.reading() as tx:
             asked = commitments.request(tx, job.target, job.subject)
         if asked is None:
-            raise Permanent("REQUEST_UNKNOWN", "the request for commitment is not in the database")
+            raise Permanent("REQUEST_UNKNOWN", Message("the request for commitment is not in the database"))
         until = asked.received_at + self.patience
         outcomes = self._outcomes(asked, last=self.clock() >= until)
         left = asked.outcomes.count(None) - len(outcomes)

@@ -12,6 +12,7 @@ from cxr_node.domain.job import Job, NewJob
 from cxr_node.domain.outputs import Target, Taste
 from cxr_node.domain.report_class import REPORT_CLASSES, ReportClass, next_classes
 from cxr_node.errors import Permanent
+from cxr_node.message import Message
 from cxr_node.spool import Spool
 from cxr_node.stages.stage import Commit, SingleStage
 from cxr_node.store import events, report_classes, results, worklist
@@ -43,14 +44,18 @@ class Deliver(SingleStage):
     def run(self, job: Job) -> Commit:
         peer = self.peers.get(job.target)
         if peer is None:
-            raise Permanent("DESTINATION_UNKNOWN", f"no [[destination]] is named {job.target!r} any more")
+            raise Permanent(
+                "DESTINATION_UNKNOWN", Message("no [[destination]] is named {name!r} any more", name=job.target)
+            )
         with self.store.reading() as tx:
             document = results.document(tx, job.subject)
         if document is None:
-            raise Permanent("DOCUMENT_UNKNOWN", "the document of this job is not in the database")
+            raise Permanent("DOCUMENT_UNKNOWN", Message("the document of this job is not in the database"))
         path = self.spool.path(document.path)
         if not path.is_file():
-            raise Permanent("FILE_MISSING", f"the document's file {path.name} is not in the outbox any more")
+            raise Permanent(
+                "FILE_MISSING", Message("the document's file {path} is not in the outbox any more", path=path.name)
+            )
         try:
             status = self.send(peer, path)
         except NoContext:

@@ -8,6 +8,7 @@ from cxr_node.domain.clock import Clock
 from cxr_node.domain.commitment import Outcome, by_outcome
 from cxr_node.domain.job import Job, NewJob
 from cxr_node.errors import Permanent
+from cxr_node.message import Message
 from cxr_node.stages.stage import Commit, SingleStage
 from cxr_node.store import commitments, events
 from cxr_node.store.db import Store, Tx
@@ -25,11 +26,13 @@ class Notify(SingleStage):
     def run(self, job: Job) -> Commit:
         peer = self.modalities.get(job.target)
         if peer is None:
-            raise Permanent("MODALITY_UNKNOWN", f"no [[modality]] has the AE title {job.target!r} any more")
+            raise Permanent(
+                "MODALITY_UNKNOWN", Message("no [[modality]] has the AE title {target!r} any more", target=job.target)
+            )
         with self.store.reading() as tx:
             asked = commitments.request(tx, job.target, job.subject)
         if asked is None:
-            raise Permanent("REQUEST_UNKNOWN", "the request for commitment is not in the database")
+            raise Permanent("REQUEST_UNKNOWN", Message("the request for commitment is not in the database"))
         outcomes = [outcome for outcome in asked.outcomes if outcome is not None]
         self.notify(peer, job.subject, outcomes)
         committed, failed = by_outcome(outcomes)

@@ -21,6 +21,7 @@ from cxr_node.domain.study import Judging, Waiting
 from cxr_node.errors import Permanent, Transient
 from cxr_node.imaging.instance import read_instance
 from cxr_node.imaging.part10 import read_complete
+from cxr_node.message import Message
 from cxr_node.spool import Spool
 from cxr_node.store import events, jobs, steps, studies, windows, withdrawal, worklist
 from cxr_node.store.db import Store, Tx
@@ -138,7 +139,7 @@ class Receive:
         if known.state is not InstanceState.SUPERSEDED:
             log.info("instance.repeated", **known_as)
             return
-        reason = "it was corrected since, and the correction stays in use"
+        reason = Message("it was corrected since, and the correction stays in use")
         with self.store.transaction() as tx:
             events.append(tx, self.clock(), "instance.outdated", study, reason=reason, digest=digest, calling=calling)
         log.warning("instance.outdated", reason=reason, **known_as)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from cxr_node.domain.clock import Clock
 from cxr_node.domain.job import Job, NewJob
-from cxr_node.domain.study import Image, Judging, Revision, Waiting, assess, revision_due
+from cxr_node.domain.study import EntryState, Image, Judging, Revision, Waiting, assess, revision_due
+from cxr_node.message import Message
 from cxr_node.stages.stage import Commit, SingleStage
 from cxr_node.store import events, studies, windows, worklist
 from cxr_node.store.db import Tx
@@ -32,7 +33,7 @@ class Settle(SingleStage):
     def _settle(self, tx: Tx, study: str) -> Iterable[NewJob]:
         now = self.clock()
         if (state := worklist.state(tx, study)) and state.withheld:
-            events.append(tx, now, "study.not_reported", study, reason=f"the study is {state}")
+            events.append(tx, now, "study.not_reported", study, reason=_NOT_REPORTED[state])
             return []
         model = self.judging.model_digest
         images = studies.images(tx, study, model)
@@ -66,6 +67,12 @@ class Settle(SingleStage):
             tier=standing.tier,
             positive=standing.positive,
         )
+
+
+_NOT_REPORTED = {
+    EntryState.HELD: Message("the study is held"),
+    EntryState.WITHDRAWN: Message("the study is withdrawn"),
+}
 
 
 def _reported(previous: Revision | None, images: list[Image]) -> bool:

@@ -17,6 +17,7 @@ from cxr_node.errors import Ineligible, Permanent
 from cxr_node.imaging.film import prepare
 from cxr_node.imaging.part10 import read_film
 from cxr_node.imaging.pixels import Stored, decode
+from cxr_node.message import Message
 from cxr_node.spool import Spool
 from cxr_node.stages.stage import Commit, Stage, attempt
 from cxr_node.store import assessments, events, results, studies
@@ -66,7 +67,7 @@ class Shadow(Stage):
             stored = studies.by_digest(tx, digest)
             flagged = assessments.flags(tx, digest) or ()
         if stored is None:
-            raise Permanent("INSTANCE_UNKNOWN", "the instance of this job is not in the database")
+            raise Permanent("INSTANCE_UNKNOWN", Message("the instance of this job is not in the database"))
         dataset = read_film(self.spool.path(stored.arrival.path))
         return Film(decode(dataset), dataset, Flag.INVERTED in flagged)
 
@@ -77,7 +78,7 @@ class Shadow(Stage):
         beside = self.beside.get(model)
         if beside is None:
             return [
-                Ineligible("MODEL_UNAVAILABLE", "this model is not there to judge beside the one in service")
+                Ineligible("MODEL_UNAVAILABLE", Message("this model is not there to judge beside the one in service"))
             ] * len(jobs)
         loaded = [attempt(partial(_prepared, beside.predictor.manifest.size), film) for film in films]
         sound = [one for one in loaded if not isinstance(one, Exception)]

@@ -17,6 +17,7 @@ from typing import Any
 from sqlite_utils import Database
 
 from cxr_node.errors import Permanent, Transient
+from cxr_node.message import Message
 from cxr_node.store.migrations import migrations
 
 Row = dict[str, Any]
@@ -190,10 +191,12 @@ def _translated() -> Iterator[None]:
     except sqlite3.OperationalError as error:
         name = getattr(error, "sqlite_errorname", "")
         if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-            raise Transient("DATABASE_BUSY", f"the database stayed busy for {_BUSY_SECONDS:g} s") from error
+            raise Transient(
+                "DATABASE_BUSY", Message("the database stayed busy for {seconds:g} s", seconds=_BUSY_SECONDS)
+            ) from error
         if name.startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN")):
             raise Transient(
                 "DISK_FULL" if name == "SQLITE_FULL" else "DATABASE_UNWRITABLE",
-                f"the database cannot be written: {error}",
+                Message("the database cannot be written: {error}", error=error),
             ) from error
         raise

@@ -4,11 +4,17 @@ import hashlib
 import json
 from typing import Any
 
+from cxr_node.message import Message
 from cxr_node.store.db import Row, Tx
 
 
 def append(tx: Tx, now: float, event: str, study: str | None = None, **detail: Any) -> None:
-    """Record `event` (noun.verb) for a study; `detail` must hold JSON values."""
+    """Record `event` (noun.verb) for a study; `detail` must hold JSON values.
+
+    Of values that are messages the English text stands there, and under `messages` what they were made from.
+    """
+    if told := {name: value.to_json() for name, value in detail.items() if isinstance(value, Message)}:
+        detail["messages"] = told
     last = tx.row("SELECT hash FROM event ORDER BY sequence DESC LIMIT 1")
     text = json.dumps(detail, sort_keys=True, ensure_ascii=False)
     seal = seal_of(last["hash"] if last else "", now, study, event, text)
@@ -33,7 +39,7 @@ def last_before(tx: Tx, time: float) -> int:
 
 def of_study(tx: Tx, study: str) -> list[dict[str, Any]]:
     rows = tx.rows("SELECT time, event, detail FROM event WHERE study_instance_uid = ? ORDER BY sequence", (study,))
-    return [{"time": row["time"], "event": row["event"], **json.loads(row["detail"])} for row in rows]
+    return [{"time": row["time"], "event": row["event"], **_detail(row)} for row in rows]
 
 
 def latest(tx: Tx, prefix: str) -> dict[str, Any] | None:
@@ -42,7 +48,7 @@ def latest(tx: Tx, prefix: str) -> dict[str, Any] | None:
         "SELECT time, event, detail FROM event WHERE event >= ? AND event < ? ORDER BY sequence DESC LIMIT 1",
         (prefix, prefix + "\x7f"),
     )
-    return {"time": row["time"], "event": row["event"], **json.loads(row["detail"])} if row else None
+    return {"time": row["time"], "event": row["event"], **_detail(row)} if row else None
 
 
 def last(tx: Tx) -> int:
@@ -60,7 +66,7 @@ def studies_since(tx: Tx, after: int) -> set[str]:
 def named_since(tx: Tx, name: str, time: float) -> list[dict[str, Any]]:
     """The details of the events of a name from `time` on."""
     rows = tx.rows("SELECT detail FROM event WHERE event = ? AND time >= ? ORDER BY sequence", (name, time))
-    return [json.loads(row["detail"]) for row in rows]
+    return [_detail(row) for row in rows]
 
 
 def counts(tx: Tx, after: int, through: int) -> dict[str, int]:
@@ -69,6 +75,13 @@ def counts(tx: Tx, after: int, through: int) -> dict[str, int]:
         "SELECT event, count(*) AS n FROM event WHERE sequence > ? AND sequence <= ? GROUP BY event", (after, through)
     )
     return {row["event"]: row["n"] for row in rows}
+
+
+def _detail(row: Row) -> dict[str, Any]:
+    """The detail of an event, its messages as they were given."""
+    found: dict[str, Any] = json.loads(row["detail"])
+    told = {name: Message.from_json(kept) for name, kept in found.pop("messages", {}).items()}
+    return found | told
 
 
 def seal_of(previous: str, time: float, study: str | None, event: str, detail: str) -> str:

@@ -8,7 +8,9 @@ import uuid
 from collections.abc import Collection, Iterable, Sequence
 
 from cxr_node.domain.job import Job, JobState, NewJob
+from cxr_node.message import Message
 from cxr_node.store.db import Row, Tx
+from cxr_node.store.kept import keep
 
 _CLOCK_STEP_SECONDS = 60.0  # what was written so far in the future was written before the clock was set back
 
@@ -123,10 +125,10 @@ def finish(
     """End a job if the lease still holds; False means another has it, and nothing may be written."""
     changed = tx.execute(
         """
-        UPDATE job SET state = ?, error_code = ?, error = ?, owner = NULL, lease_token = NULL, lease_until = NULL,
-            changed_at = ? WHERE id = ? AND lease_token = ? AND state = 'running'
+        UPDATE job SET state = ?, error_code = ?, error = ?, error_message = ?, owner = NULL, lease_token = NULL,
+            lease_until = NULL, changed_at = ? WHERE id = ? AND lease_token = ? AND state = 'running'
         """,
-        (state, error_code, error, now, job.id, job.lease_token),
+        (state, error_code, error, keep(error), now, job.id, job.lease_token),
     )
     return changed == 1
 
@@ -194,17 +196,15 @@ def blame(tx: Tx, owner: str, now: float, *, crashes: int, error: str, blameless
     for row in suspects:
         crash_count = int(row["crash_count"]) + (1 if len(suspects) == 1 else 0)
         failed = crash_count >= crashes
+        why = error if failed else Message("the process that ran it died")
         if failed:
             set_aside.append(Job(**{name: row[name] for name in Job.__slots__}))
         tx.execute(
             """
             UPDATE job SET state = ?, crash_count = ?, alone = 1, owner = NULL, lease_token = NULL, lease_until = NULL,
-                error_code = 'CRASH', error = ?, changed_at = ? WHERE id = ?
+                error_code = 'CRASH', error = ?, error_message = ?, changed_at = ? WHERE id = ?
             """,
-            (
-                JobState.FAILED if failed else JobState.READY, crash_count,
-                error if failed else "the process that ran it died", now, row["id"],
-            ),
+            (JobState.FAILED if failed else JobState.READY, crash_count, why, keep(why), now, row["id"]),
         )  # fmt: skip
     release(tx, owner, now)
     return set_aside

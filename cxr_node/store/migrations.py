@@ -240,3 +240,11 @@ def m006_reading(db: Database) -> None:
     """Who reads a study, or marked it as read, and since when its state is what a person made it."""
     db.execute("ALTER TABLE worklist_entry ADD COLUMN reader TEXT")
     db.execute("ALTER TABLE worklist_entry ADD COLUMN state_since REAL")
+
+
+@migrations()
+def m007_messages(db: Database) -> None:
+    """Beside each sentence for the reader what it was made from, so that it can be said in another language."""
+    db.execute("ALTER TABLE instance ADD COLUMN refusal_message TEXT")
+    db.execute("ALTER TABLE job ADD COLUMN error_message TEXT")
+    db.execute("ALTER TABLE worklist_entry ADD COLUMN reason_message TEXT")

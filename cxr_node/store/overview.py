@@ -3,6 +3,7 @@
 from cxr_node.domain.job import Job
 from cxr_node.store import subjects
 from cxr_node.store.db import Row, Tx
+from cxr_node.store.kept import told
 from cxr_node.store.results import SERVED
 
 
@@ -23,7 +24,7 @@ def failed_jobs(tx: Tx, limit: int) -> list[Row]:
             "study": subjects.study_of(tx, Job(**{name: row[name] for name in Job.__slots__})),
             "subject": row["subject"],
             "code": row["error_code"],
-            "error": row["error"],
+            "error": told(row["error"], row["error_message"]),
             "failed_at": row["changed_at"],
         }
         for row in rows

@@ -7,6 +7,7 @@ from typing import Any
 from cxr_node.domain.finding import Analysis, ModelIdentity, Term, Terms
 from cxr_node.domain.outputs import Target
 from cxr_node.store.db import Row, Tx
+from cxr_node.store.kept import keep, told
 
 _WARNINGS = {
     0x0111: "the peer had it already",
@@ -219,6 +220,7 @@ def deliveries(tx: Tx, study: str) -> list[dict[str, Any]]:
     rows = tx.rows(
         """
         SELECT d.*, w.kind, w.revision, j.state, j.attempt, coalesce(c.error, j.error) AS error,
+            CASE WHEN c.error IS NULL THEN j.error_message ELSE c.error_message END AS error_message,
             c.state AS commitment FROM delivery d
         JOIN document w ON w.sop_instance_uid = d.sop_instance_uid
         LEFT JOIN job j ON j.kind = 'deliver' AND j.subject = d.sop_instance_uid AND j.target = d.destination
@@ -237,7 +239,7 @@ def deliveries(tx: Tx, study: str) -> list[dict[str, Any]]:
             "status": row["status"],
             "warning": _warning(row["status"]),
             "attempts": row["attempt"] or 0,
-            "error": row["error"],
+            "error": told(row["error"], row["error_message"]),
             "sent_at": row["sent_at"],
             "confirmed_by": row["confirmed_by"],
             "confirmed_at": row["confirmed_at"],
@@ -268,16 +270,16 @@ def call_off(tx: Tx, study: str, code: str, reason: str, now: float) -> int:
     Those that have left are not sent again, either, whatever the destination says of them.
     """
     skip = """
-        UPDATE job SET state = 'skipped', error_code = ?, error = ?,
+        UPDATE job SET state = 'skipped', error_code = ?, error = ?, error_message = ?,
             owner = NULL, lease_token = NULL, lease_until = NULL, changed_at = ?
         WHERE state IN ('ready', 'running', 'failed') AND
     """
     of_study = "subject IN (SELECT sop_instance_uid FROM document WHERE study_instance_uid = ?)"
-    tx.execute(f"{skip} kind = 'commit' AND {of_study}", (code, reason, now, study))
+    tx.execute(f"{skip} kind = 'commit' AND {of_study}", (code, reason, keep(reason), now, study))
     return tx.execute(
         f"{skip} (kind IN ('report', 'heatmap', 'companions', 'key_objects') AND subject = ? "
         f"OR kind = 'deliver' AND {of_study})",
-        (code, reason, now, study, study),
+        (code, reason, keep(reason), now, study, study),
     )
 
 

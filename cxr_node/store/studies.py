@@ -8,7 +8,9 @@ from cxr_node.domain.eligibility import Refusal
 from cxr_node.domain.finding import Cutoffs, Tier
 from cxr_node.domain.instance import Header, InstanceState
 from cxr_node.domain.study import Image, Judging, Revision
+from cxr_node.message import Message
 from cxr_node.store.db import Row, Tx
+from cxr_node.store.kept import keep, told
 from cxr_node.store.results import SERVED, UNJUDGED
 
 
@@ -39,13 +41,14 @@ def add(tx: Tx, arrival: Arrival, state: InstanceState, refusal: Refusal | None)
     tx.execute(
         """
         INSERT INTO instance (sop_instance_uid, study_instance_uid, digest, state, path, size, transfer_syntax,
-            calling_ae_title, received_at, header, refusal_code, refusal_reason)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            calling_ae_title, received_at, header, refusal_code, refusal_reason, refusal_message)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
         """,
         (
             header.sop_instance_uid, header.study_instance_uid, arrival.digest, state, arrival.path, arrival.size,
             arrival.transfer_syntax, arrival.calling_ae_title, arrival.received_at, json.dumps(header.to_json()),
             refusal.code if refusal else None, refusal.reason if refusal else None,
+            keep(refusal.reason) if refusal else None,
         ),
     )  # fmt: skip
 
@@ -99,7 +102,8 @@ def images(tx: Tx, study: str, model_digest: str) -> list[Image]:
     """
     rows = tx.rows(
         f"""
-        SELECT i.digest, i.sop_instance_uid, i.refusal_reason, r.probability, r.finding, j.state, j.error,
+        SELECT i.digest, i.sop_instance_uid, i.refusal_reason, i.refusal_message, r.probability, r.finding,
+            j.state, j.error, j.error_message,
             r.id IS NOT NULL OR j.id IS NOT NULL AS asked
         FROM instance i
         LEFT JOIN result r ON r.instance_digest = i.digest AND r.model_digest = ? AND {SERVED}
@@ -113,11 +117,12 @@ def images(tx: Tx, study: str, model_digest: str) -> list[Image]:
 
 def _image(row: Row) -> Image:
     ended = row["state"] in ("failed", "skipped")
+    failure = told(row["error"], row["error_message"]) or Message("the analysis failed")
     return Image(
         digest=row["digest"],
         sop_instance_uid=row["sop_instance_uid"],
-        refusal=row["refusal_reason"],
-        failure=(row["error"] or "the analysis failed") if ended and row["probability"] is None else None,
+        refusal=told(row["refusal_reason"], row["refusal_message"]),
+        failure=failure if ended and row["probability"] is None else None,
         probability=row["probability"],
         finding=row["finding"],
         asked=bool(row["asked"]),
@@ -184,7 +189,8 @@ def _stored(row: Row) -> Stored:
         received_at=row["received_at"],
         header=Header.from_json(json.loads(row["header"])),
     )
-    refusal = Refusal(row["refusal_code"], row["refusal_reason"]) if row["refusal_code"] else None
+    reason = told(row["refusal_reason"], row["refusal_message"])
+    refusal = Refusal(row["refusal_code"], reason or "") if row["refusal_code"] else None
     return Stored(arrival, InstanceState(row["state"]), refusal)
 
 
@@ -217,7 +223,8 @@ def conflict(tx: Tx, study: str) -> str | None:
     """Why the films of a study cannot be of one patient; None when nothing speaks against it."""
     headers = [one.arrival.header for one in of_study(tx, study) if one.state is InstanceState.CURRENT]
     patients = {(header.patient_id, header.issuer_of_patient_id or "") for header in headers if header.patient_id}
-    return "its films name more than one patient: Patient ID (0010,0020) differs" if len(patients) > 1 else None
+    differ = Message("its films name more than one patient: Patient ID (0010,0020) differs")
+    return differ if len(patients) > 1 else None
 
 
 def summary(stored: Stored) -> dict[str, Any]:

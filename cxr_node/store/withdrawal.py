@@ -4,11 +4,14 @@ from dataclasses import dataclass
 
 from cxr_node.domain.instance import InstanceState
 from cxr_node.domain.study import EntryState
+from cxr_node.message import Message
 from cxr_node.store import events, results, steps, studies, worklist
 from cxr_node.store.db import Tx
 
-DISOWNED = "its X-ray machine says that the wrong worklist entry was selected: its films may show another patient"
-MIXED = "some of its films were withdrawn, and others were not: a person has to say which are this patient's"
+DISOWNED = Message(
+    "its X-ray machine says that the wrong worklist entry was selected: its films may show another patient"
+)
+MIXED = Message("some of its films were withdrawn, and others were not: a person has to say which are this patient's")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,7 @@ def withdraw(tx: Tx, study: str, reason: str, now: float, state: EntryState = En
     if worklist.state(tx, study) in (None, state):
         return None
     worklist.put(tx, study, state, reason, now)
-    called_off = results.call_off(tx, study, "WITHDRAWN", "the study was withdrawn", now)
+    called_off = results.call_off(tx, study, "WITHDRAWN", Message("the study was withdrawn"), now)
     withdrawn = Withdrawn(state, reason, called_off, results.delivered_count(tx, study))
     known = {"called_off": withdrawn.called_off, "delivered": withdrawn.delivered}
     events.append(tx, now, f"study.{state}", study, alarm=True, reason=reason, **known)

@@ -9,8 +9,10 @@ from cxr_node.domain.finding import Tier
 from cxr_node.domain.instance import Header
 from cxr_node.domain.priority import REQUESTED, Place, Policy, Priority, group, more_urgent, sort_key
 from cxr_node.domain.study import EntryState, Image, Judging, Standing, assess
+from cxr_node.message import Message
 from cxr_node.store import events, steps, studies
 from cxr_node.store.db import Row, Tx
+from cxr_node.store.kept import keep, told
 
 _KEPT_IN_STEP = (EntryState.WAITING, EntryState.ANALYSED, EntryState.NOT_ANALYSED)
 _OPEN = "state NOT IN ('read', 'withdrawn')"  # in the words of the index that serves it
@@ -64,19 +66,19 @@ def refresh(tx: Tx, study: str, judging: Judging, now: float) -> Standing | None
     images = studies.images(tx, study, judging.model_digest)
     concluded = _concluded(row, images)
     standing = concluded or assess(images, judging.cutoffs, shown=Tier(row["tier"]))
-    state, reason = EntryState(row["state"]), row["reason"]
+    state, reason = EntryState(row["state"]), _reason(row)
     if state in _KEPT_IN_STEP:
         state, reason = standing.state, standing.reason
         if reason and not concluded and (why := steps.discontinued(tx, study)):
-            reason = f"{reason}; {why.sentence}"
+            reason = Message("{one}; {other}", one=reason, other=why.sentence)
     tx.execute(
         """
         UPDATE worklist_entry SET state = ?, tier = ?, positive = ?, finding = ?, probability = ?, threshold = ?,
-            reason = ? WHERE study_instance_uid = ?
+            reason = ?, reason_message = ? WHERE study_instance_uid = ?
         """,
         (
             state, standing.tier, int(standing.positive), standing.finding, standing.probability,
-            row["threshold"] if concluded else judging.cutoffs.threshold, reason, study,
+            row["threshold"] if concluded else judging.cutoffs.threshold, reason, keep(reason), study,
         ),
     )  # fmt: skip
     record_move(tx, row, now, "images", state=state, tier=standing.tier)
@@ -91,7 +93,7 @@ def _concluded(row: Row, images: Sequence[Image]) -> Standing | None:
     judged = row["probability"] is not None
     return Standing(
         EntryState.ANALYSED if judged else EntryState.NOT_ANALYSED,
-        Tier(row["tier"]), bool(row["positive"]), row["finding"], row["probability"], None if judged else row["reason"],
+        Tier(row["tier"]), bool(row["positive"]), row["finding"], row["probability"], None if judged else _reason(row),
     )  # fmt: skip
 
 
@@ -103,9 +105,9 @@ def put(tx: Tx, study: str, state: EntryState, reason: str, now: float) -> None:
     row = tx.row("SELECT * FROM worklist_entry WHERE study_instance_uid = ?", (study,))
     if row is not None:
         tx.execute(
-            "UPDATE worklist_entry SET state = ?, reason = ?, reader = NULL, state_since = ? "
+            "UPDATE worklist_entry SET state = ?, reason = ?, reason_message = ?, reader = NULL, state_since = ? "
             "WHERE study_instance_uid = ?",
-            (state, reason, now, study),
+            (state, reason, keep(reason), now, study),
         )
         record_move(tx, row, now, str(state), state=state)
 
@@ -181,6 +183,10 @@ def _place(row: Row) -> Place:
     return Place(row["study_instance_uid"], row["received_at"], Tier(row["tier"]), priority)
 
 
+def _reason(row: Row) -> str | None:
+    return told(row["reason"], row["reason_message"])
+
+
 def _shown(row: Row, group: str) -> dict[str, Any]:
     return {
         "study_instance_uid": row["study_instance_uid"],
@@ -195,7 +201,7 @@ def _shown(row: Row, group: str) -> dict[str, Any]:
         "finding": row["finding"],
         "probability": row["probability"],
         "threshold": row["threshold"],
-        "reason": row["reason"],
+        "reason": _reason(row),
         "received_at": row["received_at"],
         "group": group,
         "reader": row["reader"],

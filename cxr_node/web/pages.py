@@ -12,6 +12,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from cxr_node.errors import CxrNodeError, Permanent
+from cxr_node.locale import LANGUAGES, Language, translated
+from cxr_node.locale.terms import FLAGS
 from cxr_node.store import assessments, results, studies, worklist
 from cxr_node.web import words
 from cxr_node.web.access import FORM_COOKIE, LANGUAGE_COOKIE, Caller
@@ -75,7 +77,7 @@ class Pages:
         fields = form(request)
         wanted, back = fields.get("language", ""), local(fields.get("next"))
         answer = RedirectResponse(back, 303)
-        if wanted in words.LANGUAGES:
+        if wanted in LANGUAGES:
             answer.set_cookie(LANGUAGE_COOKIE, wanted, max_age=_YEAR, httponly=True, samesite="lax")
         return answer
 
@@ -85,13 +87,12 @@ class Pages:
             raise error
         if wants_json(request):
             if error.code in words.REFUSALS and not request.url.path.startswith("/api/"):
-                said = self.templates.catalogue(self._language(request)).gettext(words.REFUSALS[error.code])
-                return JSONResponse({"error": error.code, "message": said}, status_of(error))
+                sentence = translated(words.REFUSALS[error.code], self._language(request))
+                return JSONResponse({"error": error.code, "message": sentence}, status_of(error))
             return json_failure(error)
-        answer = self.show(
-            request, self._known(request), "failure.html",
-            sentence=words.REFUSALS.get(error.code, error.message), code=error.code,
-        )  # fmt: skip
+        known, language = words.REFUSALS.get(error.code), self._language(request)
+        sentence = translated(known, language) if known else error.message
+        answer = self.show(request, self._known(request), "failure.html", sentence=sentence)
         answer.status_code = status_of(error)
         return answer
 
@@ -123,16 +124,15 @@ class Pages:
         """Of a form that is filled in before anybody has signed in."""
         require_form(self.parts.door, request, NOBODY)
 
-    def _language(self, request: Request) -> str:
+    def _language(self, request: Request) -> Language:
         return words.best(request.cookies.get(LANGUAGE_COOKIE), self.parts.site.facts.language)
 
     def _voice(self, request: Request) -> Voice:
         site = self.parts.site
         with site.store.reading() as tx:
             frozen = worklist.is_frozen(tx)
-        translate = self.templates.catalogue(self._language(request)).gettext
-        facts = site.facts
-        return Voice(translate, ZoneInfo(facts.timezone), site.clock(), facts.mode, frozen, facts.max_wait_minutes)
+        language, facts = self._language(request), site.facts
+        return Voice(language, ZoneInfo(facts.timezone), site.clock(), facts.mode, frozen, facts.max_wait_minutes)
 
     def _list(self, request: Request, caller: Caller, wanted: Wanted) -> Mapping[str, Any]:
         closed = wanted.closed or wanted.state in ("read", "withdrawn")
@@ -171,8 +171,8 @@ class Pages:
                     "pictured": site.picture(one["digest"]).is_file(),
                     "heated": positive and site.facts.localises,
                     "judged": judged,
-                    "flags": None if flags is None else [voice.word(words.FLAGS, flag) for flag in flags],
-                    "why_not": one["refusal"]["reason"] if one["refusal"] else failures.get(one["digest"]),
+                    "flags": None if flags is None else [voice.word(FLAGS, flag) for flag in flags],
+                    "why_not": voice.told(one["refusal"]["reason"] if one["refusal"] else failures.get(one["digest"])),
                     "earlier": earlier[-1] if earlier else None,
                     "finding": voice.finding(judged.finding) if judged else "",
                     "bar": bar(judged.probability, cutoffs.threshold) if judged else None,

@@ -7,10 +7,11 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from cxr_node.domain.finding import tenths
+from cxr_node.locale import Language, said, translated
+from cxr_node.locale.terms import FINDINGS
+from cxr_node.message import N_
 from cxr_node.web import words
-from cxr_node.web.words import N_
 
-Translate = Callable[[str], str]
 Entry = Mapping[str, Any]
 PAGE: Final = 100
 _CLOSED: Final = ("read", "withdrawn")
@@ -64,18 +65,25 @@ class Page:
 class Voice:
     """One language at one site, at one moment."""
 
-    translate: Translate
+    language: Language
     zone: ZoneInfo
     now: float
     mode: str
     frozen: bool
     max_wait_minutes: float
 
+    def say(self, text: str) -> str:
+        return translated(text, self.language)
+
+    def told(self, text: str | None) -> str:
+        """What the node said of something, in this language."""
+        return said(text, self.language) if text else ""
+
     def finding(self, name: str | None) -> str:
-        return self.translate(words.FINDINGS.get(name, name.replace("_", " "))) if name else ""
+        return self.say(FINDINGS.get(name, name.replace("_", " "))) if name else ""
 
     def word(self, table: Mapping[str, str], key: str) -> str:
-        return self.translate(table[key]) if key in table else key.replace("_", " ")
+        return self.say(table[key]) if key in table else key.replace("_", " ")
 
     def time(self, iso: str) -> str:
         """A moment where the node stands, to the minute; of another day with its date."""
@@ -100,9 +108,9 @@ class Voice:
 
     def why(self, entry: Entry) -> str:
         """Why a study stands where it stands."""
-        say = self.translate
+        say = self.say
         if entry["state"] in _CLOSED:
-            return str(entry["reason"] or "")
+            return self.told(entry["reason"])
         if entry["group"] == "stat":
             return say(N_("STAT was asked for by a person or the RIS"))
         if entry["group"] == "overdue":
@@ -115,9 +123,9 @@ class Voice:
         return self._by_arrival(entry)
 
     def _by_arrival(self, entry: Entry) -> str:
-        say = self.translate
+        say = self.say
         if entry["reason"]:
-            return str(entry["reason"])
+            return self.told(entry["reason"])
         if entry["tier"] != "none":
             return say(N_("the list is frozen")) if self.frozen else say(N_("shadow mode: not moved"))
         if entry["state"] == "waiting":

@@ -8,12 +8,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from cxr_node.message import N_
 from cxr_node.web import accounts
 from cxr_node.web.access import SESSION_COOKIE, Caller
 from cxr_node.web.accounts import Role
 from cxr_node.web.pages import Pages, local
 from cxr_node.web.parts import Parts, allowed, form
-from cxr_node.web.words import N_
 
 _AT_ONCE: Final = 2  # each takes 32 MiB and a tenth of a second
 _WRONG: Final = N_("Name or password is wrong.")

@@ -12,6 +12,7 @@ from typing import Any
 
 from cxr_node.domain.clock import Clock
 from cxr_node.domain.study import Judging
+from cxr_node.locale import Language
 from cxr_node.spool import Spool
 from cxr_node.store import events, worklist
 from cxr_node.store.db import Store
@@ -51,7 +52,7 @@ class Facts:
 
     version: str
     mode: str
-    language: str
+    language: Language
     timezone: str
     model: str
     max_wait_minutes: float

@@ -1,13 +1,12 @@
 """The pages' templates, one environment a language. Everything that is put into a page is escaped."""
 
-import gettext
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from cxr_node.web import words
+from cxr_node.locale import LANGUAGES, Language, catalogue
 
 FOLDER: Final = Path(__file__).parent / "templates"
 
@@ -16,19 +15,16 @@ class Templates:
     """Templates by language; what a template asks for and is not given is an error."""
 
     def __init__(self) -> None:
-        self._environments = {language: _environment(language) for language in words.LANGUAGES}
+        self._environments = {language: _environment(language) for language in LANGUAGES}
 
-    def render(self, name: str, language: str, values: Mapping[str, Any]) -> str:
+    def render(self, name: str, language: Language, values: Mapping[str, Any]) -> str:
         return self._environments[language].get_template(name).render(values)
 
-    def catalogue(self, language: str) -> gettext.NullTranslations:
-        return words.catalogue(language)
 
-
-def _environment(language: str) -> Environment:
+def _environment(language: Language) -> Environment:
     made = Environment(
         loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined, extensions=["jinja2.ext.i18n"],
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    made.install_gettext_translations(words.catalogue(language), newstyle=True)  # type: ignore[attr-defined]
+    made.install_gettext_translations(catalogue(language), newstyle=True)  # type: ignore[attr-defined]
     return made

@@ -1,34 +1,12 @@
-"""The languages of the pages: English in the source, the others in gettext catalogues beside it."""
+"""The words of the pages for what the node knows by name; and in which language they are shown."""
 
-import gettext
-import io
 from collections.abc import Mapping
-from functools import cache
-from pathlib import Path
 from typing import Final
 
-from babel.messages.mofile import write_mo
-from babel.messages.pofile import read_po
+from cxr_node.locale import LANGUAGES, Language
+from cxr_node.message import N_
 
-LANGUAGES: Final = ("en", "es")
-LOCALE: Final = Path(__file__).parent / "locale"
-NAMES: Final = {"en": "English", "es": "Español"}
-
-
-def N_(message: str) -> str:
-    """Marks a text for the catalogues; it is translated where it is shown."""
-    return message
-
-
-FINDINGS: Final[Mapping[str, str]] = {
-    "pneumonia": N_("Pneumonia"),
-    "bacterial_pneumonia": N_("Bacterial pneumonia"),
-    "viral_pneumonia": N_("Viral pneumonia"),
-    "covid19": N_("Suspected COVID-19"),
-    "opacity": N_("Opacity"),
-    "normal": N_("Normal"),
-    "none": N_("None of these"),
-}
+NAMES: Final[Mapping[Language, str]] = {"en": "English", "es": "Español"}
 STATES: Final[Mapping[str, str]] = {
     "waiting": N_("waiting for its result"),
     "analysed": N_("analysed"),
@@ -57,33 +35,62 @@ DELIVERIES: Final[Mapping[str, str]] = {
     "committed": N_("kept for good"),
     "failed": N_("failed"),
 }
-KINDS: Final[Mapping[str, str]] = {"sr": N_("structured report"), "sc": N_("heat map"), "kos": N_("key objects")}
-ROLES: Final[Mapping[str, str]] = {"viewer": N_("viewer"), "reader": N_("reader"), "admin": N_("administrator")}
-FLAGS: Final[Mapping[str, str]] = {
-    "inverted": N_("black and white looked exchanged; analysed and shown the other way round"),
-    "turned_90": N_("looks turned by 90 degrees counter-clockwise; analysed as it is"),
-    "turned_180": N_("looks upside down; analysed as it is"),
-    "turned_270": N_("looks turned by 90 degrees clockwise; analysed as it is"),
-    "cropped": N_("part of the chest seems to be missing"),
-    "unusual": N_("unlike the films that the quality check was made with"),
-    "unsure": N_("not certain to be a frontal chest film"),
+MODES: Final[Mapping[str, str]] = {"shadow": N_("shadow"), "triage": N_("triage"), "full": N_("full")}
+KINDS: Final[Mapping[str, str]] = {
+    "sr": N_("structured report"),
+    "sc": N_("heat map"),
+    "pdf": N_("report page"),
+    "pr": N_("outlines"),
+    "seg": N_("region"),
+    "ko": N_("key objects"),
 }
+JOBS: Final[Mapping[str, str]] = {
+    "analyse": N_("analyse"),
+    "shadow": N_("judge beside"),
+    "compare": N_("compare"),
+    "settle": N_("settle"),
+    "report": N_("report"),
+    "heatmap": N_("heat map"),
+    "companions": N_("companions"),
+    "deliver": N_("deliver"),
+    "key_objects": N_("key objects"),
+    "commit": N_("commit"),
+    "confirm": N_("confirm"),
+    "notify": N_("notify"),
+}
+PROCESSES: Final[Mapping[str, str]] = {"loading": N_("loading"), "unavailable": N_("unavailable")}
+ROLES: Final[Mapping[str, str]] = {"viewer": N_("viewer"), "reader": N_("reader"), "admin": N_("administrator")}
 EVENTS: Final[Mapping[str, str]] = {
     "instance.stored": N_("Film received"),
     "instance.refused": N_("Film not for the model"),
     "instance.analysed": N_("Film analysed"),
+    "instance.shadowed": N_("Film judged by another model beside it"),
     "instance.corrected": N_("Film with a corrected identity"),
     "instance.repeated": N_("Film came again"),
+    "instance.outdated": N_("Film came again as it was before its correction"),
     "instance.quarantined": N_("Film in dispute, kept aside"),
     "worklist.moved": N_("Moved in the worklist"),
     "study.settled": N_("Study complete"),
     "study.unchanged": N_("Late film, nothing new"),
+    "study.not_reported": N_("Nothing to report"),
+    "study.identities_differ": N_("Patients differ"),
+    "study.deliveries_called_off": N_("Documents called off"),
     "study.withdrawn": N_("Study withdrawn"),
     "study.held": N_("Study held"),
     "study.requeued": N_("Tried again"),
     "study.viewed": N_("Looked at"),
     "document.written": N_("Document written"),
     "document.sent": N_("Document sent"),
+    "document.committed": N_("Document kept for good"),
+    "document.found": N_("Document found at the destination"),
+    "document.not_kept": N_("Document not kept; it is sent again"),
+    "commitment.requested": N_("Storage commitment asked for"),
+    "commitment.overdue": N_("Storage commitment overdue"),
+    "report.class_refused": N_("Another class of report is sent"),
+    "peer.queried": N_("Destination asked what it holds"),
+    "step.created": N_("Procedure step begun"),
+    "step.completed": N_("Procedure step completed"),
+    "step.discontinued": N_("Procedure step discontinued"),
     "job.failed": N_("Work failed"),
     "job.skipped": N_("Work left out"),
 }
@@ -108,23 +115,12 @@ REFUSALS: Final[Mapping[str, str]] = {
     "STUDY_UNKNOWN": N_("No film of this study has been received."),
     "FORBIDDEN": N_("Your role does not allow this."),
     "FORM_EXPIRED": N_("The page was too old for this. Please try again."),
+    "FORM_INVALID": N_("What was sent is not understood. Please load the page again."),
+    "PICTURE_MISSING": N_("No picture of this film."),
     "DATABASE_BUSY": N_("The node is busy. Please try again."),
 }
 
 
-@cache
-def catalogue(language: str) -> gettext.NullTranslations:
-    """The texts in a language; read once, from the catalogue as people edit it."""
-    path = LOCALE / language / "LC_MESSAGES" / "web.po"
-    if language not in LANGUAGES or not path.is_file():
-        return gettext.NullTranslations()
-    compiled = io.BytesIO()
-    with path.open("rb") as stream:
-        write_mo(compiled, read_po(stream))
-    compiled.seek(0)
-    return gettext.GNUTranslations(compiled)
-
-
-def best(accepted: str | None, otherwise: str) -> str:
+def best(accepted: str | None, otherwise: Language) -> Language:
     """The language that a browser was told to use, if there is one of that name, else the site's."""
-    return accepted if accepted in LANGUAGES else otherwise
+    return next((language for language in LANGUAGES if language == accepted), otherwise)

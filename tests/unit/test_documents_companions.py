@@ -57,7 +57,7 @@ def test_the_page_is_a_pdf_that_names_patient_result_and_use() -> None:
 
 def test_the_page_is_spanish_throughout() -> None:
     said = _said(_pdf(report(source(), source(header(2), None), language="es")))
-    for text in ("Neumonía: certeza 91.2 %", "Imagen 2: no analizada", "Lo que observó el modelo", "La radiografía"):
+    for text in ("Neumonía: certeza 91.2 %", "Imagen 2: sin analizar", "Lo que observó el modelo", "La radiografía"):
         assert text in said
     assert not {"Pneumonia", "Patient", "certainty"} & set(re.findall(r"\w+", said))
 

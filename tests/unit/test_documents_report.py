@@ -11,10 +11,11 @@ from pydicom import Dataset
 
 from cxr_node.demo.dx import code
 from cxr_node.documents import Reference, build_report
+from cxr_node.documents.codes import MEANINGS
 from cxr_node.domain.finding import Cutoffs, Term, Terms, Tier
 from cxr_node.domain.quality import Flag
 from cxr_node.errors import Permanent
-from cxr_node.locale import messages
+from cxr_node.locale import translated
 from tests.documents import analysis, header, items, parse, report, source, value, values
 
 FINDING, CERTAINTY, PROBABILITY, IMPRESSION, REGION = "121071", "111012", "122157", "111023", "111030"
@@ -173,7 +174,7 @@ def test_what_the_gate_flagged_is_a_comment_in_the_language_of_the_report() -> N
     english, spanish = values(_content(flagged), COMMENT), values(_content(flagged, language="es"), COMMENT)
     assert len(english) == len(spanish) == len(Flag)
     assert "Image 1: looks upside down; analysed as it is" in english
-    assert "Imagen 1: parece estar boca abajo; analizada tal cual" in spanish
+    assert "Imagen 1: parece girada 180 grados; analizada tal cual" in spanish
 
 
 def test_procedure_is_the_studys_own_where_it_has_a_complete_code() -> None:
@@ -225,12 +226,12 @@ def _meanings(dataset: Dataset) -> Iterator[tuple[tuple[str, str], str]]:
 
 @pytest.mark.parametrize("mode", ["full", "triage"])
 def test_spanish_is_spanish_throughout(mode: str) -> None:
-    spanish, own = messages("documents", "es"), code("LOCAL1", "99HOSP", "Thorax zwei Ebenen")
+    own = code("LOCAL1", "99HOSP", "Thorax zwei Ebenen")
     film = header(ProcedureCodeSequence=[own], ViewPosition="LL")
     sources = [source(film, quality="diagnostic"), source(header(2), 0.1), source(header(3), None)]
     for each in (sources, sources[1:]):
         content = _content(*each, language="es", mode=mode)
-        foreign = {key for key, meaning in _meanings(content) if spanish.get(" ".join(key)) != meaning}
+        foreign = {key for key, meaning in _meanings(content) if translated(MEANINGS.get(key, ""), "es") != meaning}
         assert foreign <= {("LOCAL1", "99HOSP")}
         assert not any("image " in text.lower() for text in values(content, TRACKING) + values(content, COMMENT))
 

@@ -1,15 +1,21 @@
 """The database: made from nothing, shared by processes, and never half-written."""
 
+import json
 import multiprocessing
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlite_utils import Database
 
+from cxr_node.domain.eligibility import Refusal
 from cxr_node.errors import Permanent, Transient
-from cxr_node.store import db
+from cxr_node.message import Message
+from cxr_node.store import db, events, studies
 from cxr_node.store.db import Store, Tx, examine
+from cxr_node.store.kept import keep, told
+from cxr_node.store.migrations import migrations
 
 TABLES = {
     "instance", "job", "result", "study_revision", "document", "delivery", "worklist_entry", "setting", "event",
@@ -198,3 +204,46 @@ def test_a_damaged_database_is_said_and_left_alone(store: Store, path: Path) -> 
         examine(path, 60)
     assert refused.value.code == "DATABASE_DAMAGED"
     assert path.read_bytes() == content
+
+
+def test_sentences_of_an_earlier_release_stay_as_they_were(tmp_path: Path) -> None:
+    path = tmp_path / "node.sqlite"
+    earlier = Database(path)
+    migrations.apply(earlier, stop_before="m007_messages")
+    earlier.execute(
+        "INSERT INTO instance (sop_instance_uid, study_instance_uid, digest, state, path, size, transfer_syntax, "
+        "calling_ae_title, received_at, header, refusal_code, refusal_reason) "
+        "VALUES ('1.2', '1.3', 'd', 'current', 'films/d', 1, '1.2.840.10008.1.2', 'CR1', 0, ?, 'VIEW', 'a lateral')",
+        (json.dumps({"sop_class_uid": "1", "sop_instance_uid": "1.2", "study_instance_uid": "1.3",
+                     "series_instance_uid": "1.4"}),),
+    )  # fmt: skip
+    earlier.conn.commit()
+    earlier.close()
+    store = Store.open(path)
+    with store.reading() as tx:
+        found = studies.by_digest(tx, "d")
+    store.close()
+    assert found is not None
+    assert found.refusal == Refusal("VIEW", "a lateral")
+
+
+def test_a_message_is_one_again_unless_somebody_wrote_another_text() -> None:
+    why = Message("Every pixel of the film has the value {value}.", value=3)
+    kept = keep(why)
+    read = told(str(why), kept)
+    assert isinstance(read, Message)
+    assert (read, read.values) == (why, {"value": 3})
+    assert not isinstance(told("by an earlier release", kept), Message)
+    assert (keep("no message"), told(None, None), told(None, kept)) == (None, None, None)
+
+
+def test_an_event_keeps_its_messages_under_its_seal(store: Store) -> None:
+    why = Message("the study is held")
+    with store.transaction() as tx:
+        events.append(tx, 1.0, "study.not_reported", "1.2.3", reason=why, code="HELD")
+    with store.reading() as tx:
+        (found,) = events.of_study(tx, "1.2.3")
+        (row,) = tx.rows("SELECT detail FROM event")
+    assert found == {"time": 1.0, "event": "study.not_reported", "reason": "the study is held", "code": "HELD"}
+    assert isinstance(found["reason"], Message)
+    assert json.loads(row["detail"])["messages"] == {"reason": ["the study is held", {}]}

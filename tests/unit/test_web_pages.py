@@ -1,26 +1,29 @@
 """The pages as they are made on the server: what they show, in both languages, and what never stands in an address."""
 
 import re
+from html import unescape
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import cv2
 import numpy as np
 import pytest
-from babel.messages.catalog import Catalog
-from babel.messages.extract import extract
-from babel.messages.pofile import read_po
 from starlette.testclient import TestClient
 
+from cxr_node.documents.request import Kind
 from cxr_node.domain.job import JobState, NewJob
 from cxr_node.domain.priority import Group, Priority
 from cxr_node.domain.quality import Flag
 from cxr_node.domain.reading import Actor
+from cxr_node.domain.step import Reason as StepReason
+from cxr_node.domain.step import Statement
 from cxr_node.domain.study import EntryState
-from cxr_node.store import jobs, reading, worklist
+from cxr_node.locale.terms import FLAGS
+from cxr_node.message import Message
+from cxr_node.pipeline import PIPELINE
+from cxr_node.store import jobs, reading, steps, worklist
 from cxr_node.web import rows, words
 from cxr_node.web.app import build
-from cxr_node.web.templates import FOLDER
 from tests.bench import JUDGING, add_result
 from tests.web import PSEUDONYMS, Web, form_token, post
 
@@ -91,7 +94,7 @@ def test_every_study_says_why_it_stands_where_it_stands(
     facts: dict[str, Any], frozen: bool, mode: str, said: str
 ) -> None:
     entry = {"state": "analysed", "group": "arrival", "tier": "none", "reason": None, "probability": None} | facts
-    voice = rows.Voice(str, rows.ZoneInfo("UTC"), 0, mode, frozen, 120.0)
+    voice = rows.Voice("en", rows.ZoneInfo("UTC"), 0, mode, frozen, 120.0)
     assert voice.why(entry) == said
 
 
@@ -99,7 +102,7 @@ def test_every_study_says_why_it_stands_where_it_stands(
     ("seconds", "said"), [(59, "0 min"), (3599, "59 min"), (3660, "1 h 01 min"), (90000, "1 d 1 h")]
 )
 def test_how_long_ago(seconds: int, said: str) -> None:
-    voice = rows.Voice(str, rows.ZoneInfo("UTC"), 1_767_268_800.0 + seconds, "full", False, 120.0)
+    voice = rows.Voice("en", rows.ZoneInfo("UTC"), 1_767_268_800.0 + seconds, "full", False, 120.0)
     assert voice.since("2026-01-01T12:00:00.000Z") == said
 
 
@@ -135,7 +138,7 @@ def test_a_long_list_comes_in_pages() -> None:
          "patient_id": None, "reader": None, "received_at": "2026-01-01T12:00:00.000Z"}
         for n in range(1, 251)
     ]  # fmt: skip
-    voice = rows.Voice(str, rows.ZoneInfo("UTC"), 1_767_268_800.0, "full", False, 120.0)
+    voice = rows.Voice("en", rows.ZoneInfo("UTC"), 1_767_268_800.0, "full", False, 120.0)
     pages = [rows.chosen(entries, rows.Wanted.of({"page": page}), voice, str) for page in ("1", "3", "99", "x", "-1")]
     assert [(page.number, page.last, len(page.rows)) for page in pages] == [
         (1, 3, 100), (3, 3, 50), (3, 3, 50), (1, 3, 100), (1, 3, 100),
@@ -236,8 +239,8 @@ def test_what_the_gate_said_of_a_film_is_said_here(web: Web, client: TestClient)
             (row["digest"], '["cropped", "unsure"]'),
         )
     said = text_of(client.get(path).text)
-    assert words.FLAGS["cropped"] in said
-    assert words.FLAGS["unsure"] in said
+    assert FLAGS["cropped"] in said
+    assert FLAGS["unsure"] in said
 
 
 def test_a_film_that_an_earlier_model_judged_shows_what_that_one_said(web: Web, client: TestClient) -> None:
@@ -373,42 +376,57 @@ def test_a_picture_is_of_the_study_that_is_asked_for(web: Web, client: TestClien
 # -- languages
 
 
-def messages() -> set[str | tuple[str, ...]]:
-    found: set[str | tuple[str, ...]] = set()
-    for path in ROOT.glob("*.py"):
-        with path.open("rb") as stream:
-            found |= {message for _, message, _, _ in extract("python", stream, keywords={"N_": None})}  # type: ignore[misc]
-    keywords = {"_": None, "gettext": None, "ngettext": (1, 2)}
-    for path in FOLDER.glob("*.html"):
-        with path.open("rb") as stream:
-            method = "jinja2.ext:babel_extract"
-            found |= {message for _, message, _, _ in extract(method, stream, keywords=keywords) if message}  # type: ignore[misc]
-    return found
-
-
-def catalogue(language: str) -> Catalog:
-    with (words.LOCALE / language / "LC_MESSAGES" / "web.po").open("rb") as stream:
-        return read_po(stream)
-
-
-@pytest.mark.parametrize("language", [language for language in words.LANGUAGES if language != "en"])
-def test_every_text_has_its_translation_and_no_translation_is_left_over(language: str) -> None:
-    translated = {message.id: message.string for message in catalogue(language) if message.id}
-    assert len(messages()) > 150
-    assert messages() - set(translated) == set()
-    assert set(translated) - messages() == set()
-    for original, text in translated.items():
-        pairs = list(zip(original, text, strict=True)) if isinstance(original, tuple) else [(original, text)]
-        for one, other in pairs:
-            assert other, f"{one!r} is not translated"
-            assert set(re.findall(r"%\(\w+\)s", one)) == set(re.findall(r"%\(\w+\)s", other)), one
-
-
 def test_words_there_are_for_all_that_the_node_can_say() -> None:
-    assert set(words.FLAGS) == {str(flag) for flag in Flag}
+    assert set(FLAGS) == {str(flag) for flag in Flag}
+    assert set(words.JOBS) == {step.kind for step in PIPELINE}
+    assert set(words.KINDS) == set(get_args(Kind))
     assert set(words.STATES) == {str(state) for state in EntryState}
     assert set(words.GROUPS) == {group.name.lower() for group in Group}
     assert set(words.PRIORITIES) == {*(str(priority) for priority in Priority), "none"}
+
+
+def test_there_is_a_word_for_whatever_befalls_a_study() -> None:
+    named = re.compile(r'"((?:study|document|instance|step|commitment|report|peer)\.[a-z_]+)"')
+    package = ROOT.parent
+    sources = [*(package / "stages").glob("*.py"), *(package / "store").glob("*.py")]
+    found = {name for path in sources for name in named.findall(path.read_text("utf-8"))}
+    of_no_study = {"asked", "answered", "refused", "reported", "unknown", "unrecorded"}
+    found -= {f"commitment.{name}" for name in of_no_study} | {"step.changed"}
+    assert len(found) > 15
+    assert found - set(words.EVENTS) == set()
+
+
+def test_reasons_are_in_the_language_of_the_page_and_in_english_for_programs(tmp_path: Path) -> None:
+    web = Web(tmp_path, facts={"language": "es"})
+    client, uid = web.client(), web.film(BodyPartExamined="LEG")
+    path = PSEUDONYMS.study(uid)
+    spanish = "La parte del cuerpo examinada (0018,0015) es 'LEG'; se admiten BRUST, CHEST"
+    english = "Body Part Examined (0018,0015) is 'LEG', not one of BRUST, CHEST"
+    page = unescape(text_of(client.get(f"/studies/{path}").text))
+    assert page.count(spanish) == 3, "why it stands there, why the film was not analysed, and the event"
+    assert spanish in unescape(study_row(client.get("/").text, uid))
+    (entry,), study = client.get("/api/worklist").json(), client.get(f"/api/studies/{path}").json()
+    refused = next(event for event in study["events"] if event["event"] == "instance.refused")
+    for reason in (entry["reason"], study["instances"][0]["refusal"]["reason"], refused["reason"]):
+        assert reason.startswith(english)
+    assert refused.keys() == {"time", "event", "sop_instance_uid", "code", "reason"}
+
+
+def test_a_failure_and_what_the_machine_said_are_in_the_language_of_the_page(tmp_path: Path) -> None:
+    web = Web(tmp_path, facts={"language": "es"})
+    client, uid = web.client(), web.film()
+    why = Message("Every pixel of the film has the value {value}.", value=0)
+    with web.bench.store.transaction() as tx:
+        (job,) = jobs.claim(tx, "analyse", "one", web.bench.clock(), 300)
+        jobs.finish(tx, job, JobState.FAILED, web.bench.clock(), error_code="BLANK", error=why)
+        steps.add(tx, Statement("1.9", "CR1", "IN PROGRESS", (uid,)), 1.0)
+        steps.change(tx, Statement("1.9", "CR1", "DISCONTINUED", reason=StepReason("110501", "DCM")), 2.0)
+        worklist.refresh(tx, uid, JUDGING, web.bench.clock())
+    said = text_of(client.get(f"/studies/{PSEUDONYMS.study(uid)}").text)
+    blank = "Todos los píxeles de la radiografía tienen el valor 0."
+    assert f"Sin analizar {blank}" in said
+    assert f"{blank}; el equipo de rayos X interrumpió el procedimiento: avería del equipo" in said
+    assert blank in text_of(client.get("/health").text)
 
 
 def test_the_language_is_the_sites_until_the_reader_chooses(tmp_path: Path) -> None:

@@ -1,0 +1,68 @@
+"""The sentences of the documents by name, in English; `cxr_node.locale` has them in other languages."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from cxr_node.locale.terms import FLAGS
+from cxr_node.message import N_
+
+SENTENCES: Final[Mapping[str, str]] = {
+    "comment.below": N_("Image {number}: below threshold, algorithm output {percent} %"),
+    "comment.below_model": N_("Image {number}: {model} below threshold, algorithm output {percent} %"),
+    "comment.corrected": N_("Patient or order data were corrected since the previous report"),
+    "comment.failed": N_("Image {number}: not analysed"),
+    "comment.flag": N_("Image {number}: {flag}"),
+    "comment.pending": N_("Image {number}: analysis not finished when this report was made"),
+    "comment.study": N_("Study: highest output {percent} %, image {number} of {count} analysed"),
+    "derivation": N_("Film with what {model} {version} looked at"),
+    "gallery.alt": N_("Film, heat map and outputs of {file}"),
+    "gallery.counts": N_("{analysed} analysed, {not_analysed} not analysed, {error} with errors"),
+    "gallery.documents": N_("Documents"),
+    "gallery.error": N_("Could not be judged"),
+    "gallery.not_analysed": N_("Not analysed"),
+    "gallery.positive": N_("{count} at or above the threshold"),
+    "gallery.title": N_("Films analysed"),
+    "group.finding": N_("{finding}, image {number}"),
+    "group.output": N_("Algorithm output for {finding}, below threshold, image {number}"),
+    "group.whole_image": N_("whole image, no localisation"),
+    "intended_use.full": N_("Research use / prioritisation only - not for diagnosis"),
+    "intended_use.shadow": N_("Research use only - not for diagnosis"),
+    "intended_use.triage": N_("Prioritisation only - not for diagnosis"),
+    "keys": N_("Analysed by {model} {version}. {use}."),
+    "page.accession": N_("Accession number: {value}"),
+    "page.film": N_("The film"),
+    "page.institution": N_("Institution: {value}"),
+    "page.patient": N_("Patient: {value}"),
+    "parameter.cutoffs": N_("Positive from {threshold} %, medium tier from {medium} %, high tier from {high} %"),
+    "parameter.digest": N_("Weights SHA-256 {digest}"),
+    "parameter.intended_use": N_("Intended use: {use}"),
+    "parameter.prevalence": N_("Calibrated for a prevalence of {prevalence} %"),
+    "parameter.site": N_("Recalibrated at this site, SHA-256 {digest}"),
+    "parameter.uncalibrated": N_("Not calibrated for the prevalence of this site"),
+    "picture.certainty": N_("{finding}: certainty {percent} %"),
+    "picture.flags": N_("Film: {flags}"),
+    "picture.high": N_("most"),
+    "picture.low": N_("least"),
+    "picture.model": N_("Model {model} {version}, build {digest}"),
+    "picture.negative": N_("{finding}: below threshold"),
+    "picture.no_region": N_("no region to show"),
+    "picture.nothing_else": N_("Nothing else was assessed"),
+    "picture.probability": N_("{finding}: probability {percent} %"),
+    "picture.scale": N_("What the model looked at"),
+    "picture.threshold": N_("Threshold {threshold} %"),
+    "picture.time": N_("Analysed {time} UTC{offset}"),
+    "revision": N_("Rev {number}"),
+    "segment": N_("What the model looked at, not a lesion"),
+    "series.ko": N_("AI key objects ({model})"),
+    "series.pdf": N_("AI report page ({model})"),
+    "series.pr": N_("AI outlines ({model})"),
+    "series.sc": N_("AI heat map ({model})"),
+    "series.seg": N_("AI region ({model})"),
+    "series.sr": N_("AI chest report ({model})"),
+    "text.finding": N_("Image {number}: {finding} (threshold {threshold} %, {model})."),
+    "text.kind": N_("Likelier kind: {kind}."),
+    "text.output": N_(
+        "Image {number}: below threshold. Algorithm output for {finding} (threshold {threshold} %, {model})."
+    ),
+    **{f"flag.{flag}": text for flag, text in FLAGS.items()},
+}
