@@ -17,6 +17,7 @@ from cxr_node import auditing, keys, tls, trust
 from cxr_node.config import Config
 from cxr_node.dimse.listener import Listener
 from cxr_node.dimse.mpps import PerformedProcedureStep
+from cxr_node.dimse.workitems import UnifiedProcedureStep
 from cxr_node.lock import only_one
 from cxr_node.observe.sdnotify import Notifier
 from cxr_node.plan import announcement, open_own_store
@@ -24,13 +25,15 @@ from cxr_node.reconcile import reconcile
 from cxr_node.service import Service
 from cxr_node.stages.procedure import Procedure
 from cxr_node.stages.receive import Receive
-from cxr_node.store import events, jobs, reading, trail
+from cxr_node.store import events, jobs, reading, subscriptions, trail, workitems
+from cxr_node.ups.looks import Looks
 
 log = structlog.get_logger()
 
 _BEAT_SECONDS = 2.0
 _CLOCK_STEP_SECONDS = 5.0  # more than a clock is slewed between two beats
 _DRAIN_SECONDS = 15.0
+_LOCKED_SECONDS = 30 * 86400.0  # no deletion lock holds a workitem for longer
 _TAIL = 10_000  # events that are looked at every hour
 _IN_FLIGHT_SECONDS = 600.0  # a film may stand in the spool this long before its row is committed
 
@@ -72,10 +75,17 @@ class Daemon:
             self._plan.endpoint(),
             self._intake,
             self._spool.incoming,
-            [PerformedProcedureStep(procedure), *self._plan.commitment(self._store)],
+            [PerformedProcedureStep(procedure), *self._plan.commitment(self._store), *self._workitems()],
         )
         self._exporters = auditing.exporters(config)
         self._scheduler = self._schedule()
+
+    def _workitems(self) -> list[UnifiedProcedureStep]:
+        """The listener's side of the Unified Procedure Step service, where it is on."""
+        if not self._plan.config.ups.enabled:
+            return []
+        desk = self._plan.desk(self._store, self._service.judging, self._service.wake, Looks(), by_web=False)
+        return [UnifiedProcedureStep(desk)]
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT."""
@@ -97,6 +107,8 @@ class Daemon:
             events.append(
                 tx, time.time(), "node.started", None, mode=config.node.mode, model=self._plan.manifest.digest
             )
+            if config.ups.enabled:
+                subscriptions.report_restart(tx, time.time())
         self._service.start()
         self._listener.start()
         self._scheduler.start()
@@ -151,6 +163,7 @@ class Daemon:
         scheduler = BackgroundScheduler(timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1})
         scheduler.add_job(self._release_expired, "interval", seconds=30)
         scheduler.add_job(self._close_old, "interval", minutes=1)
+        scheduler.add_job(self._forget_workitems, "interval", hours=1)
         scheduler.add_job(self._watch_disk, "interval", seconds=15)
         scheduler.add_job(self._watch_certificate, "interval", hours=24, next_run_time=datetime.now(UTC))
         scheduler.add_job(self._reconcile, "interval", hours=6, next_run_time=datetime.now(UTC))
@@ -175,6 +188,11 @@ class Daemon:
                 closed = reading.close_old(tx, now - hours * 3600, now)
             if closed:
                 log.info("worklist.closed", studies=closed, hours=hours)
+
+    def _forget_workitems(self) -> None:
+        now, keep = time.time(), self._plan.config.ups.keep_hours * 3600
+        with self._store.transaction() as tx:
+            workitems.forget(tx, now - keep, now - max(keep, _LOCKED_SECONDS))
 
     def _watch_trail(self) -> None:
         """Look at the newest events; a broken trail is told once, and in the trail itself."""

@@ -6,7 +6,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from cxr_node.errors import CxrNodeError, Permanent
 from cxr_node.link import Link, attend
 from cxr_node.observe import log as logging
 from cxr_node.pipeline import Role, assemble
-from cxr_node.plan import Plan, modalities_of, open_store
+from cxr_node.plan import Plan, modalities_of, open_store, subscribers_of
 from cxr_node.store import events, jobs
 from cxr_node.store.db import Store
 from cxr_node.worker import Bell, Lane, Worker
@@ -33,6 +33,7 @@ _HANGING_SECONDS = 180.0
 _ORPHAN_GRACE_SECONDS = 20.0
 _STANDING_BEAT_SECONDS = 1.0
 _SHADOW_NICENESS = 10  # whatever else there is to do comes first
+_SUBSCRIBER_LANES = 4  # so that a few that do not answer do not hold up the others
 _ASKED_TOGETHER = 50  # documents in one request for commitment
 
 
@@ -199,7 +200,7 @@ def _shadowing(plan: Plan, store: Store) -> Part:
 
 
 def _working(plan: Plan, store: Store) -> Part:
-    from cxr_node.dimse import commitment, inquiry, sender  # noqa: PLC0415 - what only this role needs is loaded in it
+    from cxr_node.dimse import commitment, inquiry, sender, workitems  # noqa: PLC0415 - what only this role needs is loaded in it
     from cxr_node.profiles import profile_of  # noqa: PLC0415
     from cxr_node.stages.assembly import Desk  # noqa: PLC0415
 
@@ -227,6 +228,8 @@ def _working(plan: Plan, store: Store) -> Part:
         "patience": config.receive.commitment_wait_seconds,
         "modalities": modalities_of(config),
         "notify": lambda peer, uid, outcomes: commitment.notify(peer, calling, uid, outcomes),
+        "subscribers": subscribers_of(config),
+        "tell": lambda peer, reports: workitems.tell(peer, calling, map(astuple, reports)),
     }  # fmt: skip
     return Part(values, _work_lanes(plan, store), _ASKED_TOGETHER)
 
@@ -240,7 +243,11 @@ def _work_lanes(plan: Plan, store: Store) -> list[Lane]:
         answering = plan.archive() or jobs.targets(tx, "confirm") or jobs.targets(tx, "notify")
     lanes = [Lane("documents", ("settle", "report", "heatmap", "companions", "key_objects"))]
     lanes += [Lane(f"{kind} {name}", (kind,), target=name) for kind in names for name in names[kind]]
-    return [*lanes, Lane("modalities", ("confirm", "notify"))] if answering else lanes
+    if answering:
+        lanes.append(Lane("modalities", ("confirm", "notify")))
+    if plan.config.ups.enabled and plan.config.subscriber:
+        lanes += [Lane(f"subscribers {number}", ("tell",)) for number in range(_SUBSCRIBER_LANES)]
+    return lanes
 
 
 def _common(plan: Plan, store: Store) -> dict[str, Any]:

@@ -223,7 +223,22 @@ class Modality(Section):
     port: Port = 104
 
 
-REPEATED: Mapping[str, type[Section]] = {"destination": Destination, "modality": Modality}
+class Ups(Section):
+    """Workitems for the reading of studies: the Unified Procedure Step service, by DIMSE and by HTTP."""
+
+    enabled: bool = True
+    keep_hours: Annotated[float, Field(gt=0)] = 24.0
+
+
+class Subscriber(Section):
+    """A system that is called with what happens to workitems."""
+
+    ae_title: AETitle
+    host: str
+    port: Port = 104
+
+
+REPEATED: Mapping[str, type[Section]] = {"destination": Destination, "modality": Modality, "subscriber": Subscriber}
 """The tables that may be repeated."""
 
 

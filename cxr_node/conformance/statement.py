@@ -43,7 +43,7 @@ def statement(plan: Plan) -> str:
 
 def _overview(plan: Plan, made: Sequence[Document]) -> str:
     rows = [(name_of(one.sop_class), one.roles) for one in tables.accepted(plan)]
-    rows += [(name_of(one.sop_class), "SCU") for one in tables.proposed(plan, made)]
+    rows += [(name_of(one.sop_class), one.roles) for one in tables.proposed(plan, made)]
     return f"""# DICOM Conformance Statement: cxr_node {cxr_node.__version__}
 
 In the outline of PS3.2. It is made by `cxr-node conformance` from the tables that the node works by, for the

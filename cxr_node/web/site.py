@@ -3,8 +3,6 @@
 What people do and see is recorded here, in the one trail of events.
 """
 
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,30 +13,9 @@ from cxr_node.domain.study import Judging
 from cxr_node.spool import Spool
 from cxr_node.store import events, worklist
 from cxr_node.store.db import Store
+from cxr_node.ups.looks import Looks
 from cxr_node.web.access import Caller
 from cxr_node.web.board import Places
-
-_LOOKED_AGAIN_SECONDS = 60.0
-_MOST_LOOKS = 10_000
-
-
-class Looks:
-    """Who looked at what within the last minute."""
-
-    def __init__(self) -> None:
-        self._last: OrderedDict[tuple[str, ...], float] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def is_new(self, now: float, *key: str) -> bool:
-        with self._lock:
-            last = self._last.get(key)
-            if last is not None and 0 <= now - last < _LOOKED_AGAIN_SECONDS:
-                return False
-            self._last[key] = now
-            self._last.move_to_end(key)
-            while len(self._last) > _MOST_LOOKS:
-                self._last.popitem(last=False)
-            return True
 
 
 @dataclass(frozen=True, slots=True)
