@@ -4,6 +4,7 @@ import ipaddress
 import os
 import threading
 import time
+from collections.abc import Callable
 from functools import partial
 
 import structlog
@@ -18,6 +19,7 @@ from cxr_node.plan import Plan, open_store
 from cxr_node.roles import configuration_of, plan_of
 from cxr_node.store import events
 from cxr_node.store.db import Store
+from cxr_node.ups.looks import Looks
 from cxr_node.web.access import Door
 from cxr_node.web.accounts import Accounts, Role
 from cxr_node.web.app import build
@@ -46,7 +48,9 @@ def run(config: Config | None) -> int:
     try:
         plan = plan_of(config, model)
         store = open_store(config, create=False)
-        app = build(site(plan, store), door(config, store), bell.found)
+        app = build(
+            site(plan, store, partial(link.hint, "wake") if link else lambda: None), door(config, store), bell.found
+        )
         secure = trust.web(config)
         listening = bound(config.web.host, config.web.port)
     except CxrNodeError as error:
@@ -64,9 +68,10 @@ def run(config: Config | None) -> int:
     return 0
 
 
-def site(plan: Plan, store: Store) -> Site:
-    """The node as its pages see it."""
-    config, judging = plan.config, plan.judging()
+def site(plan: Plan, store: Store, wake: Callable[[], None]) -> Site:
+    """The node as its pages see it; `wake` tells the other processes that there is work."""
+    config, judging, looks = plan.config, plan.judging(), Looks()
+    desk = plan.desk(store, lambda: judging, wake, looks, by_web=True) if config.ups.enabled else None
     return Site(
         facts=Facts(
             version=cxr_node.__version__,
@@ -89,6 +94,8 @@ def site(plan: Plan, store: Store) -> Site:
         ready=lambda: views.readiness(config, store),
         pseudonym=keys.pseudonyms(config.node.data_dir, create=False).study,
         clock=time.time,
+        looks=looks,
+        desk=desk,
     )
 
 

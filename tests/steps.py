@@ -1,4 +1,4 @@
-"""A workstation that speaks the Unified Procedure Step service, with pynetdicom's own client, and one that is called."""
+"""A workstation that speaks Unified Procedure Step, with pynetdicom's own client, and a watcher that is called."""
 
 import threading
 from collections.abc import Iterator, Sequence

@@ -10,6 +10,7 @@ import structlog
 from cxr_node.domain import dicom_json, workitem
 from cxr_node.domain.clock import Clock
 from cxr_node.domain.dicom_json import Attributes, first, items
+from cxr_node.domain.matching import answer
 from cxr_node.domain.priority import Policy, Priority
 from cxr_node.domain.reading import Actor
 from cxr_node.domain.reading_step import SETTABLE
@@ -87,10 +88,13 @@ class Desk:
 
     def find(self, query: Attributes, caller: Caller) -> Iterator[Attributes]:
         """C-FIND (PS3.4 CC.2.8). Raises Transient where that somebody looks cannot be recorded."""
-        now = self.clock()
+        return (answer(query, found) for found in self.find_whole(query, caller))
+
+    def find_whole(self, query: Attributes, caller: Caller) -> Iterator[Attributes]:
+        """The same with all attributes of what is found."""
         with self.store.transaction() as tx:
-            self.looks.at_list(tx, caller, now)
-        return self.search.answers(query)
+            self.looks.at_list(tx, caller, self.clock())
+        return self.search.found(query)
 
     def _done(self, work: Callable[[Tx], Reply]) -> Reply:
         """What is refused changes nothing: neither does what fails on the way."""

@@ -8,7 +8,7 @@ from typing import Final
 from cxr_node.domain.clock import Clock
 from cxr_node.domain.dicom_json import Attributes, first
 from cxr_node.domain.finding import Tier
-from cxr_node.domain.matching import answer, matches
+from cxr_node.domain.matching import matches
 from cxr_node.domain.priority import Place, Policy, Priority, group, sort_key
 from cxr_node.domain.reading_step import Rank, describe
 from cxr_node.domain.workitem import State, wished_priority
@@ -37,12 +37,8 @@ class Search:
     clock: Clock
     archive: str
 
-    def answers(self, query: Attributes) -> Iterator[Attributes]:
-        """What matches, in reading order; then what is closed, the newest first."""
-        return (answer(query, found) for found in self.found(query))
-
     def found(self, query: Attributes) -> Iterator[Attributes]:
-        """The same with all of their attributes."""
+        """What matches, in reading order; then what is closed, the newest first."""
         with self.store.reading() as tx:
             ranked = self.rank(tx, closed=first(query, _STATE) not in _OPEN)
         rest = iter(ranked.sequences)

@@ -13,6 +13,7 @@ from cxr_node.domain.study import Judging
 from cxr_node.spool import Spool
 from cxr_node.store import events, worklist
 from cxr_node.store.db import Store
+from cxr_node.ups.desk import Desk
 from cxr_node.ups.looks import Looks
 from cxr_node.web.access import Caller
 from cxr_node.web.board import Places
@@ -44,6 +45,7 @@ class Site:
 
     `places(closed, studies)` are entries of the worklist, `study(uid)` is one study, `status()` the node's health
     without calling its peers, `ready()` whether films are received and analysed: all in the shapes of `--json`.
+    `desk` answers for workitems; None where UPS is off.
     """
 
     facts: Facts
@@ -57,6 +59,7 @@ class Site:
     pseudonym: Callable[[str], str]
     clock: Clock
     looks: Looks = field(default_factory=Looks)
+    desk: Desk | None = None
 
     def record(self, event: str, caller: Caller, study: str | None = None, **detail: Any) -> None:
         with self.store.transaction() as tx:
