@@ -241,11 +241,12 @@ def _work_lanes(plan: Plan, store: Store) -> list[Lane]:
             kind: [*plan.peers(), *sorted(jobs.targets(tx, kind) - set(plan.peers()))] for kind in ("deliver", "commit")
         }
         answering = plan.archive() or jobs.targets(tx, "confirm") or jobs.targets(tx, "notify")
+        telling = plan.config.subscriber or jobs.targets(tx, "tell")
     lanes = [Lane("documents", ("settle", "report", "heatmap", "companions", "key_objects"))]
     lanes += [Lane(f"{kind} {name}", (kind,), target=name) for kind in names for name in names[kind]]
     if answering:
         lanes.append(Lane("modalities", ("confirm", "notify")))
-    if plan.config.ups.enabled and plan.config.subscriber:
+    if telling:
         lanes += [Lane(f"subscribers {number}", ("tell",)) for number in range(_SUBSCRIBER_LANES)]
     return lanes
 
