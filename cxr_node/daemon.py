@@ -8,6 +8,7 @@ torch, so it is ready in a second or two while the model loads beside it.
 import signal
 import threading
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import structlog
@@ -17,7 +18,7 @@ from cxr_node import auditing, keys, tls, trust
 from cxr_node.config import Config
 from cxr_node.dimse.listener import Listener
 from cxr_node.dimse.mpps import PerformedProcedureStep
-from cxr_node.dimse.workitems import UnifiedProcedureStep
+from cxr_node.dimse.workitems import ModalityWorklist, UnifiedProcedureStep
 from cxr_node.lock import only_one
 from cxr_node.observe.sdnotify import Notifier
 from cxr_node.plan import announcement, open_own_store
@@ -26,7 +27,7 @@ from cxr_node.service import Service
 from cxr_node.stages.procedure import Procedure
 from cxr_node.stages.receive import Receive
 from cxr_node.store import events, jobs, reading, subscriptions, trail, workitems
-from cxr_node.ups.looks import Looks
+from cxr_node.workstations import desk_of
 
 log = structlog.get_logger()
 
@@ -80,12 +81,14 @@ class Daemon:
         self._exporters = auditing.exporters(config)
         self._scheduler = self._schedule()
 
-    def _workitems(self) -> list[UnifiedProcedureStep]:
-        """The listener's side of the Unified Procedure Step service, where it is on."""
-        if not self._plan.config.ups.enabled:
+    def _workitems(self) -> Sequence[UnifiedProcedureStep | ModalityWorklist]:
+        """The listener's side of the Unified Procedure Step service, and of the view beside it, where they are on."""
+        service, config = self._service, self._plan.config
+        desk = desk_of(config, self._store, service.judging, service.wake, by_web=False)
+        if desk is None:
             return []
-        desk = self._plan.desk(self._store, self._service.judging, self._service.wake, Looks(), by_web=False)
-        return [UnifiedProcedureStep(desk)]
+        steps = [UnifiedProcedureStep(desk)] if config.ups.enabled else []
+        return [*steps, *([ModalityWorklist(desk)] if config.ups.modality_worklist else [])]
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT."""

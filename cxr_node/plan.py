@@ -4,7 +4,7 @@ With the daemon and the roles this is the composition root, the only place that 
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -31,16 +31,13 @@ from cxr_node.inference.manifest import Manifest
 from cxr_node.lineup import Lineup, by_finding, line_up
 from cxr_node.spool import Spool
 from cxr_node.stages.ledger import CommitmentLedger
-from cxr_node.store import activations, worklist
+from cxr_node.store import activations
 from cxr_node.store.activations import Activation
-from cxr_node.store.db import Store, Tx, examine
-from cxr_node.ups.desk import Desk
-from cxr_node.ups.looks import Looks
+from cxr_node.store.db import Store, examine
 
 log = structlog.get_logger()
 
 _GIGABYTE = 1_000_000_000
-_SUBSCRIBER_SECONDS = 5.0
 _EXAMINE_SECONDS = 20.0  # enough for a gigabyte or two; systemd waits 90 s for a start
 
 
@@ -217,17 +214,6 @@ class Plan:
             return []
         return [Commitment(self.ledger(store), serving=self.archive() is not None)]
 
-    def desk(
-        self, store: Store, judging: Callable[[], Judging], wake: Callable[[], None], looks: Looks, *, by_web: bool
-    ) -> Desk:
-        """Who answers for workitems; `by_web`: there subscribers come for their reports."""
-
-        def policy(tx: Tx) -> Policy:
-            return policy_of(self.config, frozen=worklist.is_frozen(tx))
-
-        called, archive = frozenset(subscribers_of(self.config)), next(iter(self.config.destination), None)
-        return Desk(store, policy, judging, called, by_web, archive.ae_title if archive else "", time.time, wake, looks)
-
     def commits(self) -> bool:
         """Whether storage commitment is spoken at all."""
         return self.archive() is not None or any(terms.wanted != "off" for terms in self.terms().values())
@@ -292,13 +278,6 @@ def peers_of(config: Config) -> Mapping[str, Peer]:
 def modalities_of(config: Config) -> Mapping[str, Peer]:
     """By AE title: the X-ray machines that may ask for storage commitment."""
     return {m.ae_title: Peer(m.ae_title, m.ae_title, m.host, m.port) for m in config.modality}
-
-
-def subscribers_of(config: Config) -> Mapping[str, Peer]:
-    """By AE title: who is called with event reports. A peer that does not answer holds up few others."""
-    return {
-        s.ae_title: Peer(s.ae_title, s.ae_title, s.host, s.port, timeout=_SUBSCRIBER_SECONDS) for s in config.subscriber
-    }
 
 
 def policy_of(config: Config, *, frozen: bool) -> Policy:

@@ -19,10 +19,11 @@ from cxr_node.errors import CxrNodeError, Permanent
 from cxr_node.link import Link, attend
 from cxr_node.observe import log as logging
 from cxr_node.pipeline import Role, assemble
-from cxr_node.plan import Plan, modalities_of, open_store, subscribers_of
+from cxr_node.plan import Plan, modalities_of, open_store
 from cxr_node.store import events, jobs
 from cxr_node.store.db import Store
 from cxr_node.worker import Bell, Lane, Worker
+from cxr_node.workstations import subscribers_of
 
 if TYPE_CHECKING:
     from cxr_node.inference.predictor import Predictor

@@ -19,7 +19,6 @@ from cxr_node.plan import Plan, open_store
 from cxr_node.roles import configuration_of, plan_of
 from cxr_node.store import events
 from cxr_node.store.db import Store
-from cxr_node.ups.looks import Looks
 from cxr_node.web.access import Door
 from cxr_node.web.accounts import Accounts, Role
 from cxr_node.web.app import build
@@ -28,6 +27,7 @@ from cxr_node.web.live import Live
 from cxr_node.web.server import Server, bound
 from cxr_node.web.sessions import Sessions
 from cxr_node.web.site import Facts, Site
+from cxr_node.workstations import desk_of
 
 log = structlog.get_logger()
 
@@ -70,8 +70,7 @@ def run(config: Config | None) -> int:
 
 def site(plan: Plan, store: Store, wake: Callable[[], None]) -> Site:
     """The node as its pages see it; `wake` tells the other processes that there is work."""
-    config, judging, looks = plan.config, plan.judging(), Looks()
-    desk = plan.desk(store, lambda: judging, wake, looks, by_web=True) if config.ups.enabled else None
+    config, judging = plan.config, plan.judging()
     return Site(
         facts=Facts(
             version=cxr_node.__version__,
@@ -94,8 +93,7 @@ def site(plan: Plan, store: Store, wake: Callable[[], None]) -> Site:
         ready=lambda: views.readiness(config, store),
         pseudonym=keys.pseudonyms(config.node.data_dir, create=False).study,
         clock=time.time,
-        looks=looks,
-        desk=desk,
+        desk=desk_of(config, store, lambda: judging, wake, by_web=True),
     )
 
 

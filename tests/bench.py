@@ -111,6 +111,7 @@ def desk(bench: Bench, *, by_web: bool = False, called: Collection[str] = ("WATC
         called,
         by_web,
         "PACS",
+        "CXR_NODE",
         bench.clock,
         lambda: None,
         Looks(),

@@ -228,6 +228,7 @@ class Ups(Section):
 
     enabled: bool = True
     keep_hours: Annotated[float, Field(gt=0)] = 24.0
+    modality_worklist: bool = False
 
 
 class Subscriber(Section):

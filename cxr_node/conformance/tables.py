@@ -39,7 +39,10 @@ class Attribute:
 def accepted(plan: Plan) -> list[Service]:
     """What the listener accepts under this configuration."""
     return services.accepted(
-        commits=plan.commits(), serving=plan.archive() is not None, workitems=plan.config.ups.enabled
+        commits=plan.commits(),
+        serving=plan.archive() is not None,
+        workitems=plan.config.ups.enabled,
+        worklist=plan.config.ups.modality_worklist,
     )
 
 

@@ -18,14 +18,16 @@ class Service:
     roles: str
 
 
-def accepted(*, commits: bool, serving: bool, workitems: bool) -> list[Service]:
+def accepted(*, commits: bool, serving: bool, workitems: bool, worklist: bool) -> list[Service]:
     """What the listener accepts: with `commits` reports on storage commitment, with `serving` requests for it, too.
 
-    With `workitems` the Unified Procedure Step service.
+    With `workitems` the Unified Procedure Step service, with `worklist` the view of a Modality Worklist.
     """
     offered = [*contexts.offered(), *mpps.offered()]
     if workitems:
         offered += ups.offered()
+    if worklist:
+        offered += ups.offered_worklist()
     if commits:
         offered += commitment.offered(serving=serving)
     return [Service(str(one.abstract_syntax), tuple(map(str, one.transfer_syntax)), _roles(one)) for one in offered]

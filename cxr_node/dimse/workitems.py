@@ -5,6 +5,7 @@ What peers send is read whole before anything is done with it, and nothing of it
 
 import re
 import warnings
+from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -18,7 +19,7 @@ from cxr_node.dimse.sender import Peer, application_entity, associate
 from cxr_node.domain import dicom_json
 from cxr_node.domain.dicom_json import Attributes
 from cxr_node.domain.reading_step import PUSH
-from cxr_node.domain.workitem import Action, Caller, Event, Reply, Status, Workitems
+from cxr_node.domain.workitem import Action, Asked, Caller, Event, Reply, Status, Workitems
 from cxr_node.errors import Transient
 
 log = structlog.get_logger()
@@ -27,6 +28,7 @@ WATCH = "1.2.840.10008.5.1.4.34.6.2"
 PULL = "1.2.840.10008.5.1.4.34.6.3"
 EVENT = "1.2.840.10008.5.1.4.34.6.4"
 QUERY = "1.2.840.10008.5.1.4.34.6.5"
+MODALITY_WORKLIST = "1.2.840.10008.5.1.4.31"
 
 _UID = re.compile(r"(?=.{1,64}$)[0-9]+(\.[0-9]+)*")
 _LONGEST = 1 << 20  # bytes of a data set
@@ -45,11 +47,17 @@ _ACTIONS: Mapping[int, Sequence[str]] = {
 }
 
 Answer = tuple[Dataset, Dataset | None]
+Found = Iterator[tuple[int | Dataset, Dataset | None]]
 
 
 def offered() -> list[PresentationContext]:
     """What the service accepts."""
     return [build_context(uid, list(UNCOMPRESSED[:2])) for uid in (PUSH, PULL, WATCH, QUERY)]
+
+
+def offered_worklist() -> list[PresentationContext]:
+    """What the view of a Modality Worklist accepts."""
+    return [build_context(MODALITY_WORKLIST, list(UNCOMPRESSED[:2]))]
 
 
 class UnifiedProcedureStep:
@@ -108,27 +116,43 @@ class UnifiedProcedureStep:
 
         return _answered(event, uid, _ACTIONS[action], work)
 
-    def _find(self, event: evt.Event) -> Iterator[tuple[int | Dataset, Dataset | None]]:
-        request: Any = event.request
-        if event.context.abstract_syntax not in _FINDS:
-            yield _NO_MATCHING, None
-            return
-        try:
-            query = dicom_json.without(_read(request.Identifier, lambda: event.identifier), [_CHARACTERS])
-        except _Unreadable as error:
-            yield _status(Reply(Status.PROCESSING_FAILURE, error.sentence), _NO_MATCHING), None
-            return
-        try:
-            for found in self._workitems.find(query, _caller(event)):
-                if event.is_cancelled:
-                    yield _CANCELED, None
-                    return
-                yield _PENDING, _written(found)
-        except Transient as error:
-            yield _status(Reply(Status.RESOURCE_LIMITATION, error.message[:64]), _OUT_OF_RESOURCES), None
-        except Exception:
-            log.exception("workitem.fault", calling=_title(event))
-            yield _status(Reply(Status.PROCESSING_FAILURE, "internal error of the node; see its log"), 0xC000), None
+    def _find(self, event: evt.Event) -> Found:
+        if event.context.abstract_syntax in _FINDS:
+            return _answers(event, self._workitems.find)
+        return iter([(_NO_MATCHING, None)])
+
+
+class ModalityWorklist:
+    """The studies that wait as a Modality Worklist (PS3.4 annex K): a view, in which nothing can be changed."""
+
+    def __init__(self, workitems: Workitems) -> None:
+        self._workitems = workitems
+
+    def contexts(self) -> Sequence[PresentationContext]:
+        return offered_worklist()
+
+    def handlers(self) -> Sequence[evt.EventHandlerType]:
+        return [(evt.EVT_C_FIND, lambda event: _answers(event, self._workitems.find_scheduled))]
+
+
+def _answers(event: evt.Event, find: Callable[[Attributes, Caller, Asked], Iterator[Attributes]]) -> Found:
+    request: Any = event.request
+    try:
+        query = dicom_json.without(_read(request.Identifier, lambda: event.identifier), [_CHARACTERS])
+    except _Unreadable as error:
+        yield _status(Reply(Status.PROCESSING_FAILURE, error.sentence), _NO_MATCHING), None
+        return
+    try:
+        for found in find(query, _caller(event), _asked(event)):
+            if event.is_cancelled:
+                yield _CANCELED, None
+                return
+            yield _PENDING, _written(found)
+    except Transient as error:
+        yield _status(Reply(Status.RESOURCE_LIMITATION, error.message[:64]), _OUT_OF_RESOURCES), None
+    except Exception:
+        log.exception("workitem.fault", calling=_title(event))
+        yield _status(Reply(Status.PROCESSING_FAILURE, "internal error of the node; see its log"), 0xC000), None
 
 
 class _Unreadable(Exception):
@@ -162,6 +186,12 @@ def _caller(event: evt.Event) -> Caller:
     """No user of the web page can have such a name: it has a space in it."""
     title = _title(event)
     return Caller(f"{title} (UPS)", title, event.assoc.requestor.address or "")
+
+
+def _asked(event: evt.Event) -> Asked:
+    request: Any = event.request
+    identifier = b64encode(request.Identifier.getvalue()).decode()
+    return Asked(identifier, str(event.context.transfer_syntax), str(event.context.abstract_syntax))
 
 
 def _title(event: evt.Event) -> str:

@@ -103,6 +103,15 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """A query as it came over an association, for the audit trail: its identifier in base64, and in which syntax."""
+
+    identifier: str
+    transfer_syntax_uid: str
+    information_model_uid: str
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """What is answered; `comment` has up to 64 characters, without anything of a patient."""
 
@@ -130,8 +139,12 @@ class Workitems(Protocol):
         """N-ACTION."""
         ...
 
-    def find(self, query: Attributes, caller: Caller) -> Iterator[Attributes]:
+    def find(self, query: Attributes, caller: Caller, asked: Asked) -> Iterator[Attributes]:
         """C-FIND: the answers, in reading order."""
+        ...
+
+    def find_scheduled(self, query: Attributes, caller: Caller, asked: Asked) -> Iterator[Attributes]:
+        """C-FIND of a Modality Worklist: the answers, in reading order."""
         ...
 
 

@@ -9,13 +9,14 @@ import structlog
 
 from cxr_node.domain import dicom_json, workitem
 from cxr_node.domain.clock import Clock
-from cxr_node.domain.dicom_json import Attributes, first, items
-from cxr_node.domain.matching import answer
+from cxr_node.domain.dicom_json import Attributes, element, first, items
+from cxr_node.domain.matching import answer, matches
+from cxr_node.domain.modality_worklist import scheduled
 from cxr_node.domain.priority import Policy, Priority
 from cxr_node.domain.reading import Actor
 from cxr_node.domain.reading_step import SETTABLE
 from cxr_node.domain.study import Judging
-from cxr_node.domain.workitem import Caller, Event, Reply, State, Status
+from cxr_node.domain.workitem import Asked, Caller, Event, Reply, State, Status
 from cxr_node.errors import Transient
 from cxr_node.store import events, reading, workitems, worklist
 from cxr_node.store.db import Row, Store, Tx
@@ -37,7 +38,7 @@ _ASSIGNED: Final = ("00404025", "00404034")  # stations and persons
 class Desk:
     """`called` are the receivers that are called with event reports; `by_web`: others come for theirs.
 
-    `judging` and `wake` as in `Receive`, `archive` as in `Step`.
+    `judging` and `wake` as in `Receive`, `archive` as in `Step`, `station` is the node's AE title.
     """
 
     store: Store
@@ -46,6 +47,7 @@ class Desk:
     called: Collection[str]
     by_web: bool
     archive: str
+    station: str
     clock: Clock
     wake: Callable[[], None]
     looks: Looks
@@ -86,12 +88,22 @@ class Desk:
         actions = Actions(self.judging, self.called, self.by_web, self.clock)
         return self._done(lambda tx: actions.act(tx, uid, action, said, caller))
 
-    def find(self, query: Attributes, caller: Caller) -> Iterator[Attributes]:
+    def find(self, query: Attributes, caller: Caller, asked: Asked) -> Iterator[Attributes]:
         """C-FIND (PS3.4 CC.2.8). Raises Transient where that somebody looks cannot be recorded."""
-        return (answer(query, found) for found in self.find_whole(query, caller))
+        with self.store.transaction() as tx:
+            self.looks.at_list(tx, caller, self.clock(), asked)
+        return (answer(query, found) for found in self.search.found(query))
+
+    def find_scheduled(self, query: Attributes, caller: Caller, asked: Asked) -> Iterator[Attributes]:
+        """C-FIND of a Modality Worklist (PS3.4 K.6): the studies that wait, in reading order."""
+        with self.store.transaction() as tx:
+            self.looks.at_list(tx, caller, self.clock(), asked)
+        waiting = self.search.found({"00741000": element("CS", State.SCHEDULED)})
+        entries = (scheduled(found, self.station) for found in waiting if found.get("0020000D", {}).get("Value"))
+        return (answer(query, entry) for entry in entries if matches(query, entry))
 
     def find_whole(self, query: Attributes, caller: Caller) -> Iterator[Attributes]:
-        """The same with all attributes of what is found."""
+        """The same by HTTP, with all attributes of what is found."""
         with self.store.transaction() as tx:
             self.looks.at_list(tx, caller, self.clock())
         return self.search.found(query)

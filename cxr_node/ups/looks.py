@@ -2,9 +2,10 @@
 
 import threading
 from collections import OrderedDict
+from dataclasses import asdict
 from typing import Final
 
-from cxr_node.domain.workitem import Caller
+from cxr_node.domain.workitem import Asked, Caller
 from cxr_node.store import events, worklist
 from cxr_node.store.db import Row, Tx
 
@@ -30,9 +31,12 @@ class Looks:
                 self._last.popitem(last=False)
             return True
 
-    def at_list(self, tx: Tx, caller: Caller, now: float) -> None:
+    def at_list(self, tx: Tx, caller: Caller, now: float, asked: Asked | None = None) -> None:
+        """With the query of a peer (`asked`) it is told as PS3.15 A.5.3.10 has it."""
         if self.is_new(now, caller.name, caller.address, ""):
-            events.append(tx, now, "worklist.viewed", None, by=caller.name, address=caller.address)
+            name, how = ("worklist.queried", asdict(asked)) if asked else ("worklist.viewed", {})
+            known = {"by": caller.name, "calling": caller.ae_title, "address": caller.address}
+            events.append(tx, now, name, None, **known, **how)
 
     def at_workitem(self, tx: Tx, caller: Caller, row: Row, now: float) -> None:
         study = row["study_instance_uid"]

@@ -1,14 +1,18 @@
 """Workitems over real associations, with pynetdicom's own client, against the tables of PS3.4 annex CC."""
 
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from pydicom.dataset import Dataset
 from pynetdicom.status import code_to_category
 
+from cxr_node.audit.elements import Reporter
+from cxr_node.audit.messages import messages
 from cxr_node.dimse.listener import Endpoint, Listener
 from cxr_node.dimse.mpps import PerformedProcedureStep
 from cxr_node.dimse.workitems import PULL, QUERY, WATCH, UnifiedProcedureStep
@@ -28,6 +32,7 @@ from tests.steps import Workstation, keyed, performed, wanted
 
 T1, T2 = "1.2.100.1", "1.2.100.2"
 READER = Actor("dr.adams")
+QUERY_IN_BASE64 = re.compile(r"[A-Za-z0-9+/]{16,}=*")
 
 
 @pytest.fixture
@@ -511,10 +516,16 @@ def test_who_looked_is_in_the_trail_once_a_minute(bench: Bench, station: Worksta
     for _ in range(3):
         station.uids()
         station.get(uid)
-    assert [name for name in bench.events() if name.endswith("viewed")] == ["worklist.viewed", "study.viewed"]
+    assert [name for name in bench.events() if name.endswith("viewed")] == ["study.viewed"]
+    (row,) = bench.rows("SELECT * FROM event WHERE event = 'worklist.queried'")
+    (told,) = messages([row], Reporter("CXR_NODE", "node.example.org", "", ""))
+    root = ElementTree.fromstring(told.xml)  # noqa: S314
+    assert root[0][0].get("csd-code") == "110112"
+    assert [one.get("UserID") for one in root.findall("ActiveParticipant")] == ["VIEWER1", "CXR_NODE"]
+    assert QUERY_IN_BASE64.fullmatch(root.findtext("ParticipantObjectIdentification/ParticipantObjectQuery") or "")
     bench.clock.turn(61)
     station.uids()
-    assert bench.events().count("worklist.viewed") == 2
+    assert bench.events().count("worklist.queried") == 2
 
 
 def test_what_is_over_is_forgotten_but_not_under_a_lock(bench: Bench, station: Workstation) -> None:
