@@ -63,6 +63,7 @@ class Daemon:
             clock=time.time,
             wake=self._service.wake,
             pseudonym=self._pseudonyms.study,
+            asks_ris=config.worklist.ris is not None,
         )
         procedure = Procedure(
             self._store,

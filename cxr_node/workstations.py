@@ -1,4 +1,4 @@
-"""What [ups] and [[subscriber]] mean: who answers workstations that speak Unified Procedure Step, and who is called."""
+"""What [ups], [[subscriber]] and [worklist] ris mean: who answers workstations, who is called, and who is asked."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -29,6 +29,12 @@ def desk_of(
     archive = config.destination[0].ae_title if config.destination else ""
     called = frozenset(subscribers_of(config))
     return Desk(store, policy, judging, called, by_web, archive, config.node.ae_title, time.time, wake, Looks())
+
+
+def ris_of(config: Config) -> Peer | None:
+    """Who is asked for the priority of studies."""
+    ris = config.worklist.ris
+    return Peer("the RIS", ris.ae_title, ris.host, ris.port) if ris else None
 
 
 def subscribers_of(config: Config) -> Mapping[str, Peer]:

@@ -243,8 +243,18 @@ REPEATED: Mapping[str, type[Section]] = {"destination": Destination, "modality":
 """The tables that may be repeated."""
 
 
+class Ris(Section):
+    """A Modality Worklist that is asked for the priority of studies."""
+
+    ae_title: AETitle
+    host: str
+    port: Port = 104
+
+
 class Worklist(Section):
     """The reading order."""
+
+    ris: Ris | None = None
 
     tiers: dict[Literal["high", "medium"], Probability] = {}
     max_wait_minutes: Annotated[float, Field(gt=0)] = 120.0

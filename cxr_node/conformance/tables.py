@@ -50,7 +50,10 @@ def proposed(plan: Plan, made: Sequence[Document]) -> list[Service]:
     """What the node proposes where it calls under this configuration, with documents such as those `made`."""
     classes = dict.fromkeys([*REPORT_CLASSES.values(), *(document.sop_class_uid for document in made)])
     return services.proposed(
-        classes, commits=plan.commits(), workitems=plan.config.ups.enabled and bool(plan.config.subscriber)
+        classes,
+        commits=plan.commits(),
+        workitems=plan.config.ups.enabled and bool(plan.config.subscriber),
+        orders=plan.config.worklist.ris is not None,
     )
 
 

@@ -39,7 +39,7 @@ def _roles(context: PresentationContext) -> str:
     return "SCP of requests; SCU of reports" if context.scu_role else "SCU: takes reports, as role selection has it"
 
 
-def proposed(documents: Iterable[str], *, commits: bool, workitems: bool) -> list[Service]:
+def proposed(documents: Iterable[str], *, commits: bool, workitems: bool, orders: bool) -> list[Service]:
     """What the node proposes where it calls: documents of these classes as it writes them, and what it asks for."""
     uncompressed, explicit = contexts.UNCOMPRESSED[:2], contexts.UNCOMPRESSED[:1]
     services = [Service(contexts.VERIFICATION, uncompressed, "SCU")]
@@ -47,6 +47,8 @@ def proposed(documents: Iterable[str], *, commits: bool, workitems: bool) -> lis
     if commits:
         services.append(Service(commitment.PUSH_MODEL, uncompressed, "SCU"))
         services.append(Service(inquiry.STUDY_ROOT_FIND, uncompressed, "SCU"))
+    if orders:
+        services.append(Service(ups.MODALITY_WORKLIST, uncompressed, "SCU"))
     if workitems:
         services.append(Service(ups.EVENT, uncompressed, "SCP of reports, as role selection has it"))
     return services

@@ -130,6 +130,12 @@ def state(tx: Tx, study: str) -> EntryState | None:
     return EntryState(row["state"]) if row else None
 
 
+def priority(tx: Tx, study: str) -> Priority | None:
+    """What a person or the RIS asked for."""
+    row = tx.row("SELECT priority FROM worklist_entry WHERE study_instance_uid = ?", (study,))
+    return Priority(row["priority"]) if row and row["priority"] else None
+
+
 def study_of_accession(tx: Tx, accession: str) -> str | None:
     """The open study of an accession number; None where there is none, or more than one."""
     rows = tx.rows(
