@@ -22,30 +22,30 @@ class Workstation:
         ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = TIMEOUT
         for uid in (PUSH, PULL, WATCH, QUERY):
             ae.add_requested_context(uid, ExplicitVRLittleEndian)
-        self._association = ae.associate("127.0.0.1", port, ae_title=called)
-        assert self._association.is_established
-        transport: Any = self._association.dul.socket
+        self.association = ae.associate("127.0.0.1", port, ae_title=called)
+        assert self.association.is_established
+        transport: Any = self.association.dul.socket
         self._connection = transport.socket
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._association.is_established:
-            self._association.release()
+        if self.association.is_established:
+            self.association.release()
         self._connection.close()
 
     def create(self, uid: str, said: Dataset, of: str = PUSH) -> Dataset:
-        return self._association.send_n_create(said, UID(PUSH), UID(uid), meta_uid=UID(of))[0]
+        return self.association.send_n_create(said, UID(PUSH), UID(uid), meta_uid=UID(of))[0]
 
     def get(self, uid: str, tags: Sequence[int] = (), of: str = PULL) -> tuple[Dataset, Dataset | None]:
-        return self._association.send_n_get(list(tags), UID(PUSH), UID(uid), meta_uid=UID(of))
+        return self.association.send_n_get(list(tags), UID(PUSH), UID(uid), meta_uid=UID(of))
 
     def set(self, uid: str, said: Dataset, of: str = PULL) -> Dataset:
-        return self._association.send_n_set(said, UID(PUSH), UID(uid), meta_uid=UID(of))[0]
+        return self.association.send_n_set(said, UID(PUSH), UID(uid), meta_uid=UID(of))[0]
 
     def act(self, uid: str, action: int, said: Dataset, of: str) -> Dataset:
-        return self._association.send_n_action(said, action, UID(PUSH), UID(uid), meta_uid=UID(of))[0]
+        return self.association.send_n_action(said, action, UID(PUSH), UID(uid), meta_uid=UID(of))[0]
 
     def change(self, uid: str, state: str, transaction: str | None) -> int:
         """Change UPS State; the status."""
@@ -73,7 +73,7 @@ class Workstation:
     def find(self, query: Dataset, of: str = PULL) -> tuple[list[Dataset], int]:
         """What matches, and the last status."""
         found, status = [], -1
-        for response, identifier in self._association.send_c_find(query, UID(of)):
+        for response, identifier in self.association.send_c_find(query, UID(of)):
             status = int(response.Status)
             if identifier is not None:
                 found.append(identifier)
