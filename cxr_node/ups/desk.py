@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
@@ -22,7 +22,7 @@ from cxr_node.store import events, reading, workitems, worklist
 from cxr_node.store.db import Row, Store, Tx
 from cxr_node.ups.actions import Actions
 from cxr_node.ups.looks import Looks
-from cxr_node.ups.search import Search
+from cxr_node.ups.search import Ranking, Search
 
 log = structlog.get_logger()
 
@@ -51,10 +51,11 @@ class Desk:
     clock: Clock
     wake: Callable[[], None]
     looks: Looks
+    ranking: Ranking = field(default_factory=Ranking)
 
     @property
     def search(self) -> Search:
-        return Search(self.store, self.policy, self.clock, self.archive)
+        return Search(self.store, self.policy, self.clock, self.archive, self.ranking)
 
     def create(self, uid: str, said: Attributes, caller: Caller) -> Reply:
         """N-CREATE (PS3.4 CC.2.5): a reading that a peer wants, of a study that is here or is to come."""

@@ -552,3 +552,10 @@ def test_every_status_is_one_of_the_standard_s() -> None:
     assert {int(one) for one in Status} <= TABLE.keys()
     for one in Status:
         assert one.refused == (TABLE[int(one)][0] == "Failure")
+
+
+def test_a_study_that_becomes_overdue_moves_though_nothing_happens(bench: Bench, station: Workstation) -> None:
+    old, high = uid_of(bench, film(bench, 0.1)), uid_of(bench, film(bench, 0.9))
+    assert station.uids(ProcedureStepState="SCHEDULED") == [high, old]
+    bench.clock.turn(7200)
+    assert station.uids(ProcedureStepState="SCHEDULED") == [old, high]
