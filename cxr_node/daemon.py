@@ -8,6 +8,7 @@ torch, so it is ready in a second or two while the model loads beside it.
 import signal
 import threading
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import structlog
@@ -17,6 +18,7 @@ from cxr_node import auditing, keys, tls, trust
 from cxr_node.config import Config
 from cxr_node.dimse.listener import Listener
 from cxr_node.dimse.mpps import PerformedProcedureStep
+from cxr_node.dimse.workitems import ModalityWorklist, UnifiedProcedureStep
 from cxr_node.lock import only_one
 from cxr_node.observe.sdnotify import Notifier
 from cxr_node.plan import announcement, open_own_store
@@ -24,13 +26,15 @@ from cxr_node.reconcile import reconcile
 from cxr_node.service import Service
 from cxr_node.stages.procedure import Procedure
 from cxr_node.stages.receive import Receive
-from cxr_node.store import events, jobs, reading, trail
+from cxr_node.store import events, jobs, reading, subscriptions, trail, workitems
+from cxr_node.workstations import desk_of
 
 log = structlog.get_logger()
 
 _BEAT_SECONDS = 2.0
 _CLOCK_STEP_SECONDS = 5.0  # more than a clock is slewed between two beats
 _DRAIN_SECONDS = 15.0
+_LOCKED_SECONDS = 30 * 86400.0  # no deletion lock holds a workitem for longer
 _TAIL = 10_000  # events that are looked at every hour
 _IN_FLIGHT_SECONDS = 600.0  # a film may stand in the spool this long before its row is committed
 
@@ -59,6 +63,7 @@ class Daemon:
             clock=time.time,
             wake=self._service.wake,
             pseudonym=self._pseudonyms.study,
+            asks_ris=config.worklist.ris is not None,
         )
         procedure = Procedure(
             self._store,
@@ -72,10 +77,19 @@ class Daemon:
             self._plan.endpoint(),
             self._intake,
             self._spool.incoming,
-            [PerformedProcedureStep(procedure), *self._plan.commitment(self._store)],
+            [PerformedProcedureStep(procedure), *self._plan.commitment(self._store), *self._workitems()],
         )
         self._exporters = auditing.exporters(config)
         self._scheduler = self._schedule()
+
+    def _workitems(self) -> Sequence[UnifiedProcedureStep | ModalityWorklist]:
+        """The listener's side of the Unified Procedure Step service, and of the view beside it, where they are on."""
+        service, config = self._service, self._plan.config
+        desk = desk_of(config, self._store, service.judging, service.wake, by_web=False)
+        if desk is None:
+            return []
+        steps = [UnifiedProcedureStep(desk)] if config.ups.enabled else []
+        return [*steps, *([ModalityWorklist(desk)] if config.ups.modality_worklist else [])]
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT."""
@@ -97,6 +111,8 @@ class Daemon:
             events.append(
                 tx, time.time(), "node.started", None, mode=config.node.mode, model=self._plan.manifest.digest
             )
+            if config.ups.enabled:
+                subscriptions.report_restart(tx, time.time())
         self._service.start()
         self._listener.start()
         self._scheduler.start()
@@ -151,6 +167,7 @@ class Daemon:
         scheduler = BackgroundScheduler(timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1})
         scheduler.add_job(self._release_expired, "interval", seconds=30)
         scheduler.add_job(self._close_old, "interval", minutes=1)
+        scheduler.add_job(self._forget_workitems, "interval", hours=1)
         scheduler.add_job(self._watch_disk, "interval", seconds=15)
         scheduler.add_job(self._watch_certificate, "interval", hours=24, next_run_time=datetime.now(UTC))
         scheduler.add_job(self._reconcile, "interval", hours=6, next_run_time=datetime.now(UTC))
@@ -175,6 +192,11 @@ class Daemon:
                 closed = reading.close_old(tx, now - hours * 3600, now)
             if closed:
                 log.info("worklist.closed", studies=closed, hours=hours)
+
+    def _forget_workitems(self) -> None:
+        now, keep = time.time(), self._plan.config.ups.keep_hours * 3600
+        with self._store.transaction() as tx:
+            workitems.forget(tx, now - keep, now - max(keep, _LOCKED_SECONDS))
 
     def _watch_trail(self) -> None:
         """Look at the newest events; a broken trail is told once, and in the trail itself."""

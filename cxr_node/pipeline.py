@@ -3,12 +3,14 @@
     C-STORE -> receive -> analyse -> settle -> report -> heatmap -> companions
                    \\-> compare  \\-> shadow  \\-> deliver  \\-> deliver  \\-> deliver -> commit
                                                                               \\-> key_objects -> deliver
-    N-ACTION -> confirm -> notify
+    N-ACTION -> confirm -> notify          a workitem moves -> tell
 
 `receive` runs in the listener and is not a job: the peer waits for its answer. It stores the film, opens or moves its
 worklist entry, and enqueues the first jobs, all in one transaction. Each job's result, its completion and its
 successors are one transaction too; the end of an analysis moves the worklist inside its own. `commit` asks whether what
 was delivered is kept; the answer may come over the listener. `confirm` and `notify` answer the X-ray machines that ask.
+`tell` reports to who subscribed to workitems; whatever moves a study enqueues it. `lookup`, where a site wants it, asks
+the RIS for a study's priority, beside all else.
 `shadow` has other models judge the film beside the one in service, in a process of their own; nothing follows from it.
 
 Stages are named here and resolved only in the process that runs them, so that no other process imports what they need.
@@ -78,6 +80,8 @@ PIPELINE = (
     ),
     Step("confirm", "transaction, requester", "confirm:Confirm", "work", then=("confirm", "notify"), blameless=True),
     Step("notify", "transaction, requester", "notify:Notify", "work", then=(), blameless=True),
+    Step("lookup", "study", "lookup:Lookup", "work", then=(), blameless=True),
+    Step("tell", "receiver", "tell:Tell", "work", then=("tell",), blameless=True),
 )
 
 

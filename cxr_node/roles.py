@@ -6,7 +6,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from cxr_node.plan import Plan, modalities_of, open_store
 from cxr_node.store import events, jobs
 from cxr_node.store.db import Store
 from cxr_node.worker import Bell, Lane, Worker
+from cxr_node.workstations import ris_of, subscribers_of
 
 if TYPE_CHECKING:
     from cxr_node.inference.predictor import Predictor
@@ -33,6 +34,7 @@ _HANGING_SECONDS = 180.0
 _ORPHAN_GRACE_SECONDS = 20.0
 _STANDING_BEAT_SECONDS = 1.0
 _SHADOW_NICENESS = 10  # whatever else there is to do comes first
+_SUBSCRIBER_LANES = 4  # so that a few that do not answer do not hold up the others
 _ASKED_TOGETHER = 50  # documents in one request for commitment
 
 
@@ -199,7 +201,7 @@ def _shadowing(plan: Plan, store: Store) -> Part:
 
 
 def _working(plan: Plan, store: Store) -> Part:
-    from cxr_node.dimse import commitment, inquiry, sender  # noqa: PLC0415 - what only this role needs is loaded in it
+    from cxr_node.dimse import commitment, inquiry, orders, sender, workitems  # noqa: PLC0415 - what only this role needs is loaded in it
     from cxr_node.profiles import profile_of  # noqa: PLC0415
     from cxr_node.stages.assembly import Desk  # noqa: PLC0415
 
@@ -227,6 +229,10 @@ def _working(plan: Plan, store: Store) -> Part:
         "patience": config.receive.commitment_wait_seconds,
         "modalities": modalities_of(config),
         "notify": lambda peer, uid, outcomes: commitment.notify(peer, calling, uid, outcomes),
+        "subscribers": subscribers_of(config),
+        "ris": ris_of(config),
+        "look_up": lambda peer, accession, queried: orders.look_up(peer, calling, accession, queried),
+        "tell": lambda peer, reports: workitems.tell(peer, calling, map(astuple, reports)),
     }  # fmt: skip
     return Part(values, _work_lanes(plan, store), _ASKED_TOGETHER)
 
@@ -238,9 +244,17 @@ def _work_lanes(plan: Plan, store: Store) -> list[Lane]:
             kind: [*plan.peers(), *sorted(jobs.targets(tx, kind) - set(plan.peers()))] for kind in ("deliver", "commit")
         }
         answering = plan.archive() or jobs.targets(tx, "confirm") or jobs.targets(tx, "notify")
+        telling = plan.config.subscriber or jobs.targets(tx, "tell")
+        asking = plan.config.worklist.ris or jobs.targets(tx, "lookup")
     lanes = [Lane("documents", ("settle", "report", "heatmap", "companions", "key_objects"))]
     lanes += [Lane(f"{kind} {name}", (kind,), target=name) for kind in names for name in names[kind]]
-    return [*lanes, Lane("modalities", ("confirm", "notify"))] if answering else lanes
+    if answering:
+        lanes.append(Lane("modalities", ("confirm", "notify")))
+    if asking:
+        lanes.append(Lane("orders", ("lookup",)))
+    if telling:
+        lanes += [Lane(f"subscribers {number}", ("tell",)) for number in range(_SUBSCRIBER_LANES)]
+    return lanes
 
 
 def _common(plan: Plan, store: Store) -> dict[str, Any]:

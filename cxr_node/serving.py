@@ -4,6 +4,7 @@ import ipaddress
 import os
 import threading
 import time
+from collections.abc import Callable
 from functools import partial
 
 import structlog
@@ -26,6 +27,7 @@ from cxr_node.web.live import Live
 from cxr_node.web.server import Server, bound
 from cxr_node.web.sessions import Sessions
 from cxr_node.web.site import Facts, Site
+from cxr_node.workstations import desk_of
 
 log = structlog.get_logger()
 
@@ -46,7 +48,9 @@ def run(config: Config | None) -> int:
     try:
         plan = plan_of(config, model)
         store = open_store(config, create=False)
-        app = build(site(plan, store), door(config, store), bell.found)
+        app = build(
+            site(plan, store, partial(link.hint, "wake") if link else lambda: None), door(config, store), bell.found
+        )
         secure = trust.web(config)
         listening = bound(config.web.host, config.web.port)
     except CxrNodeError as error:
@@ -64,8 +68,8 @@ def run(config: Config | None) -> int:
     return 0
 
 
-def site(plan: Plan, store: Store) -> Site:
-    """The node as its pages see it."""
+def site(plan: Plan, store: Store, wake: Callable[[], None]) -> Site:
+    """The node as its pages see it; `wake` tells the other processes that there is work."""
     config, judging = plan.config, plan.judging()
     return Site(
         facts=Facts(
@@ -89,6 +93,7 @@ def site(plan: Plan, store: Store) -> Site:
         ready=lambda: views.readiness(config, store),
         pseudonym=keys.pseudonyms(config.node.data_dir, create=False).study,
         clock=time.time,
+        desk=desk_of(config, store, lambda: judging, wake, by_web=True),
     )
 
 

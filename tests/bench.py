@@ -2,7 +2,7 @@
 
 import hashlib
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +17,7 @@ from cxr_node.domain.finding import Analysis, Cutoffs, ModelIdentity
 from cxr_node.domain.instance import Header, InstanceState
 from cxr_node.domain.intake import Received, Verdict
 from cxr_node.domain.outputs import Taste
+from cxr_node.domain.priority import Policy
 from cxr_node.domain.study import Judging, Waiting
 from cxr_node.imaging.digest import data_set_digest
 from cxr_node.spool import Spool
@@ -25,6 +26,8 @@ from cxr_node.stages.receive import Receive
 from cxr_node.store import results, studies
 from cxr_node.store.db import Row, Store, Tx
 from cxr_node.store.studies import Arrival
+from cxr_node.ups.desk import Desk
+from cxr_node.ups.looks import Looks
 
 NOON = 1_767_268_800.0  # 2026-01-01T12:00:00Z
 CUTOFFS = Cutoffs(threshold=0.3, medium=0.3, high=0.7)
@@ -97,6 +100,22 @@ class Bench:
 
     def events(self) -> list[str]:
         return [row["event"] for row in self.rows("SELECT event FROM event ORDER BY sequence")]
+
+
+def desk(bench: Bench, *, by_web: bool = False, called: Collection[str] = ("WATCHER",)) -> Desk:
+    """Who answers for workitems; the model moves studies, and they wait for two hours at most."""
+    return Desk(
+        bench.store,
+        lambda _: Policy(7200.0),
+        lambda: JUDGING,
+        called,
+        by_web,
+        "PACS",
+        "CXR_NODE",
+        bench.clock,
+        lambda: None,
+        Looks(),
+    )
 
 
 def deliver(

@@ -29,7 +29,7 @@ from cxr_node.web.attempts import Attempts
 from cxr_node.web.sessions import Sessions
 from cxr_node.web.site import Facts, Site
 from tests import films
-from tests.bench import JUDGING, Bench, add_result
+from tests.bench import JUDGING, Bench, add_result, desk
 
 PASSWORD = "correct horse battery"
 PSEUDONYMS = Pseudonyms(b"k" * 32)
@@ -59,6 +59,7 @@ class Web:
             [accounts.Account(f"program{n}", role, accounts._token_hash(t)) for n, (t, role) in
              enumerate(self.tokens.items())],
         )  # fmt: skip
+        self.desk = desk(self.bench, by_web=True)
         self.app: Starlette = build(self.site(), self.door())
 
     def write_users(self, **changed: str) -> None:
@@ -84,6 +85,7 @@ class Web:
             ready=lambda: self.ready,
             pseudonym=PSEUDONYMS.study,
             clock=bench.clock,
+            desk=self.desk,
         )
 
     def door(self) -> Door:

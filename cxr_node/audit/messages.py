@@ -117,6 +117,18 @@ def _queried(group: Group, reporter: Reporter) -> Element:
     return root
 
 
+def _asked(group: Group, reporter: Reporter) -> Element:
+    """A.5.3.10: a peer asked the node by C-FIND."""
+    event = group[-1]
+    root = elements.message(codes.QUERY, "E", event.time)
+    elements.process(root, event.text("calling"), codes.SOURCE, event.text("address"), requestor=True)
+    elements.process(root, reporter.ae_title, codes.DESTINATION, reporter.host, requestor=False)
+    elements.audit_source(root, reporter)
+    told = (event.text(key) for key in ("information_model_uid", "identifier", "transfer_syntax_uid"))
+    elements.query(root, *told)
+    return root
+
+
 def _exported(group: Group, reporter: Reporter) -> Element:
     """A.5.3.4: films of a study were written to a folder, de-identified."""
     last = group[-1]
@@ -232,6 +244,7 @@ _TOLD: Mapping[str, _Teller] = {
     "model.activated": _alert(codes.SOFTWARE_CONFIGURATION, elements.SUCCESS, _activated, _MODEL),
     "audit.read": _log_used,
     "peer.queried": _queried,
+    "worklist.queried": _asked,
     "export.made": _exported,
     "user.signed_in": _authenticated(codes.LOGIN, elements.SUCCESS),
     "user.signed_out": _authenticated(codes.LOGOUT, elements.SUCCESS),

@@ -223,12 +223,38 @@ class Modality(Section):
     port: Port = 104
 
 
-REPEATED: Mapping[str, type[Section]] = {"destination": Destination, "modality": Modality}
+class Ups(Section):
+    """Workitems for the reading of studies: the Unified Procedure Step service, by DIMSE and by HTTP."""
+
+    enabled: bool = True
+    keep_hours: Annotated[float, Field(gt=0)] = 24.0
+    modality_worklist: bool = False
+
+
+class Subscriber(Section):
+    """A system that is called with what happens to workitems."""
+
+    ae_title: AETitle
+    host: str
+    port: Port = 104
+
+
+REPEATED: Mapping[str, type[Section]] = {"destination": Destination, "modality": Modality, "subscriber": Subscriber}
 """The tables that may be repeated."""
+
+
+class Ris(Section):
+    """A Modality Worklist that is asked for the priority of studies."""
+
+    ae_title: AETitle
+    host: str
+    port: Port = 104
 
 
 class Worklist(Section):
     """The reading order."""
+
+    ris: Ris | None = None
 
     tiers: dict[Literal["high", "medium"], Probability] = {}
     max_wait_minutes: Annotated[float, Field(gt=0)] = 120.0

@@ -22,7 +22,9 @@ from cxr_node.config.sections import (
     Retention,
     Section,
     Study,
+    Subscriber,
     Tls,
+    Ups,
     Worklist,
     network,
 )
@@ -99,6 +101,8 @@ class Config(Section):
     destination: tuple[Destination, ...] = ()
     modality: tuple[Modality, ...] = ()
     worklist: Worklist = Worklist()
+    ups: Ups = Ups()
+    subscriber: tuple[Subscriber, ...] = ()
     web: Web = Web()
     retention: Retention = Retention()
     audit: Audit = Audit()

@@ -43,7 +43,7 @@ def statement(plan: Plan) -> str:
 
 def _overview(plan: Plan, made: Sequence[Document]) -> str:
     rows = [(name_of(one.sop_class), one.roles) for one in tables.accepted(plan)]
-    rows += [(name_of(one.sop_class), "SCU") for one in tables.proposed(plan, made)]
+    rows += [(name_of(one.sop_class), one.roles) for one in tables.proposed(plan, made)]
     return f"""# DICOM Conformance Statement: cxr_node {cxr_node.__version__}
 
 In the outline of PS3.2. It is made by `cxr-node conformance` from the tables that the node works by, for the
@@ -101,7 +101,25 @@ that are no films are accepted, recorded and dropped.
 Documents are sent as they were written; none is converted. A report is proposed in the class of `[[destination]]
 sr_class`, and where that is refused in the next one of this table.
 
-{_service_table(tables.proposed(plan, made), syntaxes)}"""
+{_service_table(tables.proposed(plan, made), syntaxes)}{_workitems(plan)}"""
+
+
+_UPS = """
+
+### 2.4 Unified Procedure Step
+
+Workitems stand for the reading of the studies of the worklist, and are created by peers (N-CREATE), too. The node
+changes their state with the study. It adds Procedure Step Cancellation DateTime (0040,4052) to what is canceled
+without it, and sets priority, Worklist Label, Start DateTime and Input Readiness State of what is about a study that
+it has. All attributes that it knows are matching keys, with wild cards, ranges of dates and times, and sequences;
+answers come in reading order. A study that waits to be read is not canceled at a peer's request (0xC313). No
+subscription is made for who creates a workitem. Deletion locks are granted for 30 days. Events are reported to each
+`[[subscriber]]` on an association of the
+node's own."""
+
+
+def _workitems(plan: Plan) -> str:
+    return _UPS if plan.config.ups.enabled else ""
 
 
 def _service_table(services: Sequence[Service], syntaxes: Sequence[str]) -> str:

@@ -38,13 +38,23 @@ class Attribute:
 
 def accepted(plan: Plan) -> list[Service]:
     """What the listener accepts under this configuration."""
-    return services.accepted(commits=plan.commits(), serving=plan.archive() is not None)
+    return services.accepted(
+        commits=plan.commits(),
+        serving=plan.archive() is not None,
+        workitems=plan.config.ups.enabled,
+        worklist=plan.config.ups.modality_worklist,
+    )
 
 
 def proposed(plan: Plan, made: Sequence[Document]) -> list[Service]:
     """What the node proposes where it calls under this configuration, with documents such as those `made`."""
     classes = dict.fromkeys([*REPORT_CLASSES.values(), *(document.sop_class_uid for document in made)])
-    return services.proposed(classes, commits=plan.commits())
+    return services.proposed(
+        classes,
+        commits=plan.commits(),
+        workitems=plan.config.ups.enabled and bool(plan.config.subscriber),
+        orders=plan.config.worklist.ris is not None,
+    )
 
 
 def name_of(uid: str) -> str:

@@ -1,10 +1,10 @@
-"""The listener: Verification and Storage as SCP (PS3.4 annexes A and B)."""
+"""The listener: Verification and Storage as SCP (PS3.4 annexes A and B), and what other services it is given."""
 
 import ipaddress
 import threading
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -68,7 +68,7 @@ class Listener:
             (evt.EVT_C_STORE, self._stored),
             (evt.EVT_RELEASED, self._released),
             (evt.EVT_CONN_CLOSE, self._closed),
-            *(handler for service in self._services for handler in service.handlers()),
+            *_by_context(self._services),
         ]
         offered = [*contexts.offered(), *(context for service in self._services for context in service.contexts())]
         try:
@@ -134,6 +134,23 @@ class Listener:
         if part := unfinished_part(event.assoc):
             log.warning("association.broken", calling=event.assoc.requestor.ae_title, reason="closed within a data set")
             part.discard()
+
+
+def _by_context(services: Sequence[Service]) -> list[evt.EventHandlerType]:
+    """A handler for each event, which gives it to the service in whose presentation context it came."""
+    found: dict[evt.EventType, dict[str, Callable[[evt.Event], Any]]] = {}
+    for service in services:
+        spoken = [str(context.abstract_syntax) for context in service.contexts()]
+        for event, handler, *_ in service.handlers():
+            found.setdefault(event, {}).update(dict.fromkeys(spoken, handler))
+    return [(event, _chosen(handlers)) for event, handlers in found.items()]
+
+
+def _chosen(handlers: dict[str, Callable[[evt.Event], Any]]) -> Callable[[evt.Event], Any]:
+    def handle(event: evt.Event) -> Any:
+        return handlers[str(event.context.abstract_syntax)](event)
+
+    return handle
 
 
 def _status(answer: Answer, comment: str) -> int | Dataset:

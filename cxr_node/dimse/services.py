@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pynetdicom.presentation import PresentationContext
 
 from cxr_node.dimse import commitment, contexts, inquiry, mpps
+from cxr_node.dimse import workitems as ups
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,9 +18,16 @@ class Service:
     roles: str
 
 
-def accepted(*, commits: bool, serving: bool) -> list[Service]:
-    """What the listener accepts: with `commits` reports on storage commitment, with `serving` requests for it, too."""
+def accepted(*, commits: bool, serving: bool, workitems: bool, worklist: bool) -> list[Service]:
+    """What the listener accepts: with `commits` reports on storage commitment, with `serving` requests for it, too.
+
+    With `workitems` the Unified Procedure Step service, with `worklist` the view of a Modality Worklist.
+    """
     offered = [*contexts.offered(), *mpps.offered()]
+    if workitems:
+        offered += ups.offered()
+    if worklist:
+        offered += ups.offered_worklist()
     if commits:
         offered += commitment.offered(serving=serving)
     return [Service(str(one.abstract_syntax), tuple(map(str, one.transfer_syntax)), _roles(one)) for one in offered]
@@ -31,7 +39,7 @@ def _roles(context: PresentationContext) -> str:
     return "SCP of requests; SCU of reports" if context.scu_role else "SCU: takes reports, as role selection has it"
 
 
-def proposed(documents: Iterable[str], *, commits: bool) -> list[Service]:
+def proposed(documents: Iterable[str], *, commits: bool, workitems: bool, orders: bool) -> list[Service]:
     """What the node proposes where it calls: documents of these classes as it writes them, and what it asks for."""
     uncompressed, explicit = contexts.UNCOMPRESSED[:2], contexts.UNCOMPRESSED[:1]
     services = [Service(contexts.VERIFICATION, uncompressed, "SCU")]
@@ -39,4 +47,8 @@ def proposed(documents: Iterable[str], *, commits: bool) -> list[Service]:
     if commits:
         services.append(Service(commitment.PUSH_MODEL, uncompressed, "SCU"))
         services.append(Service(inquiry.STUDY_ROOT_FIND, uncompressed, "SCU"))
+    if orders:
+        services.append(Service(ups.MODALITY_WORKLIST, uncompressed, "SCU"))
+    if workitems:
+        services.append(Service(ups.EVENT, uncompressed, "SCP of reports, as role selection has it"))
     return services

@@ -47,6 +47,9 @@ class Header:
     issuer_of_patient_id: str | None = None
     accession_number: str | None = None
     requested_priority: str | None = None
+    patient_name: str | None = None
+    birth_date: str | None = None
+    sex: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {name: value for name, value in asdict(self).items() if value not in (None, (), {})}

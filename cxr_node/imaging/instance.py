@@ -50,6 +50,9 @@ def read_instance(dataset: Dataset) -> Header:
         issuer_of_patient_id=_text(dataset, "IssuerOfPatientID"),
         accession_number=_text(dataset, "AccessionNumber"),
         requested_priority=_upper(_text(dataset, "RequestedProcedurePriority")),
+        patient_name=_text(dataset, "PatientName"),
+        birth_date=f"{born:%Y%m%d}" if (born := _date(dataset, "PatientBirthDate")) else None,
+        sex=_upper(_text(dataset, "PatientSex")),
     )
 
 

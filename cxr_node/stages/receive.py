@@ -43,7 +43,7 @@ class Receive:
 
     `judging` is asked in each transaction, since another model may come into service; `charsets` gives the character
     set of senders that misstate it, by calling AE title; `wake` tells the other processes that there is work;
-    `pseudonym` gives the name of a study in the log.
+    `pseudonym` gives the name of a study in the log; with `asks_ris` the RIS is asked for its priority.
     """
 
     store: Store
@@ -55,6 +55,7 @@ class Receive:
     clock: Clock
     wake: Callable[[], None]
     pseudonym: Callable[[str], str]
+    asks_ris: bool = False
 
     def accept(self, received: Received) -> Verdict:
         if received.error is not None:
@@ -178,6 +179,8 @@ class Receive:
             log.warning(f"study.{moved.state}", study=self.pseudonym(study), reason=moved.reason)
         due = windows.films_due(tx, study, self.waiting)
         jobs.enqueue(tx, [NewJob("settle", study, not_before=due or now)], now)
+        if self.asks_ris:
+            jobs.enqueue_unless_open(tx, [NewJob("lookup", study)], now)
 
     def _drop(self, received: Received, why: str) -> Verdict:
         """Objects that a route sends along: recorded, not kept, and no reason for the route to fail."""

@@ -42,6 +42,17 @@ def enqueue(tx: Tx, jobs: Iterable[NewJob], now: float) -> None:
         )
 
 
+def enqueue_unless_open(tx: Tx, jobs: Iterable[NewJob], now: float) -> None:
+    """The same, but one that waits keeps its pauses, and one that runs its lease: it looks again when it ends."""
+    for job in jobs:
+        is_open = tx.row(
+            "SELECT 1 FROM job WHERE kind = ? AND subject = ? AND target = ? AND state IN ('ready', 'running')",
+            (job.kind, job.subject, job.target),
+        )
+        if is_open is None:
+            enqueue(tx, [job], now)
+
+
 def hasten(tx: Tx, job: NewJob) -> None:
     """Make a job that waits for its time due earlier, never later."""
     tx.execute(

@@ -3,6 +3,8 @@
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
+from cxr_node.store import workitem_schema
+
 migrations = Migrations("cxr_node")
 
 
@@ -248,3 +250,9 @@ def m007_messages(db: Database) -> None:
     db.execute("ALTER TABLE instance ADD COLUMN refusal_message TEXT")
     db.execute("ALTER TABLE job ADD COLUMN error_message TEXT")
     db.execute("ALTER TABLE worklist_entry ADD COLUMN reason_message TEXT")
+
+
+@migrations()
+def m008_workitems(db: Database) -> None:
+    """Workitems of the Unified Procedure Step service, subscriptions, and reports that wait."""
+    workitem_schema.create(db)

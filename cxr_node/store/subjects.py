@@ -15,7 +15,7 @@ def study_of(tx: Tx, job: Job) -> str | None:
     if job.kind in ("deliver", "commit"):
         document = results.document(tx, job.subject)
         return document.study_instance_uid if document else None
-    if job.kind in ("confirm", "notify"):
+    if job.kind in ("confirm", "notify", "tell"):
         return None
     return job.subject
 

@@ -10,7 +10,7 @@ from cxr_node.domain.instance import Header
 from cxr_node.domain.priority import REQUESTED, Place, Policy, Priority, group, more_urgent, sort_key
 from cxr_node.domain.study import EntryState, Image, Judging, Standing, assess
 from cxr_node.message import Message
-from cxr_node.store import events, steps, studies
+from cxr_node.store import events, steps, studies, workitems
 from cxr_node.store.db import Row, Tx
 from cxr_node.store.kept import keep, told
 
@@ -31,11 +31,13 @@ def arrive(tx: Tx, header: Header, received_at: float, *, corrected: bool = Fals
     said = (header.accession_number, header.patient_id, header.issuer_of_patient_id)
     asked = REQUESTED.get(header.requested_priority or "")
     if known is None:
+        asked = more_urgent(asked, workitems.adopt(tx, header.study_instance_uid, header.accession_number))
         tx.execute(
             "INSERT INTO worklist_entry (study_instance_uid, accession_number, patient_id, issuer_of_patient_id, "
             "priority, state, tier, received_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (header.study_instance_uid, *said, asked, EntryState.WAITING, Tier.NONE, received_at),
         )
+        workitems.open_for(tx, header.study_instance_uid, received_at)
         return
     stood = (known["accession_number"], known["patient_id"], known["issuer_of_patient_id"])
     first, second = (said, stood) if corrected else (stood, said)
@@ -120,12 +122,29 @@ def record_move(tx: Tx, row: Row, now: float, cause: str, by: str | None = None,
         who = {"by": by} if by else {}
         study = row["study_instance_uid"]
         events.append(tx, now, "worklist.moved", study, before=before, after=after, cause=cause, **who)
+        if before["state"] != after["state"]:
+            workitems.follow(tx, study, EntryState(str(after["state"])), now)
 
 
 def state(tx: Tx, study: str) -> EntryState | None:
     """The state of a study's entry; None where it has none."""
     row = tx.row("SELECT state FROM worklist_entry WHERE study_instance_uid = ?", (study,))
     return EntryState(row["state"]) if row else None
+
+
+def priority(tx: Tx, study: str) -> Priority | None:
+    """What a person or the RIS asked for."""
+    row = tx.row("SELECT priority FROM worklist_entry WHERE study_instance_uid = ?", (study,))
+    return Priority(row["priority"]) if row and row["priority"] else None
+
+
+def study_of_accession(tx: Tx, accession: str) -> str | None:
+    """The open study of an accession number; None where there is none, or more than one."""
+    rows = tx.rows(
+        f"SELECT study_instance_uid FROM worklist_entry WHERE accession_number = ? AND {_OPEN} LIMIT 2",  # noqa: S608
+        (accession,),
+    )
+    return str(rows[0]["study_instance_uid"]) if len(rows) == 1 else None
 
 
 def identity(tx: Tx, study: str) -> dict[str, str | None]:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
 from cxr_node.errors import CxrNodeError
@@ -16,6 +16,7 @@ from cxr_node.web.access import Door
 from cxr_node.web.actions import Actions
 from cxr_node.web.api import Api
 from cxr_node.web.board import Board
+from cxr_node.web.channel import Channels
 from cxr_node.web.guard import Guard
 from cxr_node.web.live import Live
 from cxr_node.web.metrics import NodeCollector
@@ -26,6 +27,7 @@ from cxr_node.web.pictures import Pictures
 from cxr_node.web.signin import SignIn
 from cxr_node.web.site import Site
 from cxr_node.web.templates import Templates
+from cxr_node.web.workitems import BASE, PATHS, Workitems
 
 STATIC: Final = Path(__file__).parent / "static"
 
@@ -52,7 +54,7 @@ def build(site: Site, door: Door, on_start: Callable[[Live], None] = lambda _: N
     )
 
 
-def _routes(parts: Parts, pages: Pages) -> list[Route | Mount]:
+def _routes(parts: Parts, pages: Pages) -> list[BaseRoute]:
     collector = NodeCollector(parts.site.store, parts.site.status, parts.site.facts.version)
     api, actions, pictures, sign_in = Api(parts, collector), Actions(parts), Pictures(parts), SignIn(parts, pages)
     return [
@@ -75,5 +77,17 @@ def _routes(parts: Parts, pages: Pages) -> list[Route | Mount]:
         Route("/api/events", api.events, methods=["GET"]),
         Route("/api/studies/{name}", api.study, methods=["GET"]),
         Route("/api/studies/{name}/{action}", actions.act, methods=["POST"]),
+        *_workitems(parts),
         Mount("/static", StaticFiles(directory=STATIC), name="static"),
     ]
+
+
+def _workitems(parts: Parts) -> list[BaseRoute]:
+    """UPS-RS, where it is on."""
+    if parts.site.desk is None:
+        return []
+    transactions, channels = Workitems(parts, parts.site.desk), Channels(parts, parts.site.desk)
+    routes: list[BaseRoute] = [
+        Route(BASE + path, getattr(transactions, name), methods=[method]) for path, method, name in PATHS
+    ]
+    return [*routes, WebSocketRoute(BASE + "/subscribers/{receiver}", channels.open)]

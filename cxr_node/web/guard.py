@@ -9,7 +9,10 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MOST_BYTES: Final = 16 * 1024
-"""Of the body of a request: the largest is a form of a few fields."""
+"""Of the body of a request: the largest is a form of a few fields ..."""
+
+_MOST_BYTES_BELOW: Final = {"/dicom-web/": 128 * 1024}
+"""... but for a workitem."""
 
 BODY: Final = "cxr_node.body"
 """Where the scope of a request has its body, for those that answer outside the event loop."""
@@ -47,7 +50,7 @@ class Guard:
         dressed = self._dressed(scope, send)
         try:
             async with asyncio.timeout(self._body_seconds):
-                body = await _body(Headers(scope=scope), receive)
+                body = await _body(Headers(scope=scope), receive, _most_bytes(scope["path"]))
         except TimeoutError:
             await PlainTextResponse("the request did not come in time", 408, {"Connection": "close"})(
                 scope, receive, dressed
@@ -74,17 +77,21 @@ class Guard:
         return dressed
 
 
-async def _body(headers: Headers, receive: Receive) -> bytes | None:
+def _most_bytes(path: str) -> int:
+    return next((most for below, most in _MOST_BYTES_BELOW.items() if path.startswith(below)), MOST_BYTES)
+
+
+async def _body(headers: Headers, receive: Receive, most: int) -> bytes | None:
     """The whole body; None for one that is too large."""
     said = headers.get("content-length", "0")
-    if not said.isdecimal() or int(said) > MOST_BYTES:
+    if not said.isdecimal() or int(said) > most:
         return None
     body, more = b"", True
     while more:
         message = await receive()
         body += message.get("body", b"")
         more = message.get("more_body", False)
-        if len(body) > MOST_BYTES:
+        if len(body) > most:
             return None
     return body
 

@@ -24,7 +24,7 @@ _LONGEST_SECONDS: Final = 600.0
 """Then a watcher comes back, and is asked again who they are."""
 _KEPT: Final = 2000
 _PAGE: Final = 500
-_NOT_TOLD: Final = ("audit.", "export.", "user.", "study.viewed", "worklist.viewed")
+_NOT_TOLD: Final = ("audit.", "export.", "user.", "study.viewed", "worklist.viewed", "worklist.queried")
 
 
 class Live:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Final, Protocol
-from urllib.parse import parse_qsl, quote
+from urllib.parse import parse_qsl, quote, urlsplit
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -71,11 +71,12 @@ class NotSignedIn(Exception):
 Endpoint = Callable[[Any, Request, Caller], Response]
 
 
-def allowed(role: Role) -> Callable[[Endpoint], Callable[..., Any]]:
+def allowed(role: Role, *, by_form: bool = True) -> Callable[[Endpoint], Callable[..., Any]]:
     """Give an endpoint its caller, who must have at least this role; it runs in a thread, since it asks the database.
 
     The endpoint raises NotSignedIn or Permanent("FORBIDDEN") otherwise, and Permanent("FORM_EXPIRED") for a POST that
-    no form of ours made; whoever shows a token needs no form.
+    no form of ours made; whoever shows a token needs no form. What is not `by_form` is for programs: it takes what no
+    page of another site made.
     """
 
     def with_role(endpoint: Endpoint) -> Callable[..., Any]:
@@ -85,8 +86,11 @@ def allowed(role: Role) -> Callable[[Endpoint], Callable[..., Any]]:
                 raise NotSignedIn(caller)
             if not caller.may(role):
                 raise Permanent("FORBIDDEN", f"this takes the role {role}")
-            if request.method == "POST" and caller.how != "token":
-                require_form(self.parts.door, request, caller.name)
+            if request.method != "GET" and caller.how != "token":
+                if by_form:
+                    require_form(self.parts.door, request, caller.name)
+                else:
+                    require_no_other_site(request)
             return endpoint(self, request, caller)
 
         @wraps(endpoint)
@@ -114,13 +118,23 @@ def require_form(door: Door, request: Request, user: str) -> None:
         raise Permanent("FORM_EXPIRED", "no form of this page made the request; load the page again")
 
 
+def require_no_other_site(request: Request) -> None:
+    """Raises Permanent("FORM_EXPIRED") for what a page of another site made; a program says nothing of a site."""
+    origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site", "same-origin")
+    host = request.headers.get("host")
+    if site not in ("same-origin", "none") or (origin is not None and urlsplit(origin).netloc != host):
+        raise Permanent("FORM_EXPIRED", "a page of another site made the request")
+
+
 def status_of(error: CxrNodeError) -> int:
     """The HTTP status that a failure is answered with."""
     return _STATUS.get(error.code, 500 if isinstance(error, Permanent) else 503)
 
 
 def wants_json(request: Request) -> bool:
-    return request.url.path.startswith("/api/") or request.headers.get("accept", "") == "application/json"
+    return (
+        request.url.path.startswith(("/api/", "/dicom-web/")) or request.headers.get("accept", "") == "application/json"
+    )
 
 
 def json_failure(error: CxrNodeError) -> Response:

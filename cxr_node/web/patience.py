@@ -25,6 +25,10 @@ class PatientProtocol(H11Protocol):
         if self._answering:
             self._relax()
 
+    def handle_websocket_upgrade(self, event: Any) -> None:
+        self._relax()  # the head has come whole; what follows is no request any more
+        super().handle_websocket_upgrade(event)
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._relax()
         super().connection_lost(exc)

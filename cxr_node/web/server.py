@@ -13,6 +13,7 @@ from cxr_node.web.patience import PatientProtocol
 
 _MOST_CONNECTIONS: Final = 512
 _MOST_HEAD_BYTES: Final = 16 * 1024
+_MOST_MESSAGE_BYTES: Final = 4096  # by WebSocket: subscribers have nothing to say
 _HEAD_SECONDS: Final = 10.0
 _KEEP_ALIVE_SECONDS: Final = 20
 _LAST_ANSWERS_SECONDS: Final = 2
@@ -24,8 +25,8 @@ class Server(uvicorn.Server):
     def __init__(self, app: ASGIApp, secure: ssl.SSLContext | None, *, head_seconds: float = _HEAD_SECONDS) -> None:
         patient: Any = partial(PatientProtocol, head_seconds=head_seconds)
         config = uvicorn.Config(
-            app, http=patient, ws="none", lifespan="on", log_config=None, access_log=False,
-            server_header=False, proxy_headers=False, limit_concurrency=_MOST_CONNECTIONS,
+            app, http=patient, ws="wsproto", ws_max_size=_MOST_MESSAGE_BYTES, lifespan="on", log_config=None,
+            access_log=False, server_header=False, proxy_headers=False, limit_concurrency=_MOST_CONNECTIONS,
             timeout_keep_alive=_KEEP_ALIVE_SECONDS, timeout_graceful_shutdown=_LAST_ANSWERS_SECONDS,
             h11_max_incomplete_event_size=_MOST_HEAD_BYTES,
             ssl_context_factory=(lambda _, __: secure) if secure else None,

@@ -3,8 +3,6 @@
 What people do and see is recorded here, in the one trail of events.
 """
 
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,30 +14,10 @@ from cxr_node.locale import Language
 from cxr_node.spool import Spool
 from cxr_node.store import events, worklist
 from cxr_node.store.db import Store
+from cxr_node.ups.desk import Desk
+from cxr_node.ups.looks import Looks
 from cxr_node.web.access import Caller
 from cxr_node.web.board import Places
-
-_LOOKED_AGAIN_SECONDS = 60.0
-_MOST_LOOKS = 10_000
-
-
-class Looks:
-    """Who looked at what within the last minute."""
-
-    def __init__(self) -> None:
-        self._last: OrderedDict[tuple[str, ...], float] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def is_new(self, now: float, *key: str) -> bool:
-        with self._lock:
-            last = self._last.get(key)
-            if last is not None and 0 <= now - last < _LOOKED_AGAIN_SECONDS:
-                return False
-            self._last[key] = now
-            self._last.move_to_end(key)
-            while len(self._last) > _MOST_LOOKS:
-                self._last.popitem(last=False)
-            return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +46,7 @@ class Site:
 
     `places(closed, studies)` are entries of the worklist, `study(uid)` is one study, `status()` the node's health
     without calling its peers, `ready()` whether films are received and analysed: all in the shapes of `--json`.
+    `desk` answers for workitems; None where UPS is off.
     """
 
     facts: Facts
@@ -81,6 +60,7 @@ class Site:
     pseudonym: Callable[[str], str]
     clock: Clock
     looks: Looks = field(default_factory=Looks)
+    desk: Desk | None = None
 
     def record(self, event: str, caller: Caller, study: str | None = None, **detail: Any) -> None:
         with self.store.transaction() as tx:

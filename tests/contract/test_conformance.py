@@ -25,10 +25,12 @@ from cxr_node.dimse import commitment, contexts
 from cxr_node.dimse.endpoint import Endpoint
 from cxr_node.dimse.listener import Listener
 from cxr_node.dimse.mpps import PerformedProcedureStep
+from cxr_node.dimse.workitems import ModalityWorklist, UnifiedProcedureStep
 from cxr_node.domain.report_class import REPORT_CLASSES, ReportClass
 from cxr_node.plan import Plan, open_store
 from cxr_node.profiles import profile_of
 from cxr_node.stages.procedure import Procedure
+from cxr_node.workstations import desk_of
 from tests.unit.test_listener import Recorder
 
 FOREIGN_CLASSES = (CTImageStorage, "1.2.840.10008.5.1.4.1.2.1.1")
@@ -38,7 +40,8 @@ Proposal = tuple[str, str]
 
 
 def plan(folder: Path, **receive: Any) -> Plan:
-    return Plan.of(Config.model_validate({"node": {"data_dir": folder}, "destination": [PACS], "receive": receive}))
+    tables = {"node": {"data_dir": folder}, "destination": [PACS], "ups": {"modality_worklist": True}}
+    return Plan.of(Config.model_validate(tables | {"receive": receive}))
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +52,14 @@ def listening(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Plan, 
     store = open_store(found.config)
     procedure = Procedure(store, found.judging(), found.waiting(), lambda: 0.0, lambda: None, str)
     endpoint = Endpoint("CXR_NODE", "127.0.0.1", 0, max_associations=8, max_pdu=131072, timeout=5.0)
-    services = [PerformedProcedureStep(procedure), *found.commitment(store)]
+    desk = desk_of(found.config, store, found.judging, lambda: None, by_web=False)
+    assert desk is not None
+    services = [
+        PerformedProcedureStep(procedure),
+        *found.commitment(store),
+        UnifiedProcedureStep(desk),
+        ModalityWorklist(desk),
+    ]
     listener = Listener(endpoint, Recorder(), folder / "incoming", services)
     (folder / "incoming").mkdir()
     listener.start()

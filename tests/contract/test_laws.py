@@ -16,6 +16,7 @@ CATCH_ALL = {
     "dimse/listener.py": "a peer is answered whatever goes wrong in the intake",
     "dimse/mpps.py": "and in the procedure; what pydicom makes of its data set is not known beforehand",
     "dimse/commitment.py": "nor what it makes of a request for commitment",
+    "dimse/workitems.py": "nor of workitems, whose answers a workstation waits for",
     "imaging/part10.py": "nor of a broken file",
     "imaging/pixels.py": "nor what a decoder makes of broken pixel data",
     "stages/stage.py": "one job's failure must not become its neighbour's",

@@ -3,6 +3,7 @@
 from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,10 +20,10 @@ KINDS = [step.kind for step in PIPELINE]
 PEERS = [{"name": name, "ae_title": "PACS", "host": "pacs.example.org"} for name in ("pacs", "archive")]
 
 
-def config(folder: Path) -> Config:
+def config(folder: Path, **more: Any) -> Config:
     receive = {"storage_commitment": "archive"}
     return Config.model_validate(
-        {"node": {"data_dir": folder, "mode": "full"}, "receive": receive, "destination": PEERS}
+        {"node": {"data_dir": folder, "mode": "full"}, "receive": receive, "destination": PEERS, **more}
     )
 
 
@@ -43,7 +44,7 @@ def test_every_stage_is_there_and_every_successor_is_known(step: Step) -> None:
 
 
 def test_every_kind_is_reached_from_what_receiving_begins() -> None:
-    reached = {"analyse", "compare", "settle", "confirm"}
+    reached = {"analyse", "compare", "settle", "confirm", "tell", "lookup"}
     while more := {then for step in PIPELINE if step.kind in reached for then in step.then} - reached:
         reached |= more
     assert reached == set(KINDS)
@@ -59,7 +60,8 @@ def test_what_may_work_later_is_tried_for_days() -> None:
 
 @pytest.mark.parametrize("role", ["work", "infer", "shadow"])
 def test_a_role_gives_every_field_of_its_stages_and_a_lane_for_every_kind(tmp_path: Path, role: str) -> None:
-    found = config(tmp_path)
+    peer = {"ae_title": "PEER1", "host": "192.0.2.1"}
+    found = config(tmp_path, subscriber=[peer], worklist={"ris": peer})
     store = open_store(found)
     part = ROLES[role](Plan.of(found), store)  # type: ignore[index]
     stages = assemble(role, part.values)  # type: ignore[arg-type]
@@ -68,6 +70,15 @@ def test_a_role_gives_every_field_of_its_stages_and_a_lane_for_every_kind(tmp_pa
     for step, stage in stages.values():
         assert type(stage) is resolved(step)
         assert all(getattr(stage, field.name) is part.values[field.name] for field in fields(stage))  # type: ignore[arg-type]
+    store.close()
+
+
+def test_few_lanes_are_for_however_many_subscribers(tmp_path: Path) -> None:
+    many = [{"ae_title": f"VIEWER{number}", "host": "192.0.2.1"} for number in range(200)]
+    found = config(tmp_path, subscriber=many)
+    store = open_store(found)
+    lanes = [lane for lane in ROLES["work"](Plan.of(found), store).lanes if lane.kinds == ("tell",)]
+    assert 1 < len(lanes) < 10
     store.close()
 
 

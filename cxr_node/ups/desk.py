@@ -1,0 +1,229 @@
+"""The workitems of a node for whoever asks by DIMSE or HTTP: what is asked is judged, done, recorded, and answered."""
+
+import json
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+
+from cxr_node.domain import dicom_json, workitem
+from cxr_node.domain.clock import Clock
+from cxr_node.domain.dicom_json import Attributes, element, first, items
+from cxr_node.domain.matching import answer, matches
+from cxr_node.domain.modality_worklist import scheduled
+from cxr_node.domain.priority import Policy, Priority
+from cxr_node.domain.reading import Actor
+from cxr_node.domain.reading_step import SETTABLE
+from cxr_node.domain.study import Judging
+from cxr_node.domain.workitem import Asked, Caller, Event, Reply, State, Status
+from cxr_node.errors import Transient
+from cxr_node.store import events, reading, workitems, worklist
+from cxr_node.store.db import Row, Store, Tx
+from cxr_node.ups.actions import Actions
+from cxr_node.ups.looks import Looks
+from cxr_node.ups.search import Ranking, Search
+
+log = structlog.get_logger()
+
+_MOST_OPEN: Final = 10_000  # workitems of peers
+_MOST_CHARACTERS: Final = 64 * 1024  # of what is said of one
+_REQUIRED: Final = ("00741200", "00741204", "00404041", "00404005")  # type 1 in table CC.2.5-3, beside the state
+_NEVER_SET: Final = frozenset({"00080016", "00080018", "00081195", "00741000"})
+_PRIORITY, _PROGRESS, _TRANSACTION = "00741200", "00741002", "00081195"
+_ASSIGNED: Final = ("00404025", "00404034")  # stations and persons
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """`called` are the receivers that are called with event reports; `by_web`: others come for theirs.
+
+    `judging` and `wake` as in `Receive`, `archive` as in `Step`, `station` is the node's AE title.
+    """
+
+    store: Store
+    policy: Callable[[Tx], Policy]
+    judging: Callable[[], Judging]
+    called: Collection[str]
+    by_web: bool
+    archive: str
+    station: str
+    clock: Clock
+    wake: Callable[[], None]
+    looks: Looks
+    ranking: Ranking = field(default_factory=Ranking)
+
+    @property
+    def search(self) -> Search:
+        return Search(self.store, self.policy, self.clock, self.archive, self.ranking)
+
+    def create(self, uid: str, said: Attributes, caller: Caller) -> Reply:
+        """N-CREATE (PS3.4 CC.2.5): a reading that a peer wants, of a study that is here or is to come."""
+        said = {tag: found for tag, found in said.items() if tag != _TRANSACTION}
+        if fault := _fault_in_creation(said):
+            return fault
+        return self._done(lambda tx: self._create(tx, uid, said, caller))
+
+    def get(self, uid: str, tags: Sequence[str], caller: Caller) -> Reply:
+        """N-GET (PS3.4 CC.2.7)."""
+
+        def look(tx: Tx) -> Reply:
+            row = workitems.of_uid(tx, uid)
+            if row is None:
+                return _unknown()
+            self.looks.at_workitem(tx, caller, row, self.clock())
+            found = self.search.one(tx, row)
+            wanted = {tag: found[tag] for tag in tags if tag in found} if tags else found
+            return Reply(attributes=wanted)
+
+        return self._done(look)
+
+    def set(self, uid: str, said: Attributes, caller: Caller) -> Reply:
+        """N-SET (PS3.4 CC.2.6)."""
+        if _too_long(said):
+            return Reply(Status.RESOURCE_LIMITATION, f"more than {_MOST_CHARACTERS} characters")
+        return self._done(lambda tx: self._set(tx, uid, said, caller))
+
+    def act(self, uid: str, action: int, said: Attributes, caller: Caller) -> Reply:
+        """N-ACTION (PS3.4 CC.2.1 to CC.2.3)."""
+        actions = Actions(self.judging, self.called, self.by_web, self.clock)
+        return self._done(lambda tx: actions.act(tx, uid, action, said, caller))
+
+    def find(self, query: Attributes, caller: Caller, asked: Asked) -> Iterator[Attributes]:
+        """C-FIND (PS3.4 CC.2.8). Raises Transient where that somebody looks cannot be recorded."""
+        with self.store.transaction() as tx:
+            self.looks.at_list(tx, caller, self.clock(), asked)
+        return (answer(query, found) for found in self.search.found(query))
+
+    def find_scheduled(self, query: Attributes, caller: Caller, asked: Asked) -> Iterator[Attributes]:
+        """C-FIND of a Modality Worklist (PS3.4 K.6): the studies that wait, in reading order."""
+        with self.store.transaction() as tx:
+            self.looks.at_list(tx, caller, self.clock(), asked)
+        waiting = self.search.found({"00741000": element("CS", State.SCHEDULED)})
+        entries = (scheduled(found, self.station) for found in waiting if found.get("0020000D", {}).get("Value"))
+        return (answer(query, entry) for entry in entries if matches(query, entry))
+
+    def find_whole(self, query: Attributes, caller: Caller) -> Iterator[Attributes]:
+        """The same by HTTP, with all attributes of what is found."""
+        with self.store.transaction() as tx:
+            self.looks.at_list(tx, caller, self.clock())
+        return self.search.found(query)
+
+    def _done(self, work: Callable[[Tx], Reply]) -> Reply:
+        """What is refused changes nothing: neither does what fails on the way."""
+        try:
+            with self.store.transaction() as tx:
+                reply = work(tx)
+                if reply.status.refused:
+                    raise _Refused(reply)
+        except _Refused as refused:
+            log.info("workitem.refused", status=f"0x{refused.reply.status:04X}", reason=refused.reply.comment)
+            return refused.reply
+        except Transient as error:
+            return Reply(Status.RESOURCE_LIMITATION, error.message[:64])
+        self.wake()
+        return reply
+
+    def _create(self, tx: Tx, uid: str, said: Attributes, caller: Caller) -> Reply:
+        if workitems.of_uid(tx, uid):
+            return Reply(Status.DUPLICATE, "there is a workitem of this SOP Instance UID")
+        if workitems.created_by_peers(tx) >= _MOST_OPEN:
+            return Reply(Status.RESOURCE_LIMITATION, f"{_MOST_OPEN} workitems of peers are open")
+        accession = first(next(iter(items(said, "0040A370")), {}), "00080050")
+        study = _study_said(said) or _study_of(tx, accession)
+        now = self.clock()
+        kept = dicom_json.without(said, _NEVER_SET)
+        row = workitems.add(tx, uid, study, now, accession=accession, creator=caller.name, said=kept)
+        known = {"by": caller.name, "address": caller.address, "workitem": uid}
+        events.append(tx, now, "workitem.created", study, **known)
+        if row["listed"]:
+            if row["entry_state"] in ("read", "withdrawn"):
+                return Reply(Status.PROCESSING_FAILURE, "the study has left the worklist; reopen it first")
+            self._prioritise(tx, row, said, caller, now)
+            if row["entry_state"] == "reading":
+                workitems.move(tx, uid, State.IN_PROGRESS, now)
+        self._assigned(tx, row, said, now)
+        return Reply()
+
+    def _set(self, tx: Tx, uid: str, said: Attributes, caller: Caller) -> Reply:
+        row = workitems.of_uid(tx, uid)
+        if row is None:
+            return _unknown()
+        if first(said, "00741000"):
+            return Reply(Status.ONLY_BY_CREATION, "a state is changed by N-ACTION")
+        state, transaction = State(row["state"]), first(said, _TRANSACTION)
+        if fault := workitem.fault_in_update(state, row["transaction_uid"], transaction):
+            return Reply(fault)
+        if _PRIORITY in said and workitem.wished_priority(said) is None:
+            return Reply(Status.INVALID_VALUE, "Priority (0074,1200) is HIGH, MEDIUM or LOW")
+        given = dicom_json.without(said, _NEVER_SET)
+        taken = given if row["creator"] else {tag: found for tag, found in given.items() if tag in SETTABLE}
+        kept = workitems.said_of(row) | taken
+        if _too_long(kept):
+            return Reply(Status.RESOURCE_LIMITATION, f"more than {_MOST_CHARACTERS} characters")
+        now = self.clock()
+        row = workitems.say(tx, uid, kept, now)
+        known = {"by": caller.name, "address": caller.address, "workitem": uid, "attributes": sorted(taken)}
+        events.append(tx, now, "workitem.changed", row["study_instance_uid"], **known)
+        if row["listed"]:
+            self._prioritise(tx, row, taken, caller, now)
+        if _PROGRESS in taken:
+            workitems.tell(tx, row, Event.PROGRESS, {_PROGRESS: taken[_PROGRESS]}, now)
+        self._assigned(tx, row, taken, now)
+        return Reply() if len(taken) == len(given) else Reply(Status.COERCED, "what the study itself says was left")
+
+    def _prioritise(self, tx: Tx, row: Row, said: Attributes, caller: Caller, now: float) -> None:
+        """A person at another system wishes it: that is a person's priority."""
+        wished = workitem.wished_priority(said)
+        if wished is None or row["entry_state"] in ("read", "withdrawn"):
+            return
+        stands = Priority(row["priority"]) if row["priority"] else None
+        priority = workitem.set_priority(stands, wished)
+        reading.prioritise(tx, row["study_instance_uid"], priority, Actor(caller.name), now)
+
+    def _assigned(self, tx: Tx, row: Row, said: Attributes, now: float) -> None:
+        assigned = {tag: said[tag] for tag in _ASSIGNED if said.get(tag, {}).get("Value")}
+        if assigned:
+            workitems.tell(tx, row, Event.ASSIGNED, assigned, now)
+
+
+class _Refused(Exception):
+    """Ends the transaction of what is refused."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(reply.comment)
+        self.reply = reply
+
+
+def _unknown() -> Reply:
+    return Reply(Status.UNKNOWN, "there is no such workitem here")
+
+
+def _too_long(said: Attributes) -> bool:
+    return len(json.dumps(said)) > _MOST_CHARACTERS
+
+
+def _fault_in_creation(said: Attributes) -> Reply | None:
+    if first(said, "00741000") != State.SCHEDULED:
+        return Reply(Status.NOT_SCHEDULED, "Procedure Step State (0074,1000) must be SCHEDULED")
+    for tag in _REQUIRED:
+        if tag not in said:
+            return Reply(Status.MISSING_ATTRIBUTE, f"({tag[:4]},{tag[4:]}) is missing")
+        if not first(said, tag):
+            return Reply(Status.MISSING_VALUE, f"({tag[:4]},{tag[4:]}) is empty")
+    if workitem.wished_priority(said) is None:
+        return Reply(Status.INVALID_VALUE, "Priority (0074,1200) is HIGH, MEDIUM or LOW")
+    if _too_long(said):
+        return Reply(Status.RESOURCE_LIMITATION, f"more than {_MOST_CHARACTERS} characters")
+    return None
+
+
+def _study_said(said: Attributes) -> str:
+    """The Study Instance UID that a peer names: of the request, of the input, or of the workitem itself."""
+    named = [first(item, "0020000D") for tag in ("0040A370", "00404021") for item in items(said, tag)]
+    return next((uid for uid in [*named, first(said, "0020000D")] if uid), "")
+
+
+def _study_of(tx: Tx, accession: str) -> str | None:
+    """The study of an accession number, where there is one and no other."""
+    return worklist.study_of_accession(tx, accession) if accession else None

@@ -1,0 +1,42 @@
+"""What [ups], [[subscriber]] and [worklist] ris mean: who answers workstations, who is called, and who is asked."""
+
+import time
+from collections.abc import Callable, Mapping
+
+from cxr_node.config import Config
+from cxr_node.dimse.sender import Peer
+from cxr_node.domain.priority import Policy
+from cxr_node.domain.study import Judging
+from cxr_node.plan import policy_of
+from cxr_node.store import worklist
+from cxr_node.store.db import Store, Tx
+from cxr_node.ups.desk import Desk
+from cxr_node.ups.looks import Looks
+
+_SECONDS = 5.0  # a subscriber that does not answer holds up few others
+
+
+def desk_of(
+    config: Config, store: Store, judging: Callable[[], Judging], wake: Callable[[], None], *, by_web: bool
+) -> Desk | None:
+    """Who answers for workitems, None where UPS is off. `by_web`: there subscribers come for their reports."""
+    if not config.ups.enabled and not (config.ups.modality_worklist and not by_web):
+        return None
+
+    def policy(tx: Tx) -> Policy:
+        return policy_of(config, frozen=worklist.is_frozen(tx))
+
+    archive = config.destination[0].ae_title if config.destination else ""
+    called = frozenset(subscribers_of(config))
+    return Desk(store, policy, judging, called, by_web, archive, config.node.ae_title, time.time, wake, Looks())
+
+
+def ris_of(config: Config) -> Peer | None:
+    """Who is asked for the priority of studies."""
+    ris = config.worklist.ris
+    return Peer("the RIS", ris.ae_title, ris.host, ris.port) if ris else None
+
+
+def subscribers_of(config: Config) -> Mapping[str, Peer]:
+    """By AE title: who is called with event reports."""
+    return {s.ae_title: Peer(s.ae_title, s.ae_title, s.host, s.port, timeout=_SECONDS) for s in config.subscriber}
