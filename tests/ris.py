@@ -1,7 +1,7 @@
 """A RIS that takes messages as a test wants it to, and a sender of messages: plain sockets, read by python-hl7.
 
 with Ris() as ris:
-    ris.behave = "AE"      # "AA", "AE", "AR", "silent", "half", "other", "garbage", "close", or a function of the message
+    ris.behave = "AE"      # AA, AE, AR, silent, half, other, garbage, close; or a function of the message
     ris.heard              # the messages, in the order in which they came
 """
 
@@ -49,7 +49,7 @@ class Ris:
 
     def table(self, **more: Any) -> dict[str, Any]:
         """As a [[worklist.hl7]] of a node."""
-        return {"name": "ris", "host": "127.0.0.1", "port": self.port, "assigning_authority": "HOSPITAL", **more}
+        return {"name": "ris", "host": "127.0.0.1", "port": self.port, **more}
 
     @property
     def messages(self) -> list[Any]:

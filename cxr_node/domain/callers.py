@@ -44,6 +44,10 @@ class Refusals:
         """An association was rejected."""
         self._note("association.rejected", address, calling, reason)
 
+    def unserved(self, address: str, calling: str, reason: str) -> None:
+        """A message was refused."""
+        self._note("message.refused", address, calling, reason)
+
     def _note(self, event: str, address: str, calling: str, reason: str) -> None:
         key, now = (address, reason), self._clock()
         with self._lock:

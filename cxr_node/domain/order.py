@@ -9,7 +9,7 @@ from cxr_node.domain.priority import Priority, more_urgent
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where in a message (the type ERL of HL7 v2.5.1): the segment and which of its name, field, repetition, component."""
+    """Where in a message (type ERL of HL7 v2.5.1): a segment, by name and number, field, repetition, component."""
 
     segment: str
     number: int
@@ -61,7 +61,7 @@ class Identifier:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What a message says of one order. `code` is its priority as the sender writes it, `patients` their identifiers."""
+    """What a message says of one order. `code` is its priority as the sender writes it, `patients` whose it is."""
 
     deed: Deed
     accession: str

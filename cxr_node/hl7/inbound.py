@@ -23,8 +23,8 @@ class Terms:
     """How a site's RIS writes what it means.
 
     `accession`: where the accession number stands, the first place that is filled. `priorities`: by code of table 0485
-    (or 0027). `cancel`: codes of ORC-1, or of ORC-5 with ORC-1 = SC. `status`: where the state of a report stands (table
-    0123 or 0085), `final` and `reopen`: what closes a study, and what opens it again.
+    (or 0027). `cancel`: codes of ORC-1, or of ORC-5 with ORC-1 = SC. `status`: where the state of a report stands
+    (tables 0123 and 0085); `final` and `reopen`: what closes a study, and what opens it again.
     """
 
     accession: tuple[AccessionPlace, ...]

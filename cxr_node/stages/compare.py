@@ -23,7 +23,7 @@ from cxr_node.imaging.part10 import read_film
 from cxr_node.imaging.pixels import decode
 from cxr_node.spool import Spool
 from cxr_node.stages.stage import Commit, SingleStage
-from cxr_node.store import events, jobs, results, studies, windows, worklist
+from cxr_node.store import events, jobs, messages, orders, results, studies, windows, worklist
 from cxr_node.store.db import Store, Tx
 from cxr_node.store.studies import Stored
 
@@ -82,7 +82,10 @@ class Compare(SingleStage):
         studies.set_state(tx, new.arrival.digest, InstanceState.CURRENT)
         self._record(tx, "instance.corrected", new, changed=changed, supersedes=old.arrival.digest)
         worklist.arrive(tx, header, old.arrival.received_at, corrected=True)
-        if called_off := results.call_off(tx, left, "SUPERSEDED", "the identity it carries was corrected", now):
+        orders.film_came(tx, header.study_instance_uid, now)
+        why = "the identity it carries was corrected"
+        jobs.enqueue(tx, messages.call_off(tx, left, "SUPERSEDED", why, now), now)
+        if called_off := results.call_off(tx, left, "SUPERSEDED", why, now):
             events.append(tx, now, "study.deliveries_called_off", left, count=called_off)
         model = self.judging.model_digest
         waiting = studies.unjudged(tx, header.study_instance_uid, model)

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 from cxr_node.domain.instance import InstanceState
 from cxr_node.domain.study import EntryState
-from cxr_node.store import events, results, steps, studies, worklist
+from cxr_node.store import events, jobs, messages, results, steps, studies, worklist
 from cxr_node.store.db import Tx
 
 DISOWNED = "its X-ray machine says that the wrong worklist entry was selected: its films may show another patient"
+CANCELLED = "its order was cancelled in the RIS"
 MIXED = "some of its films were withdrawn, and others were not: a person has to say which are this patient's"
 
 
@@ -30,6 +31,7 @@ def withdraw(tx: Tx, study: str, reason: str, now: float, state: EntryState = En
         return None
     worklist.put(tx, study, state, reason, now)
     called_off = results.call_off(tx, study, "WITHDRAWN", "the study was withdrawn", now)
+    jobs.enqueue(tx, messages.call_off(tx, study, "WITHDRAWN", "the study was withdrawn", now), now)
     withdrawn = Withdrawn(state, reason, called_off, results.delivered_count(tx, study))
     known = {"called_off": withdrawn.called_off, "delivered": withdrawn.delivered}
     events.append(tx, now, f"study.{state}", study, alarm=True, reason=reason, **known)
@@ -51,6 +53,11 @@ def film_came(tx: Tx, study: str, sop_instance_uid: str, now: float) -> Withdraw
     if steps.disowned(tx, sop_instance_uid) or worklist.state(tx, study) == EntryState.WITHDRAWN:
         return _sort(tx, study, now)
     return None
+
+
+def cancelled(tx: Tx, study: str) -> bool:
+    """Whether a study was withdrawn because its order was cancelled."""
+    return worklist.reason(tx, study) == CANCELLED
 
 
 def _sort(tx: Tx, study: str, now: float) -> Withdrawn | None:
