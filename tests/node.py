@@ -79,7 +79,7 @@ def free_port() -> int:
 
 class Node:
     """A node with a folder of its own. `overrides` are section__key=value; `destinations` and `modalities`
-    are [[destination]] and [[modality]] tables, `environment` is added to that of the process.
+    are [[destination]] and [[modality]] tables, `told` are [[worklist.hl7]] tables, `environment` is added to that of the process.
 
     The views work after the node has ended, too.
     """
@@ -90,6 +90,7 @@ class Node:
         *,
         destinations: Sequence[dict[str, Any]] = (),
         modalities: Sequence[dict[str, Any]] = (),
+        told: Sequence[dict[str, Any]] = (),
         environment: dict[str, str] | None = None,
         **overrides: Any,
     ) -> None:
@@ -110,7 +111,7 @@ class Node:
             section, _, key = name.partition("__")
             tables.setdefault(section, {})[key] = value
         folder.mkdir(parents=True, exist_ok=True)
-        self.file.write_text(toml(tables, {"destination": destinations, "modality": modalities}), "utf-8")
+        self.file.write_text(toml(tables, {"destination": destinations, "modality": modalities, "worklist.hl7": told}), "utf-8")
         clean = {name: value for name, value in os.environ.items() if not name.startswith("CXR_NODE")}
         self._environment = clean | (environment or {}) | {configuration.FILE_VARIABLE: str(self.file)}
         self.acknowledged: set[str] = set()

@@ -68,7 +68,7 @@ def read(message: Message) -> Acknowledgement | None:
         control_id=msa.text(2),
         error=_figures(err.text(3) if err else ""),
         place=place if re.fullmatch(r"[A-Z][A-Z0-9]{2}(-[0-9]{1,3})?", place) else "",
-        text="; ".join(filter(None, (err.text(8) if err else "", msa.text(3)))),
+        text="; ".join(filter(None, (err.whole(8) if err else "", msa.whole(3)))),
     )
 
 

@@ -64,6 +64,10 @@ class Segment:
         part = self._cut(components, component, self.code.separators[4])[0]
         return "" if part == '""' else self.code.plain(part).strip()
 
+    def whole(self, field: int) -> str:
+        """A field as it stands, but for its escapes: for texts in which separators were not escaped."""
+        return self.code.plain(self.fields[field]).strip() if field < len(self.fields) else ""
+
     def repetitions(self, field: int) -> range:
         """The numbers of the repetitions of a field."""
         return range(1, len(self._repetitions(field)) + 1)
