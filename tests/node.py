@@ -79,7 +79,8 @@ def free_port() -> int:
 
 class Node:
     """A node with a folder of its own. `overrides` are section__key=value; `destinations` and `modalities`
-    are [[destination]] and [[modality]] tables, `told` are [[worklist.hl7]] tables, `environment` is added to that of the process.
+    are [[destination]] and [[modality]] tables, `told` are [[worklist.hl7]] tables, `environment` is added to that of
+    the process.
 
     The views work after the node has ended, too.
     """
@@ -111,7 +112,13 @@ class Node:
             section, _, key = name.partition("__")
             tables.setdefault(section, {})[key] = value
         folder.mkdir(parents=True, exist_ok=True)
-        self.file.write_text(toml(tables, {"destination": destinations, "modality": modalities, "worklist.hl7": told}), "utf-8")
+        self.file.write_text(
+            toml(
+                tables,
+                {"destination": destinations, "modality": modalities, "worklist.hl7": told},
+            ),
+            "utf-8",
+        )
         clean = {name: value for name, value in os.environ.items() if not name.startswith("CXR_NODE")}
         self._environment = clean | (environment or {}) | {configuration.FILE_VARIABLE: str(self.file)}
         self.acknowledged: set[str] = set()

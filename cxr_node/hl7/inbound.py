@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Literal
 
 from cxr_node.domain.order import Deed, Fault, Identifier, Notice, Place, Said
@@ -14,6 +15,7 @@ StatusPlace = Literal["OBR-25", "OBX-11"]
 
 _ORDERS = ("ORM^O01", "OMI^O23")
 _REPORT = "ORU^R01"
+_MOST_ORDERS = 100
 _STUDY = "113014"  # Study (DCM), as an observation that names the Study Instance UID
 _UID = re.compile(r"[0-9]+(\.[0-9]+)+")
 
@@ -53,7 +55,10 @@ class _Group:
 def read(message: Message, terms: Terms) -> Notice:
     """What a message says. Raises Unreadable where it is none that is served, or lacks what it must have."""
     _require_served(message)
-    groups = list(_groups(message))
+    groups = list(islice(_groups(message), _MOST_ORDERS + 1))
+    if len(groups) > _MOST_ORDERS:  # all are done in one transaction, and films wait for its end
+        where = Place("ORC", _MOST_ORDERS + 1)
+        raise Unreadable(Fault(102, f"a message has at most {_MOST_ORDERS} orders here", where))
     if not groups:
         raise Unreadable(Fault(100, "the message has no order: ORC and OBR are missing", Place("OBR", 1)))
     read_one = _report if message.kind == _REPORT else _order

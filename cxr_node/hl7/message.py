@@ -14,6 +14,7 @@ Value = str | Sequence["Value"]
 """What a field is written from: text; a tuple of components, each of which may be one of subcomponents; or a list of
 repetitions."""
 
+_MOST_REPETITIONS, _MOST_SEGMENTS = 100, 10_000
 _WRITTEN = "|^~\\&"
 _NAMES = {"F": 0, "S": 1, "R": 2, "E": 3, "T": 4}  # of the escapes for the separators (2.7.1), by their place in MSH
 _SEGMENT = re.compile(r"[A-Z][A-Z0-9]{2}")
@@ -69,15 +70,15 @@ class Segment:
         return self.code.plain(self.fields[field]).strip() if field < len(self.fields) else ""
 
     def repetitions(self, field: int) -> range:
-        """The numbers of the repetitions of a field."""
-        return range(1, len(self._repetitions(field)) + 1)
+        """The numbers of the repetitions of a field, the first 100 of them: each is looked for in the whole field."""
+        return range(1, min(_MOST_REPETITIONS, len(self._repetitions(field))) + 1)
 
     def place(self, field: int, component: int | None = None, repetition: int = 1) -> Place:
         return Place(self.name, self.number, field, repetition, component)
 
     def _repetitions(self, field: int) -> list[str]:
         text = self.fields[field] if field < len(self.fields) else ""
-        return text.split(self.code.separators[2])
+        return text.split(self.code.separators[2], _MOST_REPETITIONS)
 
     @staticmethod
     def _cut(parts: list[str], number: int, separator: str) -> list[str]:
@@ -149,7 +150,10 @@ def _codec(line: str, separators: str, otherwise: str) -> str:
 
 def _segments(text: str, code: _Code) -> Iterator[Segment]:
     numbers: dict[str, int] = {}
-    for line in re.split("\r\n|\r|\n", text):
+    lines = re.split("\r\n|\r|\n", text, maxsplit=_MOST_SEGMENTS)
+    if len(lines) > _MOST_SEGMENTS:
+        raise Unreadable(Fault(100, f"a message has at most {_MOST_SEGMENTS} segments here", Place("MSH", 1)))
+    for line in lines:
         if not line.strip():
             continue
         cells = line.split(code.separators[0])

@@ -1,5 +1,6 @@
 """What messages of a RIS are understood as; what they lack is said with its place."""
 
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -156,6 +157,17 @@ def test_what_a_message_lacks_is_said_with_its_place(
     found = fault(text)
     assert (found.code, str(found.place)) == (code, place)
     assert found.rejected == (code in (200, 201, 202, 203))
+
+
+def test_a_message_without_measure_is_read_or_refused_in_no_time() -> None:
+    began = time.monotonic()
+    assert fault(message("ORM^O01", "1", *["ORC|NW", "OBR|1|A"] * 101)).code == 102
+    assert fault(message("ORM^O01", "1", *["NTE"] * 250_000)).code == 100
+    (found,) = said(message("ORM^O01", "1", f"PID|||{'A~' * 400_000}", "ORC|NW", "OBR|1|A"))
+    assert len(found.patients) == 100
+    for filling in ("|", "^", "&", "\\", "\\.sp999999999"):
+        (found,) = said(message("ORM^O01", "1", "ORC|NW", f"OBR|1|A{filling * 60_000}"))
+    assert time.monotonic() - began < 20  # as good as none, but for a machine that does other things
 
 
 def test_what_is_wrong_is_said_without_the_patient() -> None:

@@ -253,8 +253,9 @@ def test_a_later_revision_is_a_message_of_its_own_with_the_same_filler_number(si
 @pytest.mark.parametrize(("kind", "probability", "code"), [("ORM", 0.9, "A"), ("OMI", 0.9, "A"), ("ORM", 0.5, "R")])
 def test_a_promoted_study_is_asked_for_at_once(site: Site, ris: Ris, kind: Any, probability: float, code: str) -> None:
     site.tell(ris, replace(RIS, message=kind), probabilities=(probability,))
-    study = site.film(AccessionNumber="ACC7", PatientID="P7", RequestAttributesSequence=[request_item()],
-                      PlacerOrderNumberImagingServiceRequest="PL7", FillerOrderNumberImagingServiceRequest="FI7")  # fmt: skip
+    numbers = {"PlacerOrderNumberImagingServiceRequest": "PL7", "FillerOrderNumberImagingServiceRequest": "FI7"}
+    request = {"RequestAttributesSequence": [request_item()]}
+    study = site.film(AccessionNumber="ACC7", PatientID="P7", **numbers, **request)
     site.do("analyse", "announce", "transmit")
     (text,) = ris.heard
     if kind == "OMI":  # of ORM^O01 hl7apy wants every alternative of its choice at once
@@ -273,11 +274,11 @@ def test_a_promoted_study_is_asked_for_at_once(site: Site, ris: Ris, kind: Any, 
 
 
 @pytest.mark.parametrize(
-    ("place", "placer", "filler", "eighteenth"),
-    [("OBR-18", "PL7", "FI7", "ACC7"), ("OBR-3", "PL7", "ACC7", ""), ("OBR-2", "ACC7", "FI7", "")],
+    ("place", "stands"),
+    [("OBR-18", ("PL7", "FI7", "ACC7")), ("OBR-3", ("PL7", "ACC7", "")), ("OBR-2", ("ACC7", "FI7", ""))],
 )
 def test_where_the_accession_number_stands_is_configured(
-    site: Site, ris: Ris, place: Any, placer: str, filler: str, eighteenth: str
+    site: Site, ris: Ris, place: Any, stands: tuple[str, ...]
 ) -> None:
     site.tell(ris, replace(RIS, message="ORM", accession=place, order_control="SC"))
     site.film(
@@ -288,8 +289,8 @@ def test_where_the_accession_number_stands_is_configured(
     site.do(*KINDS)
     message = hl7.parse(ris.heard[0])
     orc, obr = message.segment("ORC"), message.segment("OBR")
-    assert [str(orc[n]) for n in (1, 2, 3)] == ["SC", placer, filler]
-    assert (str(obr[2]), str(obr[3]), str(obr[18]) if len(obr) > 18 else "") == (placer, filler, eighteenth)
+    assert [str(orc[n]) for n in (1, 2, 3)] == ["SC", *stands[:2]]
+    assert (str(obr[2]), str(obr[3]), str(obr[18]) if len(obr) > 18 else "") == stands
 
 
 def test_a_study_below_the_tiers_asks_for_nothing(site: Site, ris: Ris) -> None:
@@ -428,7 +429,7 @@ def test_a_message_whose_study_is_withdrawn_does_not_leave_and_holds_nothing_up(
 
 
 def test_an_older_message_that_was_held_does_not_undo_a_newer_one(site: Site, ris: Ris) -> None:
-    ris.behave = lambda text: "AE" if len(ris.heard) == 1 else "AA"
+    ris.behave = lambda _: "AE" if len(ris.heard) == 1 else "AA"
     site.tell(ris, probabilities=(0.2, 0.9))
     first = films.chest()
     site.send(first)

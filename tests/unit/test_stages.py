@@ -65,7 +65,7 @@ class Node(Bench):
     """
 
     informed: Sequence[str] = ()
-    asked: Mapping[Tier, Sequence[str]] = {}  # noqa: RUF012 - never changed, replaced by those that ask
+    asked: Mapping[Tier, Sequence[str]] = {}
 
     def begin(self, *probabilities: float) -> "Node":
         self.network = Network(list(probabilities))

@@ -38,7 +38,7 @@ class Desk(Bench):
         super().__post_init__()
         self.refused: list[Refusal] = []
         refusals = Refusals(self.refused.append, self.clock)
-        self.desk = Orders(self.store, TERMS, "8859/1", JUDGING, refusals, self.clock, self._wake, lambda study: "s-x")
+        self.desk = Orders(self.store, TERMS, "8859/1", JUDGING, refusals, self.clock, self._wake, str)
 
     def film(self, accession: str = "ACC1", **attributes: Any) -> str:
         film = films.chest(AccessionNumber=accession, **attributes)
