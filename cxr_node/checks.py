@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from cxr_node import auditing, tls, trust, views
+from cxr_node import auditing, messaging, tls, trust, views
 from cxr_node.audit import syslog
 from cxr_node.config import Config
 from cxr_node.domain.clock import iso
@@ -55,6 +55,7 @@ def examine(config: Config, *, offline: bool) -> Iterator[Finding]:
     yield from _each("certificate", lambda: _certificates(config, datetime.now(UTC)))
     yield from _guarded("web page", lambda: _web(config))
     yield from _guarded("listener", lambda: _listener(config))
+    yield from _guarded("messages", lambda: _messages(config))
     yield from _guarded("audit messages", lambda: _audit(config, offline=offline))
     if not config.destination:
         yield Finding("note", "destinations", f"none; outputs stay in {config.node.data_dir / 'outbox'}")
@@ -64,6 +65,10 @@ def examine(config: Config, *, offline: bool) -> Iterator[Finding]:
         else:
             reason = views.reaches(peer, config.node.ae_title)
             yield Finding("failed" if reason else "ok", f"destination {name}", reason or "answers C-ECHO")
+    for name, ris in messaging.peers(config).items():
+        reason = None if offline else views.connects(ris)
+        text = "not called (--offline)" if offline else reason or "takes a connection"
+        yield Finding("note" if offline else "failed" if reason else "ok", f"RIS {name}", text)
     for name, machine in modalities_of(config).items():  # they are switched off at night
         reason = None if offline else views.reaches(machine, config.node.ae_title)
         text = "not called (--offline)" if offline else reason or "answers C-ECHO"
@@ -236,8 +241,25 @@ def _listener(config: Config) -> Finding:
     host, port = config.receive.host, config.receive.port
     if views.answers(config):
         return Finding("note", "listener", f"port {port} already answers: a node is running here")
+    _probe(host, port)
+    spoken = "TLS only" if config.tls.listens else "without TLS"
+    return Finding("ok", "listener", f"{host} port {port} can be had, {spoken}")
+
+
+def _messages(config: Config) -> Finding:
+    hl7 = config.hl7
+    if hl7.port is None:
+        return Finding("ok", "messages", "none of a RIS are taken (hl7.port is not set)")
+    if not views.answers(config):  # else a node is running here, and has the port itself
+        _probe(hl7.host, hl7.port)
+    spoken = f"{hl7.host} port {hl7.port}, {'TLS only' if hl7.tls else 'without TLS'}"
+    if not hl7.loopback and not hl7.tls:
+        return Finding("warning", "messages", f"{spoken}: patients cross the network in the open; set hl7.tls")
+    return Finding("ok", "messages", spoken)
+
+
+def _probe(host: str, port: int) -> None:
+    """Raises OSError where an address cannot be had."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind((host, port))
-    spoken = "TLS only" if config.tls.listens else "without TLS"
-    return Finding("ok", "listener", f"{host} port {port} can be had, {spoken}")

@@ -92,6 +92,15 @@ def web(file: Path | None) -> None:
     sys.exit(serving.run(None if link.VARIABLE in os.environ else configuration.load(file)))
 
 
+@main.command(hidden=True)
+@click.option("-c", "--config", "file", type=click.Path(path_type=Path))
+def hl7(file: Path | None) -> None:
+    """Take the messages of the RIS alone, for debugging."""
+    from cxr_node import hearing, link
+
+    sys.exit(hearing.run(None if link.VARIABLE in os.environ else configuration.load(file)))
+
+
 def _child(role: Any, file: Path | None) -> None:
     from cxr_node import link, roles
 

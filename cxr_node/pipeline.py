@@ -3,7 +3,9 @@
     C-STORE -> receive -> analyse -> settle -> report -> heatmap -> companions
                    \\-> compare  \\-> shadow  \\-> deliver  \\-> deliver  \\-> deliver -> commit
                                                                               \\-> key_objects -> deliver
+                    \\-> announce -> transmit    (HL7: a tier at once, a result when its study has settled)
     N-ACTION -> confirm -> notify          a workitem moves -> tell
+    HL7 -> orders
 
 `receive` runs in the listener and is not a job: the peer waits for its answer. It stores the film, opens or moves its
 worklist entry, and enqueues the first jobs, all in one transaction. Each job's result, its completion and its
@@ -11,6 +13,8 @@ successors are one transaction too; the end of an analysis moves the worklist in
 was delivered is kept; the answer may come over the listener. `confirm` and `notify` answer the X-ray machines that ask.
 `tell` reports to who subscribed to workitems; whatever moves a study enqueues it. `lookup`, where a site wants it, asks
 the RIS for a study's priority, beside all else.
+`orders` runs in the process that takes the messages of the RIS, and is no job, either: it gives and closes priorities.
+`announce` writes what the RIS is told, `transmit` sends it, one message of a destination after the other.
 `shadow` has other models judge the film beside the one in service, in a process of their own; nothing follows from it.
 
 Stages are named here and resolved only in the process that runs them, so that no other process imports what they need.
@@ -52,11 +56,22 @@ _REPORTED = "study, revision/mode, and for one destination /class/destination"
 
 PIPELINE = (
     Step(
-        "analyse", "instance digest, model digest", "analyse:Analyse", "infer", then=("settle", "shadow"), batched=True
+        "analyse",
+        "instance digest, model digest",
+        "analyse:Analyse",
+        "infer",
+        then=("settle", "shadow", "announce"),
+        batched=True,
     ),
     Step("shadow", "instance digest, model digest", "shadow:Shadow", "shadow", then=(), batched=True),
     Step("compare", "instance digest", "compare:Compare", "infer", then=("settle",)),
-    Step("settle", "study", "settle:Settle", "work", then=("settle", "analyse", "report", "heatmap", "companions")),
+    Step(
+        "settle",
+        "study",
+        "settle:Settle",
+        "work",
+        then=("settle", "analyse", "report", "heatmap", "companions", "announce"),
+    ),
     Step("report", _REPORTED, "report:Report", "work", then=("deliver", "heatmap", "companions", "key_objects")),
     Step("heatmap", "study, revision/mode", "heatmap:Heatmap", "work", then=("deliver", "companions", "key_objects")),
     Step("companions", "study, revision/mode", "companions:Companions", "work", then=("deliver", "key_objects")),
@@ -78,6 +93,8 @@ PIPELINE = (
         batched=True,
         blameless=True,
     ),
+    Step("announce", "study, revision or tier/destination", "announce:Announce", "work", then=("transmit",)),
+    Step("transmit", "control id, destination", "transmit:Transmit", "work", then=("transmit",), blameless=True),
     Step("confirm", "transaction, requester", "confirm:Confirm", "work", then=("confirm", "notify"), blameless=True),
     Step("notify", "transaction, requester", "notify:Notify", "work", then=(), blameless=True),
     Step("lookup", "study", "lookup:Lookup", "work", then=(), blameless=True),

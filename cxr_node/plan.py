@@ -233,7 +233,9 @@ def announcement(config: Config) -> str:
     served = ", ".join(f"{name} ({mode})" for name, mode in modes.items() if mode != "shadow")
     moved = "no study is moved" if own == "shadow" else "studies are moved by what the model finds"
     sent = f"documents are sent to {served}" if served else "nothing is sent"
-    return f"{own}: films are analysed and recorded, {moved}, and {sent}"
+    told = ", ".join(f"{each.name} ({each.message})" for each in config.worklist.hl7) if own != "shadow" else ""
+    also = f"; told by HL7: {told}" if told else ""
+    return f"{own}: films are analysed and recorded, {moved}, and {sent}{also}"
 
 
 def database_of(config: Config) -> Path:

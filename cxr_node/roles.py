@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from cxr_node import keys
+from cxr_node import keys, messaging
 from cxr_node.config import Config
 from cxr_node.domain.uid import UUID_ROOT
 from cxr_node.errors import CxrNodeError, Permanent
@@ -173,6 +173,7 @@ def _inferring(plan: Plan, store: Store) -> Part:
     judge = partial(analyse, model, prevalence=plan.prevalence_of(model))
     shadows = [each.digest for each in plan.shadows]
     values = _common(plan, store) | {"predictor": predictor, "judge": judge, "shadows": shadows}
+    values["asked"] = messaging.asked(plan.config)
     values["admit"] = admission(plan.gate())
     # Films that wait for another model are for its process: while one takes over from another both are there.
     return Part(values, [Lane("infer", ("compare", "analyse"), target=model.digest)], plan.config.inference.batch_size)
@@ -202,6 +203,7 @@ def _shadowing(plan: Plan, store: Store) -> Part:
 
 def _working(plan: Plan, store: Store) -> Part:
     from cxr_node.dimse import commitment, inquiry, orders, sender, workitems  # noqa: PLC0415 - what only this role needs is loaded in it
+    from cxr_node.hl7 import mllp  # noqa: PLC0415
     from cxr_node.profiles import profile_of  # noqa: PLC0415
     from cxr_node.stages.assembly import Desk  # noqa: PLC0415
 
@@ -228,6 +230,15 @@ def _working(plan: Plan, store: Store) -> Part:
         "archive": plan.archive(),
         "patience": config.receive.commitment_wait_seconds,
         "modalities": modalities_of(config),
+        "informed": messaging.informed(config),
+        "recipients": messaging.recipients(config),
+        "ours": messaging.ours(config),
+        "profile": profile_of(plan, config.node.mode),
+        "device": messaging.device(config),
+        "charsets": config.receive.charset_override,
+        "told": messaging.peers(config),
+        "on_error": messaging.on_error(config),
+        "exchange": mllp.exchange,
         "notify": lambda peer, uid, outcomes: commitment.notify(peer, calling, uid, outcomes),
         "subscribers": subscribers_of(config),
         "ris": ris_of(config),
@@ -240,13 +251,12 @@ def _working(plan: Plan, store: Store) -> Part:
 def _work_lanes(plan: Plan, store: Store) -> list[Lane]:
     """Documents, and for each destination sending and asking, so that none waits for another."""
     with store.reading() as tx:  # jobs of a destination that is gone fail, and say so
-        names = {
-            kind: [*plan.peers(), *sorted(jobs.targets(tx, kind) - set(plan.peers()))] for kind in ("deliver", "commit")
-        }
+        known = {"deliver": plan.peers(), "commit": plan.peers(), "transmit": messaging.peers(plan.config)}
+        names = {kind: [*known[kind], *sorted(jobs.targets(tx, kind) - set(known[kind]))] for kind in known}
         answering = plan.archive() or jobs.targets(tx, "confirm") or jobs.targets(tx, "notify")
         telling = plan.config.subscriber or jobs.targets(tx, "tell")
         asking = plan.config.worklist.ris or jobs.targets(tx, "lookup")
-    lanes = [Lane("documents", ("settle", "report", "heatmap", "companions", "key_objects"))]
+    lanes = [Lane("documents", ("settle", "announce", "report", "heatmap", "companions", "key_objects"))]
     lanes += [Lane(f"{kind} {name}", (kind,), target=name) for kind in names for name in names[kind]]
     if answering:
         lanes.append(Lane("modalities", ("confirm", "notify")))

@@ -41,7 +41,8 @@ class Service:
             stack = activations.stack(tx)
         self.plan = Plan.of(config, stack[-1] if stack else None)
         self._judging = self.plan.judging()
-        wanted = {"infer": True, "work": True, "shadow": bool(self.plan.shadows), "web": config.web.enabled}
+        taking = {"web": config.web.enabled, "hl7": config.hl7.port is not None}
+        wanted = {"infer": True, "work": True, "shadow": bool(self.plan.shadows), **taking}
         self._children: Mapping[str, Child] = {role: self._child(role, self.plan) for role in wanted if wanted[role]}
         self._succession: threading.Thread | None = None
         self._candidate: Child | None = None

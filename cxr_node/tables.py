@@ -51,6 +51,7 @@ def status(found: dict[str, Any]) -> str:
             for each in found["shadow"]
         ),
         f"web page      {_web(found['web'])}",
+        *([f"messages      {_web(found['hl7'])}"] if found["hl7"]["state"] != "off" else []),
         f"mode          {found['mode']}{', worklist frozen' if found['frozen'] else ''}",
         f"dead letters  {found['dead_letters']}",
         f"quarantine    {found['quarantined']['objects']} objects, {found['quarantined']['films']} films",
@@ -75,6 +76,13 @@ def status(found: dict[str, Any]) -> str:
                 _sr_class(d),
             )
             for d in found["destinations"]
+        ]
+        lines += ["", aligned(rows)]
+    if found["messages"]:
+        rows = [("told by HL7", "reachable", "pending", "message")]
+        rows += [
+            (each["name"], "yes" if each["reachable"] else "no", str(each["pending"]), each["message"])
+            for each in found["messages"]
         ]
         lines += ["", aligned(rows)]
     if found["last_studies"]:
@@ -124,6 +132,12 @@ def study(found: dict[str, Any]) -> str:
     for one in found["deliveries"]:
         said = "".join(f" ({one[key]})" for key in ("warning", "error") if one[key])
         lines.append(f"sent   {one['kind']} to {one['destination']}: {one['state']}, {one['attempts']} attempts{said}")
+    for one in found["messages"]:
+        said = "".join(f" ({one[key]})" for key in ("error", "said") if one[key])
+        attempts = f"{one['attempts']} attempts"
+        lines.append(
+            f"told   {one['message']} {one['about']} to {one['destination']}: {one['state']}, {attempts}{said}"
+        )
     lines.append("")
     lines += [_event(event) for event in found["events"]]
     return "\n".join(lines)

@@ -4,7 +4,7 @@ import ssl
 from datetime import datetime
 
 from cxr_node import tls
-from cxr_node.config import Config, Destination
+from cxr_node.config import Config, Destination, Hl7Peer
 from cxr_node.errors import ConfigError, Permanent
 from cxr_node.web import accounts
 
@@ -34,6 +34,20 @@ def destination(config: Config, peer: Destination) -> ssl.SSLContext:
     """What a destination is called with. Raises ConfigError for files that cannot be used."""
     own = tls.located(f"destination.{peer.name}.tls_ca", peer.tls_ca) if peer.tls_ca else None
     return tls.client(identity(config), own or _authorities(config))
+
+
+def told(config: Config, peer: Hl7Peer) -> ssl.SSLContext:
+    """What a RIS is called with. Raises ConfigError for files that cannot be used."""
+    own = tls.located(f"worklist.hl7.{peer.name}.tls_ca", peer.tls_ca) if peer.tls_ca else None
+    return tls.client(identity(config), own or _authorities(config))
+
+
+def messages(config: Config) -> ssl.SSLContext | None:
+    """What the port for the RIS takes connections with; None: without TLS. Raises ConfigError as `listener`."""
+    own = identity(config)
+    if own is None or not config.hl7.tls:
+        return None
+    return tls.server(own, _authorities(config) if config.tls.require_client_certificate else None)
 
 
 def audit(config: Config) -> ssl.SSLContext:
@@ -70,6 +84,11 @@ def require(config: Config, now: datetime) -> None:
     for peer in config.destination:
         if peer.tls:
             destination(config, peer)
+    for ris in config.worklist.hl7:
+        if ris.tls:
+            told(config, ris)
+    if config.hl7.port is not None:
+        messages(config)
     if config.audit.over_tls:
         audit(config)
     if config.web.enabled:

@@ -5,15 +5,29 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from cxr_node import auditing, keys
+from cxr_node import auditing, keys, messaging
 from cxr_node.config import Config
 from cxr_node.dimse import sender
 from cxr_node.domain.clock import iso
 from cxr_node.domain.pseudonym import is_study_pseudonym
 from cxr_node.errors import Permanent, Transient
+from cxr_node.hl7 import mllp
+from cxr_node.hl7.outbound import KINDS
 from cxr_node.message import Message
 from cxr_node.plan import Plan, peers_of, policy_of, spool_of
-from cxr_node.store import commitments, events, jobs, overview, report_classes, results, steps, studies, trail, worklist
+from cxr_node.store import (
+    commitments,
+    events,
+    jobs,
+    messages,
+    overview,
+    report_classes,
+    results,
+    steps,
+    studies,
+    trail,
+    worklist,
+)
 from cxr_node.store.db import Store, Tx
 from cxr_node.store.worklist import Placed
 
@@ -37,10 +51,12 @@ def status(config: Config, store: Store, now: float, *, call: bool = True) -> di
     `call`: destinations are called to see whether they answer; without, `reachable` is None.
     """
     plan = Plan.in_service(config)
+    kinds = {each.name: each.message for each in config.worklist.hl7}
     with store.reading() as tx:
         queues = jobs.counts(tx)
         oldest = jobs.oldest_ready(tx, now)
-        inference, pages = _process(tx, "infer"), _process(tx, "web")
+        inference, pages, port = _process(tx, "infer"), _process(tx, "web"), _process(tx, "hl7")
+        untold = messages.pending_by_destination(tx)
         missing = events.latest(tx, "spool.files_missing")
         pending, kept = results.pending_by_destination(tx), commitments.open_by_destination(tx)
         wanted = {each.name: each.sr_class for each in config.destination}
@@ -66,6 +82,7 @@ def status(config: Config, store: Store, now: float, *, call: bool = True) -> di
             "reason": inference.get("reason") or inference.get("how"),
         },
         "web": _web(config, pages, listening=listening),
+        "hl7": _hl7(config, port, listening=listening),
         "queues": queues,
         "oldest_ready_seconds": oldest,
         "dead_letters": sum(queue["failed"] for queue in queues.values()),
@@ -85,6 +102,15 @@ def status(config: Config, store: Store, now: float, *, call: bool = True) -> di
                 **kept.get(name, {"uncommitted": 0, "overdue": 0}),
             }
             for name, peer in peers_of(config).items()
+        ],
+        "messages": [
+            {
+                "name": name,
+                "reachable": connects(peer) is None if call else None,
+                "message": KINDS[kinds[name]],
+                "pending": untold.get(name, 0),
+            }
+            for name, peer in messaging.peers(config).items()
         ],
     }
 
@@ -108,6 +134,19 @@ def _web(config: Config, latest: dict[str, Any], *, listening: bool) -> dict[str
         "state": "ready" if ready else latest.get("state", "unavailable"),
         "reason": latest.get("reason") or latest.get("how"),
         "address": f"{'https' if web.certificate else 'http'}://{host}:{web.port}/",
+    }
+
+
+def _hl7(config: Config, latest: dict[str, Any], *, listening: bool) -> dict[str, str | None]:
+    """Whether messages of the RIS are taken, and where; as `_web`."""
+    hl7 = config.hl7
+    if hl7.port is None:
+        return {"state": "off", "reason": None, "address": None}
+    ready = listening and latest.get("event") == "hl7.ready"
+    return {
+        "state": "ready" if ready else latest.get("state", "unavailable"),
+        "reason": latest.get("reason") or latest.get("how"),
+        "address": f"{hl7.host} port {hl7.port}{', TLS' if hl7.tls else ''}",
     }
 
 
@@ -143,6 +182,15 @@ def reaches(peer: sender.Peer, calling: str) -> str | None:
     try:
         sender.echo(peer, calling)
     except (Transient, Permanent) as error:
+        return error.message
+    return None
+
+
+def connects(peer: mllp.Peer) -> str | None:
+    """Why no connection with a RIS comes about; None when it does. Nothing is said to it."""
+    try:
+        mllp.reach(peer)
+    except Transient as error:
         return error.message
     return None
 
@@ -200,6 +248,7 @@ def study(store: Store, uid: str) -> dict[str, Any] | None:
                     for one in results.documents(tx, uid)
                 ],
                 "deliveries": results.deliveries(tx, uid),
+                "messages": messages.of_study(tx, uid),
                 "steps": steps.of_study(tx, uid),
                 "events": events.of_study(tx, uid),
             }

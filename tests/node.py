@@ -78,9 +78,9 @@ def free_port() -> int:
 
 
 class Node:
-    """A node with a folder of its own. `overrides` are section__key=value; `destinations`, `modalities`
-    and `subscribers` are [[destination]], [[modality]] and [[subscriber]] tables, `environment` is added to that of the
-    process.
+    """A node with a folder of its own. `overrides` are section__key=value; `destinations`, `modalities`, `subscribers`
+    and `told` are [[destination]], [[modality]], [[subscriber]] and [[worklist.hl7]] tables, `environment` is added to
+    that of the process.
 
     The views work after the node has ended, too.
     """
@@ -92,6 +92,7 @@ class Node:
         destinations: Sequence[dict[str, Any]] = (),
         modalities: Sequence[dict[str, Any]] = (),
         subscribers: Sequence[dict[str, Any]] = (),
+        told: Sequence[dict[str, Any]] = (),
         environment: dict[str, str] | None = None,
         **overrides: Any,
     ) -> None:
@@ -112,7 +113,12 @@ class Node:
             section, _, key = name.partition("__")
             tables.setdefault(section, {})[key] = value
         folder.mkdir(parents=True, exist_ok=True)
-        repeated = {"destination": destinations, "modality": modalities, "subscriber": subscribers}
+        repeated = {
+            "destination": destinations,
+            "modality": modalities,
+            "subscriber": subscribers,
+            "worklist.hl7": told,
+        }
         self.file.write_text(toml(tables, repeated), "utf-8")
         clean = {name: value for name, value in os.environ.items() if not name.startswith("CXR_NODE")}
         self._environment = clean | (environment or {}) | {configuration.FILE_VARIABLE: str(self.file)}

@@ -3,8 +3,21 @@
 Every key has a default that works on one machine. `config/cxr-node.toml` lists them all, with their meaning.
 """
 
+from cxr_node.config.basis import Section
 from cxr_node.config.file import DEFAULT_FILE, FILE_VARIABLE, load
-from cxr_node.config.sections import OF_NAMED, REPEATED, Destination, Mode, Section
+from cxr_node.config.hl7 import Hl7Peer
+from cxr_node.config.sections import OF_NAMED, REPEATED, Destination, Mode
 from cxr_node.config.whole import Config
 
-__all__ = ["DEFAULT_FILE", "FILE_VARIABLE", "OF_NAMED", "REPEATED", "Config", "Destination", "Mode", "Section", "load"]
+__all__ = [
+    "DEFAULT_FILE",
+    "FILE_VARIABLE",
+    "OF_NAMED",
+    "REPEATED",
+    "Config",
+    "Destination",
+    "Hl7Peer",
+    "Mode",
+    "Section",
+    "load",
+]

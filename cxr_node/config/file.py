@@ -9,7 +9,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from cxr_node.config.sections import REPEATED, Section
+from cxr_node.config.basis import Section
+from cxr_node.config.sections import REPEATED
 from cxr_node.config.whole import Config
 from cxr_node.errors import ConfigError
 
@@ -80,8 +81,9 @@ def _mistake(location: tuple[int | str, ...], kind: str, message: str, found: ob
 def _nearest(location: tuple[int | str, ...]) -> str:
     names = [part for part in location if isinstance(part, str)]
     fields: Mapping[str, Any] = Config.model_fields
-    if len(names) > 1 and names[0] in fields:
-        section = REPEATED.get(names[0]) or type(fields[names[0]].default)
+    table = ".".join(names[:-1])
+    if table and names[0] in fields:
+        section = REPEATED.get(table) or type(fields[names[0]].default)
         fields = section.model_fields
     near = difflib.get_close_matches(names[-1], fields, n=1)
     return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(sorted(fields))}"

@@ -1,31 +1,24 @@
 """The tables of the configuration: every key with its default and its limits."""
 
-import ipaddress
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from cxr_node.config.basis import PemName, Port, Section, distinct, network
+from cxr_node.config.hl7 import Hl7Peer
 from cxr_node.domain.eligibility import MAXIMUM_PIXELS, Rules
 from cxr_node.domain.report_class import ReportClass
 
 AETitle = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[\x21-\x5b\x5d-\x7e][\x20-\x5b\x5d-\x7e]*$")]
-Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(ge=0, le=86400)]
 Probability = Annotated[float, Field(gt=0, lt=1)]
 Mode = Literal["shadow", "triage", "full"]
-PemName = Annotated[str, Field(min_length=1)]
-"""A file in PEM: its path, or "credential:NAME" for one that systemd passes to the service."""
 
 _RULES = Rules()
-
-
-def network(text: str) -> str:
-    ipaddress.ip_network(text)
-    return text
 
 
 def _receiver(url: str) -> str:
@@ -35,12 +28,6 @@ def _receiver(url: str) -> str:
     if parts.port is None:  # raises ValueError itself for what is no port
         raise ValueError("the port is missing; for syslog over TLS it is usually 6514")
     return url
-
-
-class Section(BaseModel):
-    """A table of the file: unknown keys and numbers without end are refused, values do not change after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Node(Section):
@@ -239,7 +226,12 @@ class Subscriber(Section):
     port: Port = 104
 
 
-REPEATED: Mapping[str, type[Section]] = {"destination": Destination, "modality": Modality, "subscriber": Subscriber}
+REPEATED: Mapping[str, type[Section]] = {
+    "destination": Destination,
+    "modality": Modality,
+    "subscriber": Subscriber,
+    "worklist.hl7": Hl7Peer,
+}
 """The tables that may be repeated."""
 
 
@@ -259,6 +251,13 @@ class Worklist(Section):
     tiers: dict[Literal["high", "medium"], Probability] = {}
     max_wait_minutes: Annotated[float, Field(gt=0)] = 120.0
     read_after_hours: Annotated[float, Field(gt=0)] | None = None
+    hl7: tuple[Hl7Peer, ...] = ()
+
+    @field_validator("hl7")
+    @classmethod
+    def _distinct(cls, peers: tuple[Hl7Peer, ...]) -> tuple[Hl7Peer, ...]:
+        distinct([peer.name for peer in peers])
+        return peers
 
     @field_validator("tiers")
     @classmethod

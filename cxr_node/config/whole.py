@@ -1,11 +1,12 @@
 """The whole file, and the table [web]: where the pages are, and who may see them."""
 
-import ipaddress
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from cxr_node.config.basis import PemName, Port, Section, distinct, is_loopback, network
+from cxr_node.config.hl7 import Hl7
 from cxr_node.config.sections import (
     Audit,
     Destination,
@@ -15,18 +16,14 @@ from cxr_node.config.sections import (
     Modality,
     Model,
     Node,
-    PemName,
-    Port,
     Receive,
     Report,
     Retention,
-    Section,
     Study,
     Subscriber,
     Tls,
     Ups,
     Worklist,
-    network,
 )
 
 
@@ -39,14 +36,6 @@ def _viewer(url: str) -> str:
     except (LookupError, ValueError) as error:
         raise ValueError("only {study_uid} and {accession_number} may stand in braces") from error
     return url
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 class Web(Section):
@@ -68,7 +57,7 @@ class Web(Section):
     @property
     def loopback(self) -> bool:
         """Whether only this machine can reach it."""
-        return self.host == "localhost" or (_is_address(self.host) and ipaddress.ip_address(self.host).is_loopback)
+        return is_loopback(self.host)
 
     @property
     def open(self) -> bool:
@@ -103,6 +92,7 @@ class Config(Section):
     worklist: Worklist = Worklist()
     ups: Ups = Ups()
     subscriber: tuple[Subscriber, ...] = ()
+    hl7: Hl7 = Hl7()
     web: Web = Web()
     retention: Retention = Retention()
     audit: Audit = Audit()
@@ -111,9 +101,7 @@ class Config(Section):
     @field_validator("destination")
     @classmethod
     def _distinct(cls, destinations: tuple[Destination, ...]) -> tuple[Destination, ...]:
-        names = [destination.name for destination in destinations]
-        if repeated := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"names must differ; repeated: {', '.join(repeated)}")
+        distinct([destination.name for destination in destinations])
         return destinations
 
     @model_validator(mode="after")
@@ -121,4 +109,12 @@ class Config(Section):
         archive = self.receive.storage_commitment
         if archive is not None and archive not in {destination.name for destination in self.destination}:
             raise ValueError(f"receive.storage_commitment: no [[destination]] is named {archive!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _messages_have_a_certificate(self) -> Self:
+        if self.hl7.port is not None and self.hl7.tls and self.tls.certificate is None:
+            raise ValueError("hl7.tls: the port shows the certificate of [tls], and there is none")
+        if self.hl7.port is not None and self.hl7.tls and self.tls.require_client_certificate and self.tls.ca is None:
+            raise ValueError("hl7.tls: tls.ca is missing: it says whose client certificates are trusted")
         return self

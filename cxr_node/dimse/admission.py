@@ -1,9 +1,7 @@
-"""Who gets an association, decided from what is asked for (PS3.8 9.3.4), and the account of who did not."""
+"""Who gets an association, decided from what is asked for (PS3.8 9.3.4)."""
 
 import threading
-import time
 import weakref
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,15 +11,12 @@ from pynetdicom.association import Association
 
 from cxr_node.dimse import contexts
 from cxr_node.dimse.endpoint import Endpoint
-from cxr_node.domain.clock import Clock
-from cxr_node.domain.intake import Refusal
+from cxr_node.domain.callers import Refusals
 
 log = structlog.get_logger()
 
 _KEPT_SHARE = 8  # one place in so many is kept for callers that send no objects
 _MOST_CONTEXTS = 128  # their numbers are the odd ones up to 255 (PS3.8 9.3.2.2)
-_QUIET_SECONDS = 60.0
-_MOST_KNOWN = 1000  # addresses and reasons that are remembered
 _OBJECTS = frozenset({*contexts.FILMS, *contexts.ALONG_THE_WAY})
 
 
@@ -47,7 +42,7 @@ class Admission:
     a hundred machines send. Both are rejected for the moment only: a sender tries again.
     """
 
-    def __init__(self, endpoint: Endpoint, refusals: "Refusals") -> None:
+    def __init__(self, endpoint: Endpoint, refusals: Refusals) -> None:
         self._endpoint, self._refusals = endpoint, refusals
         self._taken: weakref.WeakSet[Association] = weakref.WeakSet()
         self._lock = threading.Lock()
@@ -85,36 +80,3 @@ class Admission:
                 return FULL_FOR_OBJECTS
             self._taken.add(association)
         return None
-
-
-class Refusals:
-    """Tells of each address and reason at once, then at most once a minute, with how many there were meanwhile.
-
-    So a machine that knocks a thousand times a second, each time under another name, fills neither the log nor the
-    trail of events.
-    """
-
-    def __init__(self, tell: Callable[[Refusal], None], clock: Clock = time.monotonic) -> None:
-        self._tell, self._clock = tell, clock
-        self._known: dict[tuple[str, str], tuple[float, int]] = {}
-        self._lock = threading.Lock()
-
-    def refused(self, address: str, reason: str) -> None:
-        """A connection was closed before it became an association."""
-        self._note("connection.refused", address, "", reason)
-
-    def rejected(self, address: str, calling: str, reason: str) -> None:
-        """An association was rejected."""
-        self._note("association.rejected", address, calling, reason)
-
-    def _note(self, event: str, address: str, calling: str, reason: str) -> None:
-        key, now = (address, reason), self._clock()
-        with self._lock:
-            told, untold = self._known.get(key, (-_QUIET_SECONDS, 0))
-            if now - told < _QUIET_SECONDS:
-                self._known[key] = told, untold + 1
-                return
-            if len(self._known) >= _MOST_KNOWN:
-                self._known.clear()
-            self._known[key] = now, 0
-        self._tell(Refusal(event, address, calling, reason, untold + 1))

@@ -7,7 +7,6 @@ bytes at a time, and could not serve more than a thousand files and sockets at o
 
 import contextlib
 import errno
-import ipaddress
 import math
 import select
 import socket
@@ -30,10 +29,9 @@ from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
 
 from cxr_node.dimse import handshake
+from cxr_node.domain.callers import Network, within
 
 log = structlog.get_logger()
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _PIECE = 1 << 20
 _HEADER = 6  # of a PDU: type, reserved, length (PS3.8 9.3)
@@ -65,7 +63,7 @@ class Gate:
 
         Raises Refused with the reason, and OSError when the connection ends or its time-out passes before that.
         """
-        if self.networks and not any(_unmapped(address) in network for network in self.networks):
+        if self.networks and not within(address, self.networks):
             raise Refused("its address is in none of receive.allowed_networks")
         first = connection.recv(1, socket.MSG_PEEK)
         if not first:
@@ -241,12 +239,6 @@ class _Connection(AssociationSocket):
         """Data four times as long as was offered are let pass, since some peers do not look; memory stays bounded."""
         offered = self.assoc.acceptor.maximum_length or _LONGEST_DATA
         return min(4 * offered, _LONGEST_DATA) if kind == _P_DATA else _LONGEST_OTHER
-
-
-def _unmapped(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """A caller's address; an IPv4 one is that also where the listener stands on IPv6 (RFC 4291 2.5.5.2)."""
-    address = ipaddress.ip_address(text)
-    return address.ipv4_mapped or address if isinstance(address, ipaddress.IPv6Address) else address
 
 
 def _sentence(error: Exception) -> str:

@@ -15,10 +15,11 @@ from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext
 
 from cxr_node.dimse import contexts
-from cxr_node.dimse.admission import Admission, Refusals
+from cxr_node.dimse.admission import Admission
 from cxr_node.dimse.connections import Gate, NodeServer
 from cxr_node.dimse.endpoint import Endpoint
 from cxr_node.dimse.reception import finished_part, receive_into, unfinished_part, wake
+from cxr_node.domain.callers import Refusals
 from cxr_node.domain.intake import Answer, Intake, Received
 from cxr_node.domain.uid import IMPLEMENTATION_CLASS_UID
 from cxr_node.errors import ConfigError

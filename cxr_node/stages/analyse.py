@@ -1,6 +1,6 @@
 """analyse: one film, one model, one judgement. The only stage that decodes pixels of films it does not know."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cxr_node.domain.clock import Clock
-from cxr_node.domain.finding import Analysis
+from cxr_node.domain.finding import Analysis, Tier
 from cxr_node.domain.job import Job, NewJob
 from cxr_node.domain.quality import LEAST_SIDE, Assessment
 from cxr_node.domain.study import Judging, Waiting
@@ -39,7 +39,8 @@ class _Loaded:
 class Analyse(Stage):
     """Judges films in batches; `judge` turns a prediction into the node's terms at the site's prevalence.
 
-    `shadows` are the digests of the models that judge the film too, afterwards and without consequence.
+    `shadows` are the digests of the models that judge the film too, afterwards and without consequence. `asked`: by
+    tier, who is asked by HL7 for a priority as soon as a study is promoted to it.
     `admit` is the gate: it raises Ineligible, or gives the film as the model is to see it, and what it says of it.
     """
 
@@ -51,6 +52,7 @@ class Analyse(Stage):
     judging: Judging
     waiting: Waiting
     shadows: Sequence[str]
+    asked: Mapping[Tier, Sequence[str]]
     clock: Clock
 
     def run_batch(self, jobs: Sequence[Job]) -> Sequence[Commit | Exception]:
@@ -93,7 +95,10 @@ class Analyse(Stage):
                 flags=list(loaded.assessment.flags) if loaded.assessment else [],
             )  # fmt: skip
             beside = [NewJob("shadow", loaded.job.subject, model) for model in self.shadows]
-            return [*follow(tx, loaded.study, self.judging, self.waiting, now), *beside]
+            following = follow(tx, loaded.study, self.judging, self.waiting, now)
+            tier = worklist.tier(tx, loaded.study)
+            asking = [NewJob("announce", loaded.study, f"{tier}/{name}") for name in self.asked.get(tier, ())]
+            return [*following, *asking, *beside]
 
         return commit
 

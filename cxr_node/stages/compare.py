@@ -24,7 +24,7 @@ from cxr_node.imaging.pixels import decode
 from cxr_node.message import Message
 from cxr_node.spool import Spool
 from cxr_node.stages.stage import Commit, SingleStage
-from cxr_node.store import events, jobs, results, studies, windows, worklist
+from cxr_node.store import events, jobs, messages, orders, results, studies, windows, worklist
 from cxr_node.store.db import Store, Tx
 from cxr_node.store.studies import Stored
 
@@ -86,6 +86,8 @@ class Compare(SingleStage):
         studies.set_state(tx, new.arrival.digest, InstanceState.CURRENT)
         self._record(tx, "instance.corrected", new, changed=changed, supersedes=old.arrival.digest)
         worklist.arrive(tx, header, old.arrival.received_at, corrected=True)
+        orders.film_came(tx, header.study_instance_uid, now)
+        jobs.enqueue(tx, messages.call_off(tx, left, "SUPERSEDED", _CORRECTED, now), now)
         if called_off := results.call_off(tx, left, "SUPERSEDED", _CORRECTED, now):
             events.append(tx, now, "study.deliveries_called_off", left, count=called_off)
         model = self.judging.model_digest

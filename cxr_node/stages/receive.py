@@ -23,7 +23,7 @@ from cxr_node.imaging.instance import read_instance
 from cxr_node.imaging.part10 import read_complete
 from cxr_node.message import Message
 from cxr_node.spool import Spool
-from cxr_node.store import events, jobs, steps, studies, windows, withdrawal, worklist
+from cxr_node.store import events, jobs, orders, steps, studies, windows, withdrawal, worklist
 from cxr_node.store.db import Store, Tx
 from cxr_node.store.studies import Arrival, Stored
 
@@ -170,6 +170,7 @@ class Receive:
                 sop_instance_uid=header.sop_instance_uid, code=refusal.code, reason=refusal.reason,
             )  # fmt: skip
         worklist.arrive(tx, header, now)
+        orders.film_came(tx, study, now)
         # Not only this film: earlier ones of the study may have been judged by a model that is gone.
         judging = self.judging()
         model = judging.model_digest

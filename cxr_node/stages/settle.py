@@ -1,6 +1,6 @@
 """settle: the wait for further films is over; are documents due?"""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cxr_node.domain.clock import Clock
@@ -19,12 +19,13 @@ class Settle(SingleStage):
     A study that another model has judged is given to the one in service first, so that its documents rest on one model.
     It waits for every film of the study to be judged or given up, and for every correction to be understood, since a
     report that leaves one of them out may have to be revised; but once there is something to report, not for ever.
-    `first_document`: by mode, the kind of job that its documents begin with.
+    `first_document`: by mode, the kind of job that its documents begin with. `informed`: who is told of results by HL7.
     """
 
     judging: Judging
     waiting: Waiting
     first_document: Mapping[str, str]
+    informed: Sequence[str]
     clock: Clock
 
     def run(self, job: Job) -> Commit:
@@ -56,7 +57,9 @@ class Settle(SingleStage):
         studies.add_revision(tx, study, revision, now, self.judging)
         known = {"revision": revision.number, "images": len(revision.images), "pending": len(revision.pending)}
         events.append(tx, now, "study.settled", study, **known)
-        return [NewJob(kind, study, f"{revision.number}/{mode}") for mode, kind in self.first_document.items()]
+        told = [NewJob("announce", study, f"{revision.number}/{name}") for name in self.informed]
+        documents = self.first_document.items()
+        return [*told, *(NewJob(kind, study, f"{revision.number}/{mode}") for mode, kind in documents)]
 
     def _revision(self, previous: Revision | None, images: list[Image]) -> Revision:
         standing = assess(images, self.judging.cutoffs)

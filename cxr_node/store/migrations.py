@@ -3,7 +3,7 @@
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
-from cxr_node.store import workitem_schema
+from cxr_node.store import message_schema, workitem_schema
 
 migrations = Migrations("cxr_node")
 
@@ -256,3 +256,9 @@ def m007_messages(db: Database) -> None:
 def m008_workitems(db: Database) -> None:
     """Workitems of the Unified Procedure Step service, subscriptions, and reports that wait."""
     workitem_schema.create(db)
+
+
+@migrations()
+def m009_hl7(db: Database) -> None:
+    """Messages to the RIS, what it said of orders, and which of its messages were answered."""
+    message_schema.create(db)

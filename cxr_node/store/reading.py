@@ -31,11 +31,11 @@ def release(tx: Tx, study: str, actor: Actor, judging: Judging, now: float) -> N
     worklist.refresh(tx, study, judging, now)
 
 
-def mark_read(tx: Tx, study: str, actor: Actor, now: float) -> None:
+def mark_read(tx: Tx, study: str, actor: Actor, now: float, cause: str = "read") -> None:
     """The study leaves the list."""
     row = _row(tx, study)
     reading.require_readable(_entry(row), actor)
-    _close(tx, row, actor.name, "read", now)
+    _close(tx, row, actor.name, cause, now)
 
 
 def reopen(tx: Tx, study: str, actor: Actor, judging: Judging, now: float) -> None:
@@ -44,6 +44,19 @@ def reopen(tx: Tx, study: str, actor: Actor, judging: Judging, now: float) -> No
     reading.require_read(_entry(row))
     _give_back(tx, row, "reopened", actor, now)
     worklist.refresh(tx, study, judging, now)
+
+
+def reinstate(tx: Tx, study: str, actor: Actor, judging: Judging, now: float) -> None:
+    """A study that was withdrawn comes back to where its films put it."""
+    tx.execute("UPDATE worklist_entry SET reason = NULL WHERE study_instance_uid = ?", (study,))
+    _give_back(tx, _row(tx, study), "reinstated", actor, now)
+    worklist.refresh(tx, study, judging, now)
+
+
+def reader(tx: Tx, study: str) -> str | None:
+    """Who reads a study, or marked it as read."""
+    found: str | None = _row(tx, study)["reader"]
+    return found
 
 
 def prioritise(tx: Tx, study: str, priority: Priority | None, actor: Actor, now: float) -> None:

@@ -33,14 +33,15 @@ def requeue_study(tx: Tx, study: str, judging: Judging, now: float) -> int:
         WHERE state IN ('failed', 'skipped') AND kind != 'analyse'
             AND coalesce(error_code, '') NOT IN ('SUPERSEDED', 'WITHDRAWN') AND subject IN (
             SELECT ? UNION SELECT digest FROM instance WHERE study_instance_uid = ?
-            UNION SELECT sop_instance_uid FROM document WHERE study_instance_uid = ?)
+            UNION SELECT sop_instance_uid FROM document WHERE study_instance_uid = ?
+            UNION SELECT control_id FROM message WHERE study_instance_uid = ?)
     """
     films = tx.rows(
         "SELECT digest FROM instance WHERE study_instance_uid = ? AND state = ? AND refusal_code IS NULL",
         (study, InstanceState.CURRENT),
     )
     commitments.forget_failures(tx, study)
-    failed = tx.execute(_AGAIN + of_study, (now, now, study, study, study))
+    failed = tx.execute(_AGAIN + of_study, (now, now, study, study, study, study))
     jobs.enqueue(tx, [NewJob("analyse", row["digest"], judging.model_digest) for row in films], now)
     worklist.refresh(tx, study, judging, now)
     events.append(tx, now, "study.requeued", study, films=len(films), failed=failed)

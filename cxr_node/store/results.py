@@ -277,7 +277,7 @@ def call_off(tx: Tx, study: str, code: str, reason: str, now: float) -> int:
     of_study = "subject IN (SELECT sop_instance_uid FROM document WHERE study_instance_uid = ?)"
     tx.execute(f"{skip} kind = 'commit' AND {of_study}", (code, reason, keep(reason), now, study))
     return tx.execute(
-        f"{skip} (kind IN ('report', 'heatmap', 'companions', 'key_objects') AND subject = ? "
+        f"{skip} (kind IN ('report', 'heatmap', 'companions', 'key_objects', 'announce') AND subject = ? "
         f"OR kind = 'deliver' AND {of_study})",
         (code, reason, keep(reason), now, study, study),
     )

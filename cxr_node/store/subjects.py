@@ -1,12 +1,12 @@
 """Which study a job belongs to, whatever it is keyed by."""
 
 from cxr_node.domain.job import Job
-from cxr_node.store import results, studies
+from cxr_node.store import messages, results, studies
 from cxr_node.store.db import Tx
 
 
 def study_of(tx: Tx, job: Job) -> str | None:
-    """The study of a job's subject: an instance's digest, a document's UID, or the study itself.
+    """The study of a job's subject: an instance's digest, a document's UID, a message's control id, or the study.
 
     A request for commitment may be about several.
     """
@@ -15,6 +15,8 @@ def study_of(tx: Tx, job: Job) -> str | None:
     if job.kind in ("deliver", "commit"):
         document = results.document(tx, job.subject)
         return document.study_instance_uid if document else None
+    if job.kind == "transmit":
+        return messages.study_of(tx, job.subject)
     if job.kind in ("confirm", "notify", "tell"):
         return None
     return job.subject

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from cxr_node.domain.instance import InstanceState
 from cxr_node.domain.study import EntryState
 from cxr_node.message import Message
-from cxr_node.store import events, results, steps, studies, worklist
+from cxr_node.store import events, jobs, messages, results, steps, studies, worklist
 from cxr_node.store.db import Tx
 
 DISOWNED = Message(
     "its X-ray machine says that the wrong worklist entry was selected: its films may show another patient"
 )
+CANCELLED = Message("its order was cancelled in the RIS")
 MIXED = Message("some of its films were withdrawn, and others were not: a person has to say which are this patient's")
 
 
@@ -32,7 +33,9 @@ def withdraw(tx: Tx, study: str, reason: str, now: float, state: EntryState = En
     if worklist.state(tx, study) in (None, state):
         return None
     worklist.put(tx, study, state, reason, now)
-    called_off = results.call_off(tx, study, "WITHDRAWN", Message("the study was withdrawn"), now)
+    why = Message("the study was withdrawn")
+    called_off = results.call_off(tx, study, "WITHDRAWN", why, now)
+    jobs.enqueue(tx, messages.call_off(tx, study, "WITHDRAWN", why, now), now)
     withdrawn = Withdrawn(state, reason, called_off, results.delivered_count(tx, study))
     known = {"called_off": withdrawn.called_off, "delivered": withdrawn.delivered}
     events.append(tx, now, f"study.{state}", study, alarm=True, reason=reason, **known)
@@ -54,6 +57,11 @@ def film_came(tx: Tx, study: str, sop_instance_uid: str, now: float) -> Withdraw
     if steps.disowned(tx, sop_instance_uid) or worklist.state(tx, study) == EntryState.WITHDRAWN:
         return _sort(tx, study, now)
     return None
+
+
+def cancelled(tx: Tx, study: str) -> bool:
+    """Whether a study was withdrawn because its order was cancelled."""
+    return worklist.reason(tx, study) == CANCELLED
 
 
 def _sort(tx: Tx, study: str, now: float) -> Withdrawn | None:

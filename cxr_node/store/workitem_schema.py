@@ -1,4 +1,4 @@
-"""The tables of the Unified Procedure Step service as migration 7 made them: once released, never edited."""
+"""The tables of the Unified Procedure Step service as migration 8 made them: once released, never edited."""
 
 from sqlite_utils import Database
 

@@ -147,6 +147,18 @@ def study_of_accession(tx: Tx, accession: str) -> str | None:
     return str(rows[0]["study_instance_uid"]) if len(rows) == 1 else None
 
 
+def tier(tx: Tx, study: str) -> Tier:
+    """What the model promotes a study to."""
+    row = tx.row("SELECT tier FROM worklist_entry WHERE study_instance_uid = ?", (study,))
+    return Tier(row["tier"]) if row else Tier.NONE
+
+
+def reason(tx: Tx, study: str) -> str | None:
+    """Why a study is not analysed, is held or was withdrawn: a sentence."""
+    row = tx.row("SELECT reason FROM worklist_entry WHERE study_instance_uid = ?", (study,))
+    return row["reason"] if row else None
+
+
 def identity(tx: Tx, study: str) -> dict[str, str | None]:
     """Whose study it is, and under which accession number; as it is known now."""
     row = tx.row(

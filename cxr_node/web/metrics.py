@@ -55,6 +55,9 @@ class NodeCollector(Collector):
         ):
             of: Values = {(one["name"],): float(one[key]) for one in found["destinations"]}
             yield _gauge(f"cxr_node_deliveries_{key}", text, of, "destination")
+        waiting: Values = {(one["name"],): float(one["pending"]) for one in found["messages"]}
+        yield _gauge("cxr_node_messages_pending", "HL7 messages that have not left for a destination, or are held.",
+                     waiting, "destination")  # fmt: skip
         unsent: Values = {(one["target"],): float(one["unsent"]) for one in found["audit"]}
         yield _gauge("cxr_node_audit_unsent", "Events that an audit target has not had.", unsent, "target")
         shares: Values = {(str(share),): seconds for share, seconds in _shares(delays).items()}

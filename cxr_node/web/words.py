@@ -91,6 +91,12 @@ EVENTS: Final[Mapping[str, str]] = {
     "step.created": N_("Procedure step begun"),
     "step.completed": N_("Procedure step completed"),
     "step.discontinued": N_("Procedure step discontinued"),
+    "message.written": N_("Message to the RIS written"),
+    "message.sent": N_("Message sent to the RIS"),
+    "order.received": N_("The RIS has written of the order"),
+    "order.applied": N_("An earlier order of the RIS applied"),
+    "order.echoed": N_("The RIS repeats our own priority"),
+    "report.received": N_("The RIS has written of the report"),
     "job.failed": N_("Work failed"),
     "job.skipped": N_("Work left out"),
 }
@@ -103,6 +109,9 @@ CAUSES: Final[Mapping[str, str]] = {
     "reopened": N_("reopened"),
     "priority": N_("priority set"),
     "time limit": N_("time limit"),
+    "order": N_("priority of the RIS"),
+    "report": N_("its report is final"),
+    "reinstated": N_("ordered again"),
     "withdrawn": N_("withdrawn"),
     "held": N_("held"),
 }

@@ -25,6 +25,22 @@ MARKS = "<!-- table: python -m tests.fault --write -->\n", "<!-- end of the tabl
 
 ROWS = (
     (
+        "kill -9 between a message to the RIS and its answer",
+        "SIGKILL while the RIS answers",
+        "test_messages::test_the_node_dies_between_a_message_and_its_answer",
+    ),
+    (
+        "kill -9 of what takes messages",
+        "SIGKILL",
+        "test_messages::test_what_the_ris_says_is_kept_whatever_dies",
+    ),
+    (
+        "bytes without sense to the message port",
+        "200 connections",
+        "test_messages::test_no_bytes_bring_the_port_down_or_take_its_places",
+    ),
+    ("RIS away", "real sockets", "test_messages::test_a_ris_that_is_away_gets_all_messages_in_order_and_once"),
+    (
         "kill -9 at a commit point",
         "shim: before and after the call",
         "test_kill_points::test_kill_at_every_commit_point",

@@ -1,6 +1,6 @@
 """Who gets an association: places that are kept, titles, and how refusals are told of."""
 
-from cxr_node.dimse.admission import Refusals
+from cxr_node.domain.callers import Refusals
 from cxr_node.domain.intake import Refusal
 from tests.bench import Clock
 

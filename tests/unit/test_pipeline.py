@@ -17,13 +17,20 @@ from cxr_node.store import jobs
 from cxr_node.worker import Lane
 
 KINDS = [step.kind for step in PIPELINE]
+RIS = [{"name": name, "host": "ris.example.org", "message": name[:3].upper()} for name in ("oru", "omi")]
 PEERS = [{"name": name, "ae_title": "PACS", "host": "pacs.example.org"} for name in ("pacs", "archive")]
 
 
 def config(folder: Path, **more: Any) -> Config:
     receive = {"storage_commitment": "archive"}
     return Config.model_validate(
-        {"node": {"data_dir": folder, "mode": "full"}, "receive": receive, "destination": PEERS, **more}
+        {
+            "node": {"data_dir": folder, "mode": "full"},
+            "receive": receive,
+            "destination": PEERS,
+            "worklist": {"hl7": RIS},
+            **more,
+        }
     )
 
 
@@ -87,7 +94,12 @@ def test_every_destination_has_a_lane_of_its_own(tmp_path: Path) -> None:
     store = open_store(found)
     lanes = ROLES["work"](Plan.of(found), store).lanes
     assert lanes[1:-1] == [
-        Lane(f"{kind} {name}", (kind,), target=name) for kind in ("deliver", "commit") for name in ("pacs", "archive")
+        *(
+            Lane(f"{kind} {name}", (kind,), target=name)
+            for kind in ("deliver", "commit")
+            for name in ("pacs", "archive")
+        ),
+        *(Lane(f"transmit {name}", ("transmit",), target=name) for name in ("oru", "omi")),
     ]
     store.close()
 
@@ -97,12 +109,15 @@ def test_what_waits_for_a_destination_that_is_gone_has_a_lane_too(tmp_path: Path
     store = open_store(found)
     with store.transaction() as tx:
         jobs.enqueue(
-            tx, [NewJob(kind, "1.2", name) for kind in ("deliver", "commit") for name in ("pacs", "gone")], 0.0
+            tx,
+            [NewJob(kind, "1.2", name) for kind in ("deliver", "commit", "transmit") for name in ("pacs", "gone")],
+            0.0,
         )
     lanes = ROLES["work"](Plan.of(found), store).lanes
     assert [lane for lane in lanes if lane.target == "gone"] == [
         Lane("deliver gone", ("deliver",), target="gone"),
         Lane("commit gone", ("commit",), target="gone"),
+        Lane("transmit gone", ("transmit",), target="gone"),
     ]
-    assert len(lanes) == 8
+    assert len(lanes) == 12
     store.close()

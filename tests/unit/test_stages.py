@@ -1,6 +1,6 @@
 """The stages between a stored film and its documents: each on a real store and spool, run by the real worker."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import FileDataset
 from pydicom.uid import JPEGLSLossless
 
-from cxr_node.domain.finding import ModelIdentity
+from cxr_node.domain.finding import ModelIdentity, Tier
 from cxr_node.domain.quality import Assessment, Flag, Reading
 from cxr_node.domain.study import Waiting
 from cxr_node.errors import Ineligible
@@ -59,17 +59,24 @@ class GateKeeper:
 
 
 class Node(Bench):
-    """A bench whose worker runs the analysing and settling stages."""
+    """A bench whose worker runs the analysing and settling stages.
+
+    `informed` are told of results by HL7, `asked` for a priority, by tier.
+    """
+
+    informed: Sequence[str] = ()
+    asked: Mapping[Tier, Sequence[str]] = {}
 
     def begin(self, *probabilities: float) -> "Node":
         self.network = Network(list(probabilities))
         common: dict[str, Any] = {"judging": JUDGING, "waiting": self.waiting, "clock": self.clock}
         self.gate = GateKeeper()
-        analyse = Analyse(self.store, self.spool, self.network, self.gate, analysis, shadows=SHADOWS, **common)  # type: ignore[arg-type]
+        seen: Any = (self.network, self.gate, analysis)
+        analyse = Analyse(self.store, self.spool, *seen, shadows=SHADOWS, asked=self.asked, **common)
         stages = {
             "analyse": analyse,
             "compare": Compare(self.store, self.spool, **common),
-            "settle": Settle(JUDGING, self.waiting, {"full": "report"}, self.clock),
+            "settle": Settle(JUDGING, self.waiting, {"full": "report"}, self.informed, self.clock),
         }
         table = {kind: (STEPS[kind], stage) for kind, stage in stages.items()}
         self.worker = Worker(self.store, table, "me", lambda: None, self.clock, pseudonym=str)

@@ -34,8 +34,8 @@ def succeed(node: Node, *probabilities: float, judging: Judging = NEW_JUDGING) -
         return replace(analysis(probability), model=replace(NEW, digest=judging.model_digest))
 
     stages: dict[str, Stage] = {
-        "analyse": Analyse(node.store, node.spool, node.network, node.gate, judge, shadows=(), **common),  # type: ignore[arg-type]
-        "settle": Settle(judging, node.waiting, {"full": "report"}, node.clock),
+        "analyse": Analyse(node.store, node.spool, node.network, node.gate, judge, shadows=(), asked={}, **common),  # type: ignore[arg-type]
+        "settle": Settle(judging, node.waiting, {"full": "report"}, (), node.clock),
     }
     table = {kind: (STEPS[kind], stage) for kind, stage in stages.items()}
     node.worker = Worker(node.store, table, "new", lambda: None, node.clock, pseudonym=str)

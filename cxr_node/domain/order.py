@@ -1,0 +1,94 @@
+"""What a RIS says of a study, and what a message about it is answered: values, and the rules between them."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from enum import StrEnum
+
+from cxr_node.domain.priority import Priority, more_urgent
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in a message (type ERL of HL7 v2.5.1): a segment, by name and number, field, repetition, component."""
+
+    segment: str
+    number: int
+    field: int | None = None
+    repetition: int = 1
+    component: int | None = None
+
+    def __str__(self) -> str:
+        return f"{self.segment}-{self.field}" if self.field else self.segment
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong with a message: a code of table 0357, a sentence that names no patient, and where.
+
+    `rejected`: a message of this kind is never taken (AR); else it is the content of this one (AE).
+    """
+
+    code: int
+    sentence: str
+    place: Place | None = None
+
+    @property
+    def rejected(self) -> bool:
+        return self.code in (200, 201, 202, 203, 206, 207)
+
+
+class Deed(StrEnum):
+    """What is to be done with a study."""
+
+    ORDER = "order"  # it is wanted, at a priority where one is said
+    CANCEL = "cancel"
+    FINAL = "final"  # its report is final: it has been read
+    REOPEN = "reopen"  # what was final is no more
+    NOTE = "note"  # of its report, nothing that moves the worklist
+
+
+@dataclass(frozen=True, slots=True)
+class Identifier:
+    """An identifier, and who gave it where that is said."""
+
+    value: str
+    authority: str = ""
+
+    def meets(self, other: "Identifier") -> bool:
+        """Whether both may be the same: authorities count where both say theirs."""
+        return self.value == other.value and (not self.authority or not other.authority or self == other)
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a message says of one order. `code` is its priority as the sender writes it, `patients` whose it is."""
+
+    deed: Deed
+    accession: str
+    study_instance_uid: str
+    patients: tuple[Identifier, ...] = ()
+    priority: Priority | None = None
+    code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A message that was understood: from whom, which, and what it says of each of its orders."""
+
+    sender: str
+    control_id: str
+    kind: str
+    said: tuple[Said, ...]
+
+
+def of_patient(said: Collection[Identifier], known: Identifier | None) -> bool:
+    """Whether a message may be about the patient of a study; where either says nothing, nothing speaks against it."""
+    return not said or known is None or any(one.meets(known) for one in said)
+
+
+def ordered(stands: Priority | None, ordered_before: Priority | None, now: Priority) -> Priority:
+    """The priority of a study after the RIS has said `now`.
+
+    The RIS may take back what it said itself (`ordered_before`); what anybody else has said it can raise only.
+    """
+    return now if stands in (None, ordered_before) else (more_urgent(stands, now) or now)

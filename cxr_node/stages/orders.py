@@ -1,0 +1,131 @@
+"""Taking note of what the RIS says of studies: committed before it is answered, as films are (Law 2).
+
+It is no job: the RIS waits for its answer.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from cxr_node.domain.callers import Refusals
+from cxr_node.domain.clock import Clock
+from cxr_node.domain.job import NewJob
+from cxr_node.domain.order import Deed, Fault, Notice, Said
+from cxr_node.domain.reading import OPEN, Actor
+from cxr_node.domain.study import EntryState, Judging
+from cxr_node.errors import Transient
+from cxr_node.hl7 import acknowledgement, inbound
+from cxr_node.hl7.message import Unreadable, parse
+from cxr_node.stages.stage import attempt
+from cxr_node.store import events, jobs, messages, orders, reading, withdrawal, worklist
+from cxr_node.store.db import Store, Tx
+
+log = structlog.get_logger()
+
+_LISTED = OPEN | {EntryState.HELD}
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """The desk for messages of the RIS.
+
+    `terms` say how they are written, `charset` (table 0211) in what where they do not say it. `refusals` are told of
+    what was no message that is served; `wake` and `pseudonym` as in `Receive`.
+    """
+
+    store: Store
+    terms: inbound.Terms
+    charset: str
+    judging: Judging
+    refusals: Refusals
+    clock: Clock
+    wake: Callable[[], None]
+    pseudonym: Callable[[str], str]
+
+    def answer(self, data: bytes, address: str) -> bytes:
+        """The acknowledgement of a message; AA when what it says is committed."""
+        heard, fault = None, None
+        try:
+            heard = parse(data, self.charset)
+            notice = inbound.read(heard, self.terms)
+        except Unreadable as error:
+            fault = error.fault
+            where = f" ({fault.place})" if fault.place else ""
+            self.refusals.unserved(address, heard.sender if heard else "", f"{fault.code}: {fault.sentence}{where}")
+        else:
+            fault = self._taken(notice, hashlib.sha256(data).hexdigest())
+        return acknowledgement.answer(heard, fault, self.clock())
+
+    def _taken(self, notice: Notice, digest: str) -> Fault | None:
+        """What keeps a message from being taken, if anything does."""
+        studies = attempt(lambda one: self._take(one, digest), notice)
+        known = {"sender": notice.sender, "kind": notice.kind}
+        if isinstance(studies, Transient):
+            log.warning("message.not_taken", **known, code=studies.code, reason=studies.message)
+            return Fault(206, "the node cannot write now; send the message again later")
+        if isinstance(studies, Exception):
+            log.error("message.not_taken", **known, exc_info=studies)
+            return Fault(207, "an internal error of the node; its log has the details")
+        log.info("message.taken", **known, studies=[self.pseudonym(study) for study in studies])
+        self.wake()
+        return None
+
+    def _take(self, notice: Notice, digest: str) -> list[str]:
+        """Do what a message says, in one transaction, and once; the studies that it is about."""
+        now, found = self.clock(), []
+        with self.store.transaction() as tx:
+            if orders.is_answered(tx, notice, digest):
+                return []
+            for said in notice.said:
+                found += self._follow(tx, notice, said, now)
+            orders.remember(tx, notice, digest, now)
+        return found
+
+    def _follow(self, tx: Tx, notice: Notice, said: Said, now: float) -> list[str]:
+        studies = orders.studies_meant(tx, said)
+        event = "order.received" if said.deed in (Deed.ORDER, Deed.CANCEL) else "report.received"
+        known = {"sender": notice.sender, "control_id": notice.control_id, "kind": notice.kind, "deed": said.deed.value}
+        about: list[str | None] = [*studies] or [None]
+        for each in about:
+            events.append(
+                tx, now, event, each, **known, accession_number=said.accession, priority=said.priority,
+                code=said.code or None,
+            )  # fmt: skip
+        if said.deed is Deed.CANCEL:
+            orders.drop(tx, notice.sender, said)
+        elif said.priority is not None:
+            orders.keep(tx, notice.sender, said, now)
+        for study in studies:
+            self._move(tx, study, said, notice.sender, now)
+        return studies
+
+    def _move(self, tx: Tx, study: str, said: Said, sender: str, now: float) -> None:
+        state, actor = worklist.state(tx, study), Actor(sender, overrules=True)
+        if said.deed is Deed.ORDER:
+            self._order(tx, study, said, actor, now)
+        elif said.deed is Deed.CANCEL and state in _LISTED:
+            withdrawn = withdrawal.withdraw(tx, study, withdrawal.CANCELLED, now)
+            log.warning(
+                "study.withdrawn", study=self.pseudonym(study), reason=withdrawal.CANCELLED, sender=sender,
+                delivered=withdrawn.delivered if withdrawn else 0,
+            )  # fmt: skip
+        elif said.deed is Deed.FINAL and state in OPEN:
+            reading.mark_read(tx, study, actor, now, cause="report")
+        elif said.deed is Deed.REOPEN and state is EntryState.READ and reading.reader(tx, study) == sender:
+            reading.reopen(tx, study, actor, self.judging, now)
+
+    def _order(self, tx: Tx, study: str, said: Said, actor: Actor, now: float) -> None:
+        state = worklist.state(tx, study)
+        if state is EntryState.WITHDRAWN and withdrawal.cancelled(tx, study):
+            reading.reinstate(tx, study, actor, self.judging, now)
+            jobs.enqueue(tx, [NewJob("settle", study)], now)
+        elif state not in _LISTED:
+            return
+        if said.priority is None:
+            return
+        if said.code in messages.priority_told(tx, study):
+            events.append(tx, now, "order.echoed", study, sender=actor.name, code=said.code)
+        else:
+            orders.prioritise(tx, study, said.priority, actor.name, now)

@@ -1,0 +1,90 @@
+"""transmit: one message to the RIS, as the bytes that stand in its queue, until it has taken it."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from cxr_node.domain.clock import Clock
+from cxr_node.domain.job import Job, NewJob
+from cxr_node.errors import Ineligible, Permanent, Transient
+from cxr_node.hl7.acknowledgement import Acknowledgement, read
+from cxr_node.hl7.message import Unreadable, parse
+from cxr_node.hl7.mllp import Peer
+from cxr_node.stages.stage import Commit, SingleStage
+from cxr_node.store import events, messages, worklist
+from cxr_node.store.db import Store, Tx
+from cxr_node.store.messages import Message
+
+OnError = Literal["hold", "retry"]
+
+
+@dataclass(frozen=True, slots=True)
+class Transmit(SingleStage):
+    """Sends a message and looks at the answer; `exchange` gives it or raises Transient.
+
+    The same bytes with the same control id are sent each time, so that a RIS that had taken them, and whose answer was
+    lost, knows them again. `on_error`: by destination, whether what it finds faulty (AE) is held for a person. While
+    a message is tried again, those behind it wait; when it is held or sent, the next has its turn.
+    """
+
+    store: Store
+    told: Mapping[str, Peer]
+    on_error: Mapping[str, OnError]
+    exchange: Callable[[Peer, bytes], bytes]
+    clock: Clock
+
+    def run(self, job: Job) -> Commit:
+        peer = self.told.get(job.target)
+        if peer is None:
+            raise Permanent("DESTINATION_UNKNOWN", f"no [[worklist.hl7]] is named {job.target!r} any more")
+        with self.store.reading() as tx:
+            message, overtaken = messages.find(tx, job.subject), messages.overtaken(tx, job.subject)
+        if message is None:
+            raise Permanent("MESSAGE_UNKNOWN", "the message of this job is not in the database")
+        if overtaken:
+            raise Ineligible("OVERTAKEN", "a later message about the same study was sent while this one was held")
+        answer = _answer_to(message, self.exchange(peer, message.content), peer)
+        with self.store.transaction() as tx:
+            messages.answered(tx, message.control_id, answer.code, answer.text)
+        self._judge(answer, peer)
+        return self._sent(message, peer)
+
+    def abandoned(self, tx: Tx, job: Job) -> Iterable[NewJob]:
+        return messages.next_up(tx, job.target)
+
+    def _judge(self, answer: Acknowledgement, peer: Peer) -> None:
+        """What is no acceptance is raised. The RIS's own words may name a patient: they stand in the database alone."""
+        where = f" at {answer.place}" if answer.place else ""
+        why = f", error {answer.error}{where}" if answer.error else where
+        if answer.code == "AR":
+            raise Transient("MESSAGE_REJECTED", f"{peer.name} rejects the message (AR{why})")
+        if answer.code == "AE":
+            sentence = f"{peer.name} finds the message faulty (AE{why}); its words stand in the study"
+            held = self.on_error[peer.name] == "hold"
+            raise Permanent("MESSAGE_FAULTY", sentence) if held else Transient("MESSAGE_FAULTY", sentence)
+
+    def _sent(self, message: Message, peer: Peer) -> Commit:
+        now, study = self.clock(), message.study_instance_uid
+
+        def commit(tx: Tx) -> Iterable[NewJob]:
+            messages.sent(tx, message.control_id, now)
+            events.append(
+                tx, now, "message.sent", study, destination=peer.name, message=message.kind, about=message.about,
+                control_id=message.control_id, host=peer.host, **worklist.identity(tx, study),
+            )  # fmt: skip
+            return messages.next_up(tx, peer.name)
+
+        return commit
+
+
+def _answer_to(message: Message, data: bytes, peer: Peer) -> Acknowledgement:
+    """The acknowledgement of this message. Raises Transient where it is none, or is of another one."""
+    try:
+        answer = read(parse(data, "8859/1"))
+    except Unreadable as error:
+        raise Transient("ANSWER_INVALID", f"{peer.name} answered with no message: {error.fault.sentence}") from error
+    if answer is None:
+        raise Transient("ANSWER_INVALID", f"{peer.name} answered with a message that is no acknowledgement (MSA)")
+    if answer.control_id != message.control_id:
+        raise Transient("ANSWER_INVALID", f"{peer.name} answered another message: MSA-2 is not the control id (MSH-10)")
+    return answer

@@ -1,0 +1,175 @@
+"""What messages of a RIS are understood as; what they lack is said with its place."""
+
+import time
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from cxr_node.domain.order import Deed, Fault, Identifier, Said
+from cxr_node.domain.priority import Priority
+from cxr_node.hl7.inbound import Terms, read
+from cxr_node.hl7.message import Unreadable, parse
+from tests.ris import message, order, report
+
+TERMS = Terms(
+    accession=("IPC-1", "OBR-18", "OBR-3", "OBR-2"),
+    priorities={"S": Priority.STAT, "A": Priority.HIGH, "R": Priority.ROUTINE},
+    cancel=frozenset({"CA", "OC", "DC"}),
+    status="OBR-25",
+    final=frozenset({"F", "C"}),
+    reopen=frozenset({"X", "W"}),
+)
+
+
+def said(text: str, terms: Terms = TERMS) -> tuple[Said, ...]:
+    return read(parse(text.encode(), "ASCII"), terms).said
+
+
+def fault(text: str) -> Fault:
+    with pytest.raises(Unreadable) as caught:
+        said(text)
+    return caught.value.fault
+
+
+def test_an_order_with_its_priority() -> None:
+    found = read(parse(order("7", "ACC1", patient="P1^^^HOSP~X9^^^NAT").encode(), "ASCII"), TERMS)
+    assert (found.sender, found.control_id, found.kind) == ("RIS^HOSPITAL", "7", "ORM^O01")
+    patients = (Identifier("P1", "HOSP"), Identifier("X9", "NAT"))
+    assert found.said == (Said(Deed.ORDER, "ACC1", "", patients, Priority.STAT, "S"),)
+
+
+def test_an_imaging_order_with_ipc_and_tq1() -> None:
+    text = message(
+        "OMI^O23^OMI_O23", "8", "PID|||P1", "ORC|XO|PL1", "TQ1|1||||||||A^ASAP^HL70485", "OBR|1|PL1||XC^Chest^L",
+        "IPC|ACC^HOSP|RP1|1.2.840.9|SPS1",
+    )  # fmt: skip
+    assert said(text) == (Said(Deed.ORDER, "ACC", "1.2.840.9", (Identifier("P1"),), Priority.HIGH, "A"),)
+
+
+@pytest.mark.parametrize(
+    ("orc", "obr", "tq1", "code"),
+    [
+        ("ORC|NW||||||^^^^^S", "OBR|1|A", None, "S"),
+        ("ORC|NW||||||^^^^^R", f"OBR|1|A{'|' * 25}^^^^^S", None, "S"),
+        ("ORC|NW", "OBR|1|A|||a", None, "A"),
+        ("ORC|NW||||||^^^^^R", "OBR|1|A", "TQ1|1||||||||S", "S"),
+        ("ORC|NW", "OBR|1|A", None, ""),
+    ],
+)
+def test_the_priority_stands_where_its_version_has_it(orc: str, obr: str, tq1: str | None, code: str) -> None:
+    (found,) = said(message("ORM^O01", "1", orc, *([tq1] if tq1 else []), obr))
+    assert (found.accession, found.code) == ("A", code)
+
+
+@pytest.mark.parametrize(
+    ("control", "status", "deed"),
+    [("CA", "", Deed.CANCEL), ("OC", "", Deed.CANCEL), ("SC", "CA", Deed.CANCEL), ("SC", "IP", Deed.ORDER),
+     ("NW", "", Deed.ORDER), ("XO", "CA", Deed.ORDER)],
+)  # fmt: skip
+def test_what_cancels_an_order(control: str, status: str, deed: Deed) -> None:
+    (found,) = said(
+        message(
+            "ORM^O01",
+            "1",
+            f"ORC|{control}||||{status}",
+            "OBR|1|ACC",
+        )
+    )
+    assert found.deed is deed
+
+
+@pytest.mark.parametrize(
+    ("status", "deed"), [("F", Deed.FINAL), ("C", Deed.FINAL), ("P", Deed.NOTE), ("", Deed.NOTE), ("X", Deed.REOPEN)]
+)
+def test_the_state_of_a_report(status: str, deed: Deed) -> None:
+    (found,) = said(report("1", "ACC", status))
+    assert (found.deed, found.accession) == (deed, "ACC")
+
+
+@pytest.mark.parametrize(
+    ("states", "deed"), [("FF", Deed.FINAL), ("FP", Deed.NOTE), ("FW", Deed.REOPEN), ("", Deed.NOTE)]
+)
+def test_the_state_of_a_report_by_its_observations(states: str, deed: Deed) -> None:
+    lines = [f"OBX|{number}|TX|1||x||||||{state}" for number, state in enumerate(states, 1)]
+    (found,) = said(message("ORU^R01", "1", "OBR|1|ACC", *lines), replace(TERMS, status="OBX-11"))
+    assert found.deed is deed
+
+
+@pytest.mark.parametrize(
+    "line", ["ZDS|1.2.3^^Application^DICOM", "IPC||RP|1.2.3|S", "OBX|1|ST|113014^Study^DCM||1.2.3",
+             "OBX|1|HD|113014^Study^DCM||^1.2.3^ISO"],
+)  # fmt: skip
+def test_where_a_study_uid_may_stand(line: str) -> None:
+    (found,) = said(message("ORU^R01", "1", "OBR|1", line))
+    assert (found.study_instance_uid, found.accession) == ("1.2.3", "")
+
+
+def test_a_message_of_several_orders_and_patients() -> None:
+    text = message(
+        "ORM^O01",
+        "1",
+        "PID|||P1",
+        "ORC|NW",
+        "OBR|1|A1",
+        "ORC|CA",
+        "OBR|2|A2",
+        "OBR|3|A3",
+        "PID|||P2",
+        "ORC|NW",
+        "OBR|1|A4",
+    )
+    with pytest.raises(Unreadable, match="no order control code"):
+        said(text)
+    found = said(text.replace("OBR|3|A3", "ORC|XO\rOBR|3|A3"))
+    assert [(one.accession, one.deed.value, one.patients[0].value) for one in found] == [
+        ("A1", "order", "P1"), ("A2", "cancel", "P1"), ("A3", "order", "P1"), ("A4", "order", "P2"),
+    ]  # fmt: skip
+
+
+def test_the_first_place_of_the_accession_number_that_is_filled_counts() -> None:
+    text = message("ORM^O01", "1", "ORC|NW", f"OBR|1|PL|FI{'|' * 15}ACC")
+    assert said(text)[0].accession == "ACC"
+    assert said(text, replace(TERMS, accession=("OBR-2", "OBR-18")))[0].accession == "PL"
+
+
+@pytest.mark.parametrize(
+    ("kind", "lines", "more", "code", "place"),
+    [
+        ("ADT^A08", ["PID|||1"], {}, 200, "MSH-9"),
+        ("ORM^O02", ["ORC|NW"], {}, 201, "MSH-9"),
+        ("ORM^O01", ["PID|||1"], {}, 100, "OBR"),
+        ("ORM^O01", ["ORC|", "OBR|1|A"], {}, 101, "ORC-1"),
+        ("ORM^O01", ["ORC|NW", "OBR|1"], {}, 101, "IPC-1"),
+        ("ORM^O01", ["ORC|NW", "TQ1|1||||||||Q", "OBR|1|A"], {}, 103, "TQ1-9"),
+        ("ORU^R01", ["ORC|RE"], {}, 101, "OBR"),
+        ("ORM^O01", ["ORC|NW", "OBR|1|A"], {"|P|": "|T|"}, 202, "MSH-11"),
+        ("ORM^O01", ["ORC|NW", "OBR|1|A"], {"|2.5.1|": "|3|"}, 203, "MSH-12"),
+        ("ORM^O01", ["ORC|NW", "OBR|1|A"], {"|1|P|": "||P|"}, 101, "MSH-10"),
+    ],
+)
+def test_what_a_message_lacks_is_said_with_its_place(
+    kind: str, lines: list[str], more: dict[str, Any], code: int, place: str
+) -> None:
+    text = message(kind, "1", *lines)
+    for old, new in more.items():
+        text = text.replace(old, new, 1)
+    found = fault(text)
+    assert (found.code, str(found.place)) == (code, place)
+    assert found.rejected == (code in (200, 201, 202, 203))
+
+
+def test_a_message_without_measure_is_read_or_refused_in_no_time() -> None:
+    began = time.monotonic()
+    assert fault(message("ORM^O01", "1", *["ORC|NW", "OBR|1|A"] * 101)).code == 102
+    assert fault(message("ORM^O01", "1", *["NTE"] * 250_000)).code == 100
+    (found,) = said(message("ORM^O01", "1", f"PID|||{'A~' * 400_000}", "ORC|NW", "OBR|1|A"))
+    assert len(found.patients) == 100
+    for filling in ("|", "^", "&", "\\", "\\.sp999999999"):
+        (found,) = said(message("ORM^O01", "1", "ORC|NW", f"OBR|1|A{filling * 60_000}"))
+    assert time.monotonic() - began < 20  # as good as none, but for a machine that does other things
+
+
+def test_what_is_wrong_is_said_without_the_patient() -> None:
+    text = message("ORM^O01", "1", "PID|||SECRET1||Secret^Name", "ORC|NW", "TQ1|1||||||||Q", "OBR|1|A")
+    assert "ecret" not in fault(text).sentence.lower()
