@@ -12,6 +12,7 @@ from cxr_node.dimse.sender import Peer, application_entity, associate
 from cxr_node.dimse.workitems import MODALITY_WORKLIST
 from cxr_node.errors import Transient
 from cxr_node.imaging.header import texts
+from cxr_node.message import Message
 
 _PENDING = (0xFF00, 0xFF01)
 _MOST = 20  # entries of one accession number; a peer that sends more does not look at the query
@@ -42,17 +43,24 @@ def look_up(peer: Peer, calling: str, accession: str, queried: Callable[[bytes, 
         for response, identifier in association.send_c_find(query, MODALITY_WORKLIST):
             status: Any = response.get("Status")
             if status is None:
-                raise Transient("NO_ANSWER", f"{peer.name} did not answer C-FIND")
+                raise Transient("NO_ANSWER", Message("{name} did not answer C-FIND", name=peer.name))
             if status in _PENDING and identifier is not None:
                 found.append(_order(identifier))
             elif status != 0x0000:
-                raise Transient("PEER_FAULT", f"{peer.name} answered C-FIND with status 0x{status:04X}")
+                raise Transient(
+                    "PEER_FAULT",
+                    Message("{name} answered C-FIND with status 0x{status:04X}", name=peer.name, status=status),
+                )
             if len(found) > _MOST:
                 association.abort()
-                raise Transient("QUERY_IGNORED", f"{peer.name} answers a query for one order with many others")
+                raise Transient(
+                    "QUERY_IGNORED", Message("{name} answers a query for one order with many others", name=peer.name)
+                )
         return found
     except RuntimeError as error:
-        raise Transient("ASSOCIATION_LOST", f"the association with {peer.name} was lost while asking") from error
+        raise Transient(
+            "ASSOCIATION_LOST", Message("the association with {name} was lost while asking", name=peer.name)
+        ) from error
     finally:
         if association.is_established:
             association.release()

@@ -21,6 +21,7 @@ from cxr_node.domain.dicom_json import Attributes
 from cxr_node.domain.reading_step import PUSH
 from cxr_node.domain.workitem import Action, Asked, Caller, Event, Reply, Status, Workitems
 from cxr_node.errors import Transient
+from cxr_node.message import Message
 
 log = structlog.get_logger()
 
@@ -243,10 +244,12 @@ def tell(peer: Peer, calling: str, reports: Iterable[tuple[int, str, Event, Attr
         for number, uid, event, information in reports:
             response, _ = association.send_n_event_report(_written(information), int(event), PUSH, uid, meta_uid=EVENT)
             if "Status" not in response:
-                raise Transient("NO_ANSWER", f"{peer.name} did not answer N-EVENT-REPORT")
+                raise Transient("NO_ANSWER", Message("{name} did not answer N-EVENT-REPORT", name=peer.name))
             yield number, int(response.Status)
     except RuntimeError as error:
-        raise Transient("ASSOCIATION_LOST", f"the association with {peer.name} was lost while reporting") from error
+        raise Transient(
+            "ASSOCIATION_LOST", Message("the association with {name} was lost while reporting", name=peer.name)
+        ) from error
     finally:
         if association.is_established:
             association.release()

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from cxr_node.errors import ConfigError, Transient
+from cxr_node.message import Message
 
 _BEGIN, _END, _AFTER = b"\x0b", b"\x1c", b"\r"
 _LONGEST_ANSWER = 256 << 10
@@ -97,9 +98,11 @@ def exchange(peer: Peer, message: bytes) -> bytes:
             connection.sendall(framed(message))
             return _answer(connection, until, peer)
         except TimeoutError as error:
-            raise Transient("NO_ANSWER", f"{peer} did not answer within {peer.timeout:g} s") from error
+            raise Transient(
+                "NO_ANSWER", Message("{peer} did not answer within {timeout:g} s", peer=peer, timeout=peer.timeout)
+            ) from error
         except OSError as error:
-            raise Transient("NO_ANSWER", f"{peer} broke off: {_why(error)}") from error
+            raise Transient("NO_ANSWER", Message("{peer} broke off: {why}", peer=peer, why=_why(error))) from error
 
 
 def _answer(connection: socket.socket, until: float, peer: Peer) -> bytes:
@@ -109,12 +112,12 @@ def _answer(connection: socket.socket, until: float, peer: Peer) -> bytes:
         data = connection.recv(_PIECE)
         if not data:
             how = "in the middle of its answer" if frames.begun else "without an answer"
-            raise Transient("NO_ANSWER", f"{peer} ended the connection {how}")
+            raise Transient("NO_ANSWER", Message("{peer} ended the connection {how}", peer=peer, how=how))
         try:
             if found := frames.feed(data):
                 return found[0]
         except TooLong as error:
-            raise Transient("NO_ANSWER", f"{peer} answers with {error}") from error
+            raise Transient("NO_ANSWER", Message("{peer} answers with {error}", peer=peer, error=error)) from error
 
 
 @contextmanager
@@ -126,7 +129,9 @@ def _connected(peer: Peer) -> Iterator[socket.socket]:
     try:
         plain = socket.create_connection((peer.host, peer.port), peer.connecting)
     except OSError as error:
-        raise Transient("UNREACHABLE", f"no connection with {peer}: {_why(error)}") from error
+        raise Transient(
+            "UNREACHABLE", Message("no connection with {peer}: {why}", peer=peer, why=_why(error))
+        ) from error
     with plain:
         if context is None:
             yield plain
@@ -134,7 +139,7 @@ def _connected(peer: Peer) -> Iterator[socket.socket]:
         try:
             secured = context.wrap_socket(plain, server_hostname=peer.tls_name or peer.host)
         except (OSError, ValueError) as error:
-            raise Transient("TLS_FAILED", f"no TLS with {peer}: {_why(error)}") from error
+            raise Transient("TLS_FAILED", Message("no TLS with {peer}: {why}", peer=peer, why=_why(error))) from error
         with secured:
             yield secured
 

@@ -16,6 +16,7 @@ from cxr_node.errors import Ineligible, Permanent
 from cxr_node.hl7.inbound import AccessionPlace
 from cxr_node.hl7.message import Value, build
 from cxr_node.imaging.request import Name, Requested
+from cxr_node.message import Message
 
 Kind = Literal["ORU", "OMI", "ORM"]
 Coded = tuple[str, str, str]
@@ -140,7 +141,8 @@ def _require(requested: Requested, to: Recipient) -> None:
         }
     if missing := [name for name, value in wanted.items() if not value]:
         raise Ineligible(
-            "ORDER_INCOMPLETE", f"the film does not say which order it belongs to: no {', '.join(missing)}"
+            "ORDER_INCOMPLETE",
+            Message("the film does not say which order it belongs to: no {missing}", missing=", ".join(missing)),
         )
 
 
@@ -157,14 +159,18 @@ def _sealed(segments: list[_Segment], at: float, ours: Ours, to: Recipient) -> t
     except UnicodeEncodeError as error:
         raise Permanent(
             "CHARSET",
-            f'the film\'s texts cannot be said in {to.charset}; set charset = "UNICODE UTF-8" for the [[worklist.hl7]] '
-            f"{to.name}, if it takes that",
+            Message(
+                "the film's texts cannot be said in {charset}; set charset to UNICODE UTF-8 for the [[worklist.hl7]] "
+                "{name}, if it takes that",
+                charset=to.charset,
+                name=to.name,
+            ),
         ) from error
 
 
 def _pid(requested: Requested, ours: Ours) -> _Segment:
     if not requested.patient_id:
-        raise Ineligible("NO_PATIENT_ID", "the film has no Patient ID (0010,0020), and PID-3 must have one")
+        raise Ineligible("NO_PATIENT_ID", Message("the film has no Patient ID (0010,0020), and PID-3 must have one"))
     oid = requested.issuer_oid
     authority = (requested.issuer or ours.authority, oid, "ISO" if oid else "")
     names: list[Value] = [_name(name, writing) for name, writing in zip(requested.names, _WRITINGS, strict=False)]

@@ -16,11 +16,12 @@ from cxr_node.errors import Ineligible, Permanent
 from cxr_node.hl7.outbound import Ours, Recipient, Result, priority_message, result_message
 from cxr_node.imaging.part10 import read_film_header
 from cxr_node.imaging.request import Requested, requested
+from cxr_node.message import Message
 from cxr_node.spool import Spool
 from cxr_node.stages.stage import Commit, SingleStage
 from cxr_node.store import events, messages, results, studies, worklist
 from cxr_node.store.db import Store, Tx
-from cxr_node.store.messages import Message
+from cxr_node.store.messages import Outgoing
 from cxr_node.store.studies import Settled, Stored
 
 
@@ -46,13 +47,13 @@ class Announce(SingleStage):
         about, _, name = job.target.partition("/")
         to = self.recipients.get(name)
         if to is None:
-            raise Permanent("DESTINATION_UNKNOWN", f"no [[worklist.hl7]] is named {name!r} any more")
+            raise Permanent("DESTINATION_UNKNOWN", Message("no [[worklist.hl7]] is named {name!r} any more", name=name))
         if to.message == "ORU":
             control_id, content = self._result(job.subject, int(about), to)
         else:
             control_id, content = self._priority(job.subject, Tier(about), to)
             about = to.priorities[Tier(about)]
-        message = Message(control_id, name, job.subject, to.kind, about, content)
+        message = Outgoing(control_id, name, job.subject, to.kind, about, content)
 
         def commit(tx: Tx) -> Iterable[NewJob]:
             now = self.clock()
@@ -66,7 +67,7 @@ class Announce(SingleStage):
         with self.store.reading() as tx:
             found = studies.revision(tx, study, number)
             if found is None:
-                raise Permanent("REVISION_UNKNOWN", f"there is no revision {number} to tell of")
+                raise Permanent("REVISION_UNKNOWN", Message("there is no revision {number} to tell of", number=number))
             film, analysis = _leading(tx, found)
             at = results.analysed_at(tx, film.arrival.digest, found.model_digest) or found.at
         judging = found.judging
@@ -102,7 +103,7 @@ class Announce(SingleStage):
             images = studies.images(tx, study, self.judging.model_digest)
             judged = [image for image in images if image.probability is not None]
             if not judged:
-                raise Ineligible("NOT_JUDGED", "the model in service has not judged a film of the study")
+                raise Ineligible("NOT_JUDGED", Message("the model in service has not judged a film of the study"))
             leading = max(judged, key=lambda image: image.probability or 0.0).digest
             film = studies.by_digest(tx, leading)
             at = results.analysed_at(tx, leading, self.judging.model_digest)
@@ -131,8 +132,8 @@ def _leading(tx: Tx, settled: Settled) -> tuple[Stored, Analysis]:
 def _require_wanted(tx: Tx, study: str) -> None:
     """Raises Ineligible where a priority is not to be asked for: nobody waits for it, or it is asked for already."""
     if worklist.state(tx, study) not in OPEN:
-        raise Ineligible("STUDY_CLOSED", "the study has left the worklist, or is held")
+        raise Ineligible("STUDY_CLOSED", Message("the study has left the worklist, or is held"))
     if worklist.is_frozen(tx):
-        raise Ineligible("FROZEN", "the worklist is frozen: the model moves nothing, in the RIS neither")
+        raise Ineligible("FROZEN", Message("the worklist is frozen: the model moves nothing, in the RIS neither"))
     if worklist.priority(tx, study) in (Priority.STAT, Priority.HIGH):
-        raise Ineligible("PRIORITY_STANDS", "a person or the RIS has said already that the study is urgent")
+        raise Ineligible("PRIORITY_STANDS", Message("a person or the RIS has said already that the study is urgent"))

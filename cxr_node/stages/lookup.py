@@ -13,6 +13,7 @@ from cxr_node.domain.priority import REQUESTED, Priority, more_urgent
 from cxr_node.domain.reading import Actor
 from cxr_node.domain.study import EntryState
 from cxr_node.errors import Permanent
+from cxr_node.message import Message
 from cxr_node.stages.stage import Commit, SingleStage
 from cxr_node.store import events, reading, worklist
 from cxr_node.store.db import Store, Tx
@@ -33,7 +34,7 @@ class Lookup(SingleStage):
 
     def run(self, job: Job) -> Commit:
         if self.ris is None:
-            raise Permanent("RIS_UNKNOWN", "[worklist] ris is gone from the configuration")
+            raise Permanent("RIS_UNKNOWN", Message("[worklist] ris is gone from the configuration"))
         study, ris = job.subject, self.ris
         with self.store.reading() as tx:
             whose = worklist.identity(tx, study)

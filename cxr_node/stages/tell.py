@@ -10,6 +10,7 @@ from cxr_node.dimse.sender import NoContext, Peer
 from cxr_node.domain.clock import Clock
 from cxr_node.domain.job import Job, NewJob
 from cxr_node.errors import Permanent, Transient
+from cxr_node.message import Message
 from cxr_node.stages.stage import Commit, SingleStage
 from cxr_node.store import events, subscriptions
 from cxr_node.store.db import Store, Tx
@@ -37,7 +38,10 @@ class Tell(SingleStage):
         receiver = job.subject
         peer = self.subscribers.get(receiver)
         if peer is None:
-            raise Permanent("SUBSCRIBER_UNKNOWN", f"no [[subscriber]] has the AE title {receiver!r} any more")
+            raise Permanent(
+                "SUBSCRIBER_UNKNOWN",
+                Message("no [[subscriber]] has the AE title {receiver!r} any more", receiver=receiver),
+            )
         with self.store.reading() as tx:
             reports = subscriptions.waiting(tx, receiver, _AT_ONCE)
         if reports:

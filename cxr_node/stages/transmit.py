@@ -10,10 +10,11 @@ from cxr_node.errors import Ineligible, Permanent, Transient
 from cxr_node.hl7.acknowledgement import Acknowledgement, read
 from cxr_node.hl7.message import Unreadable, parse
 from cxr_node.hl7.mllp import Peer
+from cxr_node.message import Message
 from cxr_node.stages.stage import Commit, SingleStage
 from cxr_node.store import events, messages, worklist
 from cxr_node.store.db import Store, Tx
-from cxr_node.store.messages import Message
+from cxr_node.store.messages import Outgoing
 
 OnError = Literal["hold", "retry"]
 
@@ -36,13 +37,17 @@ class Transmit(SingleStage):
     def run(self, job: Job) -> Commit:
         peer = self.told.get(job.target)
         if peer is None:
-            raise Permanent("DESTINATION_UNKNOWN", f"no [[worklist.hl7]] is named {job.target!r} any more")
+            raise Permanent(
+                "DESTINATION_UNKNOWN", Message("no [[worklist.hl7]] is named {name!r} any more", name=job.target)
+            )
         with self.store.reading() as tx:
             message, overtaken = messages.find(tx, job.subject), messages.overtaken(tx, job.subject)
         if message is None:
-            raise Permanent("MESSAGE_UNKNOWN", "the message of this job is not in the database")
+            raise Permanent("MESSAGE_UNKNOWN", Message("the message of this job is not in the database"))
         if overtaken:
-            raise Ineligible("OVERTAKEN", "a later message about the same study was sent while this one was held")
+            raise Ineligible(
+                "OVERTAKEN", Message("a later message about the same study was sent while this one was held")
+            )
         answer = _answer_to(message, self.exchange(peer, message.content), peer)
         with self.store.transaction() as tx:
             messages.answered(tx, message.control_id, answer.code, answer.text)
@@ -54,16 +59,17 @@ class Transmit(SingleStage):
 
     def _judge(self, answer: Acknowledgement, peer: Peer) -> None:
         """What is no acceptance is raised. The RIS's own words may name a patient: they stand in the database alone."""
-        where = f" at {answer.place}" if answer.place else ""
-        why = f", error {answer.error}{where}" if answer.error else where
+        why = " ".join(part for part in (answer.code, answer.error, answer.place) if part)
         if answer.code == "AR":
-            raise Transient("MESSAGE_REJECTED", f"{peer.name} rejects the message (AR{why})")
+            raise Transient("MESSAGE_REJECTED", Message("{name} rejects the message ({why})", name=peer.name, why=why))
         if answer.code == "AE":
-            sentence = f"{peer.name} finds the message faulty (AE{why}); its words stand in the study"
+            sentence = Message(
+                "{name} finds the message faulty ({why}); its words stand in the study", name=peer.name, why=why
+            )
             held = self.on_error[peer.name] == "hold"
             raise Permanent("MESSAGE_FAULTY", sentence) if held else Transient("MESSAGE_FAULTY", sentence)
 
-    def _sent(self, message: Message, peer: Peer) -> Commit:
+    def _sent(self, message: Outgoing, peer: Peer) -> Commit:
         now, study = self.clock(), message.study_instance_uid
 
         def commit(tx: Tx) -> Iterable[NewJob]:
@@ -77,14 +83,23 @@ class Transmit(SingleStage):
         return commit
 
 
-def _answer_to(message: Message, data: bytes, peer: Peer) -> Acknowledgement:
+def _answer_to(message: Outgoing, data: bytes, peer: Peer) -> Acknowledgement:
     """The acknowledgement of this message. Raises Transient where it is none, or is of another one."""
     try:
         answer = read(parse(data, "8859/1"))
     except Unreadable as error:
-        raise Transient("ANSWER_INVALID", f"{peer.name} answered with no message: {error.fault.sentence}") from error
+        raise Transient(
+            "ANSWER_INVALID",
+            Message("{name} answered with no message: {sentence}", name=peer.name, sentence=error.fault.sentence),
+        ) from error
     if answer is None:
-        raise Transient("ANSWER_INVALID", f"{peer.name} answered with a message that is no acknowledgement (MSA)")
+        raise Transient(
+            "ANSWER_INVALID",
+            Message("{name} answered with a message that is no acknowledgement (MSA)", name=peer.name),
+        )
     if answer.control_id != message.control_id:
-        raise Transient("ANSWER_INVALID", f"{peer.name} answered another message: MSA-2 is not the control id (MSH-10)")
+        raise Transient(
+            "ANSWER_INVALID",
+            Message("{name} answered another message: MSA-2 is not the control id (MSH-10)", name=peer.name),
+        )
     return answer

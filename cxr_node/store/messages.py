@@ -11,7 +11,7 @@ from cxr_node.store.db import Row, Tx
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class Outgoing:
     """A message in the outbox. `kind` is its type, such as ORU^R01; `about` the revision or the tier that it tells of.
 
     `content` holds the bytes that are sent, each time the same; `control_id` is its MSH-10.
@@ -25,7 +25,7 @@ class Message:
     content: bytes
 
 
-def add(tx: Tx, message: Message, now: float) -> list[NewJob]:
+def add(tx: Tx, message: Outgoing, now: float) -> list[NewJob]:
     """Put a message at the end of its destination's queue; one that says the same of a study is not told twice."""
     added = tx.execute(
         "INSERT OR IGNORE INTO message (control_id, destination, study_instance_uid, kind, about, content, written_at) "
@@ -53,9 +53,9 @@ def next_up(tx: Tx, destination: str) -> list[NewJob]:
     return [NewJob("transmit", row["control_id"], destination)] if row else []
 
 
-def find(tx: Tx, control_id: str) -> Message | None:
+def find(tx: Tx, control_id: str) -> Outgoing | None:
     row = tx.row("SELECT * FROM message WHERE control_id = ?", (control_id,))
-    return Message(**{name: row[name] for name in Message.__slots__}) if row else None
+    return Outgoing(**{name: row[name] for name in Outgoing.__slots__}) if row else None
 
 
 def overtaken(tx: Tx, control_id: str) -> bool:

@@ -57,6 +57,10 @@ JOBS: Final[Mapping[str, str]] = {
     "commit": N_("commit"),
     "confirm": N_("confirm"),
     "notify": N_("notify"),
+    "announce": N_("write to the RIS"),
+    "transmit": N_("send to the RIS"),
+    "lookup": N_("ask the RIS"),
+    "tell": N_("tell subscribers"),
 }
 PROCESSES: Final[Mapping[str, str]] = {"loading": N_("loading"), "unavailable": N_("unavailable")}
 ROLES: Final[Mapping[str, str]] = {"viewer": N_("viewer"), "reader": N_("reader"), "admin": N_("administrator")}

@@ -13,7 +13,7 @@ from cxr_node.config import Config, load
 from cxr_node.domain.finding import Tier
 from cxr_node.errors import ConfigError
 from cxr_node.store import messages
-from cxr_node.store.messages import Message
+from cxr_node.store.messages import Outgoing
 from tests.bench import NOON, Bench
 from tests.node import free_port
 from tests.ris import Ris
@@ -116,7 +116,7 @@ def test_check_says_that_the_port_for_messages_is_taken(tmp_path: Path, ris: Ris
 def test_status_says_what_waits_for_the_ris(tmp_path: Path, ris: Ris) -> None:
     bench = Bench(tmp_path / "var")
     with bench.store.transaction() as tx:
-        messages.add(tx, Message("c1", "ris", "1.2.4.1", "ORU^R01", "1", b"x"), NOON)
+        messages.add(tx, Outgoing("c1", "ris", "1.2.4.1", "ORU^R01", "1", b"x"), NOON)
     file = written(tmp_path, [ris.table()], port=2575)
     found = json.loads(run(file, "status", "--json").stdout)
     assert found["messages"] == [{"name": "ris", "reachable": True, "message": "ORU^R01", "pending": 1}]

@@ -23,8 +23,8 @@ from tests.bench import JUDGING
 
 PACKAGE = Path(cxr_node.__file__).parent
 FAILURES = {"Ineligible", "Permanent", "Transient", "NoContext", "Refusal"}
-WHAT_JOBS_RUN = ("imaging", "dimse", "documents", "stages")
-ANSWERS_TO_SENDERS = ("stages/receive.py", "dimse/admission.py")
+WHAT_JOBS_RUN = ("imaging", "dimse", "documents", "hl7", "stages")
+ANSWERS_TO_SENDERS = ("stages/receive.py", "dimse/admission.py", "hl7/server.py")
 """These go over the network and into the log, in English."""
 
 texts = st.text(st.characters(codec="utf-8"), max_size=12)

@@ -174,8 +174,9 @@ def test_what_is_too_long_ends_the_connection_and_is_told_of() -> None:
 
 def test_the_longest_silent_caller_makes_room_for_a_new_one() -> None:
     with port(Gate(most=2)) as served, served.call() as first, served.call() as second:
-        assert served.served(first) == served.served(second) == b"got x"
-        wait_for(lambda: served.server.connections() == 2)
+        assert served.served(first) == b"got x"
+        wait_for(lambda: [each.idle for each in served.server._connections] == [True, True])
+        assert served.served(second) == b"got x"
         with served.call() as third:
             assert served.served(third) == b"got x"
             assert first.recv(10) == b""

@@ -212,7 +212,7 @@ def test_what_the_character_set_cannot_say_is_held_and_says_what_to_do(site: Sit
     site.tell(ris, replace(RIS, charset="8859/1")).settled(PatientName="山田", SpecificCharacterSet="ISO_IR 192")
     assert site.jobs("announce") == [("failed", "CHARSET")]
     (row,) = site.rows("SELECT error FROM job WHERE kind = 'announce'")
-    assert 'charset = "UNICODE UTF-8"' in row["error"]
+    assert "set charset to UNICODE UTF-8" in row["error"]
     assert "山田" not in row["error"]
 
 
@@ -378,7 +378,7 @@ def test_what_the_ris_finds_faulty_is_held_with_its_words_and_the_next_has_its_t
     site.do("transmit")
     held = site.message(one)
     assert (held["state"], held["answer"], held["said"]) == ("failed", "AE", ris.error)
-    assert held["error"] == "ris finds the message faulty (AE, error 204 at PID-3); its words stand in the study"
+    assert held["error"] == "ris finds the message faulty (AE 204 PID-3); its words stand in the study"
     assert site.message(two)["state"] == "sent"
     assert site.jobs("transmit") == [("failed", "MESSAGE_FAULTY"), ("done", None)]
     ris.behave = "AA"

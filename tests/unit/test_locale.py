@@ -17,7 +17,7 @@ from cxr_node.locale import FOLDER, LANGUAGES, catalogue, said, translated
 from cxr_node.message import N_, Message
 
 ROOT = Path(__file__).parents[2]
-PLACE = re.compile(r"%\(\w+\)s|\{[^}]*\}")
+PLACE = re.compile(r"%\(\w+\)s|\{[^}]*\}|\[+[\w.]+\]+")
 OTHERS = [language for language in LANGUAGES if language != "en"]
 
 

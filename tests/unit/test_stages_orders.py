@@ -21,7 +21,7 @@ from cxr_node.errors import Transient
 from cxr_node.stages.orders import Orders
 from cxr_node.store import jobs, messages, orders, reading, withdrawal, worklist
 from cxr_node.store.db import Store, Tx
-from cxr_node.store.messages import Message
+from cxr_node.store.messages import Outgoing
 from tests import films
 from tests.bench import JUDGING, NOON, Bench
 from tests.ris import message, order, report
@@ -215,7 +215,7 @@ def test_a_study_that_is_held_is_not_closed_by_a_report(desk: Desk) -> None:
 def test_our_own_priority_that_the_ris_repeats_is_no_persons(desk: Desk) -> None:
     study = desk.film("ACC1")
     with desk.store.transaction() as tx:
-        jobs.enqueue(tx, messages.add(tx, Message("c1", "ris", study, "ORM^O01", "A", b"x"), NOON), NOON)
+        jobs.enqueue(tx, messages.add(tx, Outgoing("c1", "ris", study, "ORM^O01", "A", b"x"), NOON), NOON)
         jobs.claim(tx, "transmit", "me", NOON, 60)
     assert desk.say(order("1", "ACC1", "A")) == "AA"
     assert desk.entry(study)["priority"] is None
