@@ -93,10 +93,11 @@ def recipe(start: Path) -> Recipe:
     return Recipe.model_validate(shipped | {"size": SIZE, "weights_sha256": build.sha256(start)})
 
 
-def test_the_shipped_model_names_the_shipped_recipe() -> None:
-    model = manifest.find(None, "cxr-pneumonia")
+@pytest.mark.parametrize("model", manifest.list_models(), ids=lambda model: model.called)
+def test_a_shipped_model_names_its_shipped_recipe(model: manifest.Manifest) -> None:
     kept = json.loads((model.directory / build.METADATA).read_text(encoding="utf-8"))["cxr_node"]["recipe"]
-    assert Recipe.model_validate(kept) == recipes.load(SHIPPED)
+    shipped = recipes.shipped()[f"{model.name}-{model.version.removesuffix('.0')}"]
+    assert Recipe.model_validate(kept) == recipes.load(shipped)
 
 
 def test_recipes_say_all_mistakes_at_once(tmp_path: Path) -> None:
