@@ -52,20 +52,26 @@ class Shade(nn.Module):
         nn.init.zeros_(self.bias)
 
     def look(self, films: Tensor) -> Tensor:
-        """The cells (n, CELLS ** 2) of films (n, 1, size, size): the mean normal score of their pixels' ranks.
+        """The cells (n, CELLS ** 2) of films (n, 1, size, size), left and right averaged: a mirror changes nothing."""
+        cells = self._cells(films)
+        return (cells + cells.flip(-1)).flatten(1) / 2
 
-        No exposure, window or gamma changes it, nor does a mirror.
-        """
+    def _cells(self, films: Tensor) -> Tensor:
+        """The mean normal score of the ranks of each cell's pixels (n, CELLS, CELLS): blind to window and gamma."""
         low = functional.adaptive_avg_pool2d(films.float(), LOW).flatten(1)
         ordered = low.sort(dim=1).values
         below = torch.searchsorted(ordered, low) + torch.searchsorted(ordered, low, right=True)
         share = (below / (2 * low.shape[1])).clamp(CLIPPED, 1 - CLIPPED)
         scores = torch.special.ndtri(share).view(-1, 1, LOW, LOW)
-        return functional.adaptive_avg_pool2d((scores + scores.flip(-1)) / 2, CELLS).flatten(1)
+        return functional.adaptive_avg_pool2d(scores, CELLS)[:, 0]
 
     def forward(self, films: Tensor) -> Tensor:
-        """What each cell says for each output (n, outputs, CELLS, CELLS); the mean of a map is the output's logit."""
-        seen = (self.look(films) - self.mean) / self.spread
+        """What each cell says for each output (n, outputs, CELLS, CELLS); the mean of a map is the output's logit.
+
+        The template was fitted to what `look` gives, so it weighs left and right alike: to weigh each cell by itself
+        comes to the same logit, and shows on which side it is.
+        """
+        seen = (self._cells(films).flatten(1) - self.mean) / self.spread
         said = seen[:, None] * self.template * CELLS**2 + self.bias[:, None]
         return said.view(*said.shape[:2], CELLS, CELLS)
 

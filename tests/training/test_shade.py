@@ -55,6 +55,19 @@ def test_exposure_and_a_mirror_leave_the_shade_alone() -> None:
     assert not torch.allclose(shade.look(films.flip(-2)), seen, atol=0.01)
 
 
+def test_the_map_shows_the_side_and_the_logit_does_not_tell_it() -> None:
+    shade = Shade(1)
+    shade.template += 1.0
+    shade.template[0, : CELLS**2 // 2] = 3.0
+    halves = shade.template.view(CELLS, CELLS)
+    halves.copy_((halves + halves.flip(-1)) / 2)
+    films = _noise(2) * 0.2
+    films[:, :, 8:20, 4:12] += 0.7
+    maps = shade(films)
+    assert torch.allclose(shade(films.flip(-1)).mean(dim=(2, 3)), maps.mean(dim=(2, 3)), atol=1e-4)
+    assert (maps[..., : CELLS // 2].sum(dim=(1, 2, 3)) > maps[..., CELLS // 2 + 1 :].sum(dim=(1, 2, 3)) + 1).all()
+
+
 def test_a_blank_film_has_no_shade() -> None:
     assert torch.allclose(Shade(1).look(torch.zeros(1, 1, 64, 64)), torch.zeros(1, CELLS**2), atol=1e-5)
 
