@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cxr_node.inference import build
+from cxr_node.inference import build, manifest
 from tests.films import chest
 from tests.node import Node, wait_for
 
@@ -37,7 +37,7 @@ def test_a_configuration_with_three_mistakes(tmp_path: Path) -> None:
 
 def test_a_model_that_is_not_as_released(tmp_path: Path) -> None:
     shutil.copytree(build.builtin_directory(), tmp_path / "models")
-    (weights,) = (tmp_path / "models" / "cxr-pneumonia").rglob("weights.safetensors")
+    weights = manifest.find(tmp_path / "models", "cxr-pneumonia").weights
     sound = weights.read_bytes()
     weights.write_bytes(sound[:-1] + bytes([sound[-1] ^ 1]))
     film = chest()
