@@ -151,6 +151,8 @@ def _answers(event: evt.Event, find: Callable[[Attributes, Caller, Asked], Itera
             yield _PENDING, _written(found)
     except Transient as error:
         yield _status(Reply(Status.RESOURCE_LIMITATION, error.message[:64]), _OUT_OF_RESOURCES), None
+    # What the node does not foresee is its own fault, and its log is to say so: pynetdicom, whose own log is off since
+    # it quotes what was sent, would answer the workstation and tell nobody.
     except Exception:
         log.exception("workitem.fault", calling=_title(event))
         yield _status(Reply(Status.PROCESSING_FAILURE, "internal error of the node; see its log"), 0xC000), None
@@ -178,7 +180,7 @@ def _reply(event: evt.Event, uid: str, classes: Sequence[str], work: Callable[[C
         return work(_caller(event))
     except _Unreadable as error:
         return Reply(error.status, error.sentence)
-    except Exception:
+    except Exception:  # as in _answers
         log.exception("workitem.fault", calling=_title(event))
         return Reply(Status.PROCESSING_FAILURE, "internal error of the node; see its log")
 

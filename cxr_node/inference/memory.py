@@ -1,7 +1,8 @@
 """How the C library keeps memory: a network's feature maps come and go many times for each film.
 
 glibc gives every large block back to the system at once and asks for it anew, and the kernel clears each page again:
-two fifths of a film's time on a processor (docs/benchmarks.md). Kept, the memory is that of the largest batch.
+a quarter of a film's time on a processor, two fifths where eight are judged at once (docs/benchmarks.md). Kept, the
+memory is that of the largest batch.
 """
 
 import ctypes
