@@ -29,6 +29,8 @@ class AugmentRecipe(BaseModel):
     blur: NotNegative
     jpeg: Annotated[int, Field(ge=1, le=100)]
     marker: Share
+    local_contrast: NotNegative = 0.0
+    equalised: Share = 0.0
 
 
 class JitterRecipe(BaseModel):

@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 
 from cxr_node.domain.finding import Cutoffs
 from cxr_node.errors import ConfigError
-from cxr_node.inference.calibration import Calibration, ClassCalibration
+from cxr_node.inference.calibration import Calibration, ClassCalibration, sigmoid
 from cxr_node.inference.outputs import Classes
 from training.data import Film
 from training.recipe import Recipe
@@ -43,6 +43,11 @@ def scale_and_bias(logits: Floats, targets: Floats, weights: Floats) -> tuple[fl
     model = LogisticRegression(C=UNREGULARISED, tol=1e-8, max_iter=1000)
     model.fit(logits[:, None], targets, sample_weight=weights * len(weights))
     return float(model.coef_[0, 0]), float(model.intercept_[0])
+
+
+def calibrated(logits: Floats, scale: float, bias: float) -> Floats:
+    """Probabilities of logits (n,)."""
+    return np.array([sigmoid(scale * float(logit) + bias) for logit in logits])
 
 
 def calibrate(films: Sequence[Film], logits: Floats) -> Calibration:
@@ -90,13 +95,13 @@ def operating_points(films: Sequence[Film], probabilities: Floats) -> Cutoffs:
 
 def points_of(found: NDArray[np.bool_], probabilities: Floats, weights: Floats) -> Cutoffs:
     """The threshold and tiers from films with the finding (`found`) and without it."""
-    threshold = _weighted_quantile(probabilities[found], weights[found], 1 - SENSITIVITY)
-    high = _weighted_quantile(probabilities[~found], weights[~found], SPECIFICITY)
+    threshold = weighted_quantile(probabilities[found], weights[found], 1 - SENSITIVITY)
+    high = weighted_quantile(probabilities[~found], weights[~found], SPECIFICITY)
     return Cutoffs(threshold=threshold, medium=threshold, high=max(high, threshold))
 
 
-def _weighted_quantile(values: Floats, weights: Floats, share: float) -> float:
-    """The smallest value with at least `share` of the weight at or below it."""
+def weighted_quantile(values: Floats, weights: Floats, share: float) -> float:
+    """The smallest of values (n,) with at least `share` of the weight at or below it."""
     order = np.argsort(values)
     reached = np.cumsum(weights[order]) / weights.sum()
     return float(values[order][np.searchsorted(reached, share)])

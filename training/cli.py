@@ -187,11 +187,10 @@ def pack(*, source: Path, out: Path, size: int, megabytes: float, only: tuple[st
 def calibrate(run: Path, data: Path) -> None:
     """Calibrate RUN and choose its operating points, on validation films."""
     from training.calibrate import calibrate as find_calibration
-    from training.calibrate import calibrate_classes, operating_points
+    from training.calibrate import calibrate_classes, calibrated, operating_points
     from training.data import trainable
     from training.fit import logits_of
     from training.priming import film_batches
-    from training.results import calibrated
     from training.sources import read_films
     from training.splits import films_of
 

@@ -35,6 +35,7 @@ from training.networks.weights import load_public
 from training.priming import film_batches, prime
 from training.recipe import Recipe
 from training.run import Conditions, Run, network_of
+from training.settling import settle
 from training.splits import films_of
 from training.task import Task, task_of
 from training.trainer import Trainer
@@ -141,8 +142,11 @@ def fit(
     trainer = Trainer(short, network, task, torch.device(device))
     if run.checkpoint.exists():
         trainer.load(run.checkpoint)
-    _run_epochs(trainer, train, [film for film in used if film.split == "val"], run, minutes=minutes, variants=variants)
-    state = {name: value.contiguous().cpu() for name, value in trainer.average.items()}
+    validation = [film for film in used if film.split == "val"]
+    _run_epochs(trainer, train, validation, run, minutes=minutes, variants=variants)
+    finished = trainer.averaged().cpu()
+    settle(finished, validation, short, task)
+    state = {name: value.contiguous() for name, value in finished.state_dict().items()}
     write_whole(run.weights, lambda stream: stream.write(save(state)))
 
 

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr_node.domain.finding import Cutoffs
-from cxr_node.inference.calibration import Calibration, shift, sigmoid
+from cxr_node.inference.calibration import Calibration, shift
 from training.bootstrap import patients_of
+from training.calibrate import calibrated
 from training.data import Film, trainable
 from training.evaluate import positive_share, score
 from training.fit import logits_of
@@ -24,11 +25,6 @@ Floats = NDArray[np.float64]
 LATERAL = "LATERAL"
 FEWEST = 5
 """Groups with fewer films of a label are left out: an interval over them says nothing."""
-
-
-def calibrated(logits: Floats, scale: float, bias: float) -> Floats:
-    """Probabilities of logits (n,)."""
-    return np.array([sigmoid(scale * float(logit) + bias) for logit in logits])
 
 
 def evaluate(run: Run, films: Sequence[Film]) -> dict[str, Any]:

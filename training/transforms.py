@@ -18,6 +18,11 @@ from training.recipe import PrepareRecipe, Recipe
 
 MARKER_SIDE = 0.22
 NOISE = 0.02
+STRUCTURES = (2.0, 24.0)
+"""Sigmas in pixels between which the structures lie whose contrast is changed: from vessels to ribs and hila."""
+CLIP_LIMITS = (1.0, 4.0)
+TILES = (2, 9)
+"""Tiles a side of adaptive equalisation, from and below."""
 
 
 @contextmanager
@@ -50,7 +55,7 @@ class PrepareFilmd(MapTransform):
 
 
 class RandFilmd(RandomizableTransform, MapTransform):
-    """Geometry, exposure, sharpness, compression and lettering as they differ between hospitals."""
+    """Geometry, lettering, processing, exposure, sharpness and compression as they differ between hospitals."""
 
     def __init__(self, keys: str, recipe: AugmentRecipe) -> None:
         MapTransform.__init__(self, keys)
@@ -62,6 +67,7 @@ class RandFilmd(RandomizableTransform, MapTransform):
         for key in self.key_iterator(out):
             film = self._geometry(out[key][0])
             film = self._marker(film)
+            film = self._processing(film)
             film = self._exposure(film)
             out[key] = self._sharpness(film)[None]
         return out
@@ -96,6 +102,21 @@ class RandFilmd(RandomizableTransform, MapTransform):
         marked = film.copy()
         marked[top : top + height, left : left + width] = self.R.random()
         return marked
+
+    def _processing(self, film: Prepared) -> Prepared:
+        """The contrast of structures of some size, as X-ray machines raise and flatten it each in its own way.
+
+        Not drawn at all where the recipe has none, so that older recipes draw what they drew.
+        """
+        if self.recipe.equalised and self.R.random() < self.recipe.equalised:
+            tiles = int(self.R.randint(*TILES))
+            equalise = cv2.createCLAHE(float(self.R.uniform(*CLIP_LIMITS)), (tiles, tiles))
+            return (equalise.apply(np.rint(film * 255).astype(np.uint8)) / np.float32(255)).astype(np.float32)
+        if self.recipe.local_contrast:
+            coarse = cv2.GaussianBlur(film, (0, 0), float(np.exp(self.R.uniform(*np.log(STRUCTURES)))))
+            amount = self.R.uniform(-self.recipe.local_contrast / 3, self.recipe.local_contrast)
+            return np.clip(film + amount * (film - coarse), 0, 1).astype(np.float32)
+        return film
 
     def _exposure(self, film: Prepared) -> Prepared:
         gamma, contrast = 2 ** self._around(self.recipe.gamma), 1 + self._around(self.recipe.contrast)

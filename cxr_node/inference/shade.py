@@ -119,12 +119,20 @@ class Familiarity(nn.Module):
 class ShadedLite0(FilmNetwork):
     """Logits: the shade's, plus EfficientNet-Lite0's as far as the film is familiar. In training all films are.
 
+    As far as a film is not familiar, the shade's logit counts `alone_scale` times, plus `alone_bias`, (outputs,): where
+    it speaks alone it says more, and its own films set what reaches the threshold (training/settling.py).
+
     Feature maps are those of EfficientNet-Lite0 and a map of ones for its bias, both times familiarity, and the maps of
     the shade; so the linear layer behind them explains itself as any other does.
     """
 
+    alone_scale: Tensor
+    alone_bias: Tensor
+
     def __init__(self, outputs: int) -> None:
         super().__init__()
+        self.register_buffer("alone_scale", torch.ones(outputs))
+        self.register_buffer("alone_bias", torch.zeros(outputs))
         self.detail = EfficientNetLite0(outputs)
         self.shade = Shade(outputs)
         self.familiarity = Familiarity()
@@ -140,11 +148,13 @@ class ShadedLite0(FilmNetwork):
         return self.classify(self._trusted(films, self.detail.early(films), films.new_ones(len(films))))
 
     def _trusted(self, films: Tensor, early: Tensor, trust: Tensor) -> Tensor:
-        """The feature maps with the detail's times trust (n,)."""
+        """The feature maps with the detail's times trust (n,), and the shade's as it speaks beside it or alone."""
+        trust = trust[:, None, None, None]
         detail = self.detail.late(early)
         ones = torch.ones_like(detail[:, :1])
         shade = _fitted(self.shade(films), detail.shape[-2:])
-        return torch.cat([torch.cat([detail, ones], dim=1) * trust[:, None, None, None], shade], dim=1)
+        alone = shade * self.alone_scale[:, None, None] + self.alone_bias[:, None, None]
+        return torch.cat([torch.cat([detail, ones], dim=1) * trust, alone + trust * (shade - alone)], dim=1)
 
     def classify(self, features: Tensor) -> Tensor:
         """Logits (n, outputs)."""

@@ -13,8 +13,10 @@ from torch import Tensor
 
 from cxr_node.errors import ConfigError
 from cxr_node.inference.explain import explain
+from cxr_node.inference.network import EfficientNetLite0
 from cxr_node.inference.shade import CELLS, FALLS, LOW, SOURCES, Familiarity, Shade, ShadedLite0
 from training import recipe as recipes
+from training.calibrate import balanced, calibrate, calibrated, operating_points
 from training.cli import commands
 from training.data import Film, write_manifest
 from training.explain import Explainer
@@ -22,6 +24,7 @@ from training.fit import fit
 from training.priming import prime
 from training.recipe import Recipe
 from training.run import Run
+from training.settling import SENSITIVITY, settle
 from training.task import Classes, FindingAndKind, task_of
 
 pytestmark = pytest.mark.training
@@ -104,6 +107,57 @@ def test_an_unfamiliar_film_is_left_to_the_shade(shaded: ShadedLite0) -> None:
         assert torch.allclose(shaded(films), detail + shade, atol=1e-3), "in training all is familiar"
 
 
+def test_the_shade_says_more_where_it_speaks_alone(shaded: ShadedLite0) -> None:
+    films = _noise(2, 224)
+    shaded.alone_scale.copy_(torch.tensor([2.0, 1.0, 0.5]))
+    shaded.alone_bias.copy_(torch.tensor([-0.5, 0.0, 1.0]))
+    with torch.inference_mode():
+        shade = shaded.shade(films).mean(dim=(2, 3))
+        assert torch.allclose(shaded(films), shaded.detail(films) + shade, atol=1e-3), "all is familiar"
+        shaded.familiarity.precision[0] = torch.eye(shaded.familiarity.mean.shape[1])
+        shaded.familiarity.reach[0] = 1e-6
+        alone = shade * shaded.alone_scale + shaded.alone_bias
+        assert torch.allclose(shaded(films), alone, atol=1e-3)
+        logits, maps, _ = explain(shaded, films, "cam")
+        assert torch.allclose(maps.mean(dim=(2, 3)), logits, atol=1e-3)
+
+
+def test_a_network_is_settled_so_that_the_shade_alone_meets_the_threshold(films: list[Film]) -> None:
+    recipe = _small()
+    train, validation = ([film for film in films if film.split == split] for split in ("train", "val"))
+    task = task_of(recipe, train)
+    torch.manual_seed(1)
+    network = ShadedLite0(2).eval()
+    prime(network, films, recipe, task)
+    network.detail.classifier.bias.data.fill_(3.0)
+    settle(network, validation, recipe, task)
+    assert network.alone_scale[0] == pytest.approx(1, abs=0.01), "a detail that says the same of all films"
+    assert network.alone_bias[0] > 2, "is made up for where it is not asked"
+    assert (network.alone_scale[1], network.alone_bias[1]) == (1, 0)
+    shown = torch.stack([torch.from_numpy(_shown(film)) for film in validation])
+    ill = np.array([film.pneumonia for film in validation]) == 1
+    with torch.inference_mode():
+        whole = network.wholly(shown).double().numpy()
+        shade = network.shade(shown).mean(dim=(2, 3)).double().numpy()[:, 0]
+    alone = shade * float(network.alone_scale[0]) + float(network.alone_bias[0])
+    found = calibrate(validation, whole)
+    probabilities, alone = (calibrated(each, found.finding_scale, found.finding_bias) for each in (whole[:, 0], alone))
+    threshold = operating_points(validation, probabilities).threshold
+    weights = balanced(validation) * ill
+    assert weights[alone >= threshold - 1e-4].sum() >= SENSITIVITY * weights.sum()
+    assert alone[ill].min() == pytest.approx(threshold, abs=1e-4), "the films with the finding look much alike"
+
+
+def test_what_cannot_be_settled_is_left_as_it_was(films: list[Film]) -> None:
+    recipe, task = _small(), FindingAndKind(0.0)
+    validation = [film for film in films if film.split == "val"]
+    shaded = ShadedLite0(2).eval()
+    settle(shaded, [film for film in validation if film.pneumonia == 0], recipe, task)  # one label
+    settle(shaded, validation, recipe, task)  # random: nobody knows whether it tells anything, but never upside down
+    assert shaded.alone_scale[0] > 0
+    settle(EfficientNetLite0(2).eval(), validation, recipe, task)  # no shade at all
+
+
 def test_familiarity_falls_beyond_the_reach_of_the_nearest_source() -> None:
     familiarity = Familiarity()
     half = familiarity.mean.shape[1] // 2
@@ -153,7 +207,8 @@ def test_what_is_frozen_stays_as_it_was(films: list[Film], tmp_path: Path) -> No
     fit(recipe, films, one := Run(tmp_path / "one"))
     before, after = load_file(none.weights), load_file(one.weights)
     still = {name for name in before if torch.equal(before[name], after[name])}
-    frozen = {name for name in before if name.startswith((*recipe.fit.frozen, "shade.", "familiarity."))}
+    primed = ("shade.", "familiarity.")
+    frozen = {name for name in before if name.startswith((*recipe.fit.frozen, *primed))}
     assert frozen <= still
     assert "detail.blocks.3.0.conv_pw.weight" not in still
     assert "detail.blocks.3.0.bn1.running_mean" not in still

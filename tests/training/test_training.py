@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from cxr_node.domain.finding import Cutoffs
 from cxr_node.errors import ConfigError
+from cxr_node.imaging import Prepared
 from cxr_node.inference import build, golden, manifest
 from cxr_node.inference.network import EfficientNetLite0
 from cxr_node.inference.predictor import Predictor
@@ -39,7 +40,7 @@ from training.run import Conditions, Run
 from training.scaling import likeliest
 from training.task import FindingAndKind
 from training.trainer import Trainer
-from training.transforms import evaluation_transforms, training_transforms
+from training.transforms import RandFilmd, evaluation_transforms, training_transforms
 
 pytestmark = pytest.mark.training
 
@@ -169,6 +170,23 @@ def test_augmentation_keeps_shape_and_range_and_follows_its_seed(films: Path, re
         assert 0 <= film.min() <= film.max() <= 1
     assert np.array_equal(drawn[0], drawn[1])
     assert not any(np.array_equal(film, plain) for film in drawn[0])
+
+
+@pytest.mark.parametrize("how", ["local_contrast", "equalised"])
+def test_processing_raises_faint_structures(recipe: Recipe, how: str) -> None:
+    still = dict.fromkeys(("flip", "rotation", "scale", "aspect", "shift", "gamma", "contrast", "blur", "marker"), 0.0)
+    alone = recipe.changed({f"augment.{name}": value for name, value in (still | {how: 1.0, "jpeg": 94}).items()})
+    assert alone.augment
+    side = np.arange(128)
+    film = (0.2 + 0.4 * side / 128 + 0.05 * np.sin(side[:, None] / 3)).astype(np.float32)
+    change = RandFilmd("film", alone.augment)
+    change.set_random_state(3)
+    drawn = [change({"film": film[None]})["film"][0] for _ in range(20)]
+
+    def structure(shown: Prepared) -> float:
+        return float((shown - cv2.GaussianBlur(shown, (0, 0), 6)).std())
+
+    assert max(map(structure, drawn)) > 1.4 * structure(film)
 
 
 def test_the_kind_counts_only_where_it_is_known() -> None:
