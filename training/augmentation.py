@@ -29,6 +29,7 @@ class AugmentRecipe(BaseModel):
     blur: NotNegative
     jpeg: Annotated[int, Field(ge=1, le=100)]
     marker: Share
+    processed: Share = 0.0
     local_contrast: NotNegative = 0.0
     equalised: Share = 0.0
 

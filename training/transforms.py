@@ -108,15 +108,15 @@ class RandFilmd(RandomizableTransform, MapTransform):
 
         Not drawn at all where the recipe has none, so that older recipes draw what they drew.
         """
-        if self.recipe.equalised and self.R.random() < self.recipe.equalised:
+        if not self.recipe.processed or self.R.random() >= self.recipe.processed:
+            return film
+        if self.R.random() < self.recipe.equalised:
             tiles = int(self.R.randint(*TILES))
             equalise = cv2.createCLAHE(float(self.R.uniform(*CLIP_LIMITS)), (tiles, tiles))
             return (equalise.apply(np.rint(film * 255).astype(np.uint8)) / np.float32(255)).astype(np.float32)
-        if self.recipe.local_contrast:
-            coarse = cv2.GaussianBlur(film, (0, 0), float(np.exp(self.R.uniform(*np.log(STRUCTURES)))))
-            amount = self.R.uniform(-self.recipe.local_contrast / 3, self.recipe.local_contrast)
-            return np.clip(film + amount * (film - coarse), 0, 1).astype(np.float32)
-        return film
+        coarse = cv2.GaussianBlur(film, (0, 0), float(np.exp(self.R.uniform(*np.log(STRUCTURES)))))
+        amount = self.R.uniform(-self.recipe.local_contrast / 3, self.recipe.local_contrast)
+        return np.clip(film + amount * (film - coarse), 0, 1).astype(np.float32)
 
     def _exposure(self, film: Prepared) -> Prepared:
         gamma, contrast = 2 ** self._around(self.recipe.gamma), 1 + self._around(self.recipe.contrast)

@@ -175,7 +175,9 @@ def test_augmentation_keeps_shape_and_range_and_follows_its_seed(films: Path, re
 @pytest.mark.parametrize("how", ["local_contrast", "equalised"])
 def test_processing_raises_faint_structures(recipe: Recipe, how: str) -> None:
     still = dict.fromkeys(("flip", "rotation", "scale", "aspect", "shift", "gamma", "contrast", "blur", "marker"), 0.0)
-    alone = recipe.changed({f"augment.{name}": value for name, value in (still | {how: 1.0, "jpeg": 94}).items()})
+    alone = recipe.changed(
+        {f"augment.{name}": value for name, value in (still | {how: 1.0, "processed": 1.0, "jpeg": 94}).items()}
+    )
     assert alone.augment
     side = np.arange(128)
     film = (0.2 + 0.4 * side / 128 + 0.05 * np.sin(side[:, None] / 3)).astype(np.float32)
