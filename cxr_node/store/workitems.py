@@ -5,7 +5,7 @@ in the same transaction, and has those told who want to hear of it.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from cxr_node.domain import workitem
@@ -55,16 +55,36 @@ def described(tx: Tx, row: Row) -> Attributes:
     return describe(step_of(tx, row))
 
 
-def to_rank(tx: Tx, *, closed: bool) -> list[Row]:
-    """Of every workitem, or of those that are open, what the reading order looks at."""
-    only = "" if closed else "WHERE w.state IN ('SCHEDULED', 'IN PROGRESS')"
+def to_rank(tx: Tx, *, closed: bool, only: Collection[str] | None = None) -> list[Row]:
+    """Of every workitem, or of those that are open, what the reading order looks at.
+
+    `only`: of these, by their own UIDs or those of their studies.
+    """
+    wanted = [] if closed else ["w.state IN ('SCHEDULED', 'IN PROGRESS')"]
+    if only is not None:
+        wanted.append("w.sequence IN (SELECT sequence FROM workitem WHERE uid IN (SELECT value FROM json_each(:only)) "
+                      "OR study_instance_uid IN (SELECT value FROM json_each(:only)))")  # fmt: skip
     return tx.rows(
         f"""
         SELECT w.sequence, w.uid, w.state, coalesce(e.received_at, w.created_at) AS received_at, e.tier, e.priority,
             e.study_instance_uid IS NOT NULL AS listed, CASE WHEN w.creator IS NULL THEN '{{}}' ELSE w.said END AS said
-        FROM workitem w LEFT JOIN worklist_entry e USING (study_instance_uid) {only}
-        """  # noqa: S608 - constant clauses
+        FROM workitem w LEFT JOIN worklist_entry e USING (study_instance_uid)
+        {"WHERE " + " AND ".join(wanted) if wanted else ""}
+        """,  # noqa: S608 - constant clauses
+        {"only": json.dumps(list(only or ()))},
     )
+
+
+def changed_since(tx: Tx, after: int) -> frozenset[str]:
+    """The UIDs of the workitems, and of the studies, that the events after a sequence number are about."""
+    rows = tx.rows(
+        """
+        SELECT study_instance_uid AS uid FROM event WHERE sequence > :after AND study_instance_uid IS NOT NULL
+        UNION SELECT json_extract(detail, '$.workitem') FROM event WHERE sequence > :after AND event GLOB 'workitem.*'
+        """,
+        {"after": after},
+    )
+    return frozenset(row["uid"] for row in rows)
 
 
 def add(tx: Tx, uid: str, study: str | None, now: float, *, accession: str = "", creator: str | None = None,
