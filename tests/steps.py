@@ -1,6 +1,7 @@
 """A workstation that speaks Unified Procedure Step, with pynetdicom's own client, and a watcher that is called."""
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
@@ -138,7 +139,10 @@ def performed(**attributes: Any) -> Dataset:
 
 
 class Watcher:
-    """A system that is called with event reports (UPS Event as SCU), and keeps them; in `with` it listens."""
+    """A system that is called with event reports (UPS Event as SCU), and keeps them; in `with` it listens.
+
+    `times` of what it heard, in the same order, in seconds since 1970 UTC.
+    """
 
     def __init__(self, ae_title: str = "WATCHER", port: int = 0, status: int = 0x0000) -> None:
         self._ae = AE(ae_title=ae_title)
@@ -146,6 +150,7 @@ class Watcher:
         self._status, self._lock = status, threading.Lock()
         self.port, self._server = port, None
         self.heard: list[tuple[str, int, Dataset]] = []
+        self.times: list[float] = []
 
     def __enter__(self) -> Self:
         self._server: Any = self._ae.start_server(
@@ -160,6 +165,7 @@ class Watcher:
     def _told(self, event: evt.Event) -> tuple[int, None]:
         request: Any = event.request
         with self._lock:
+            self.times.append(time.time())
             self.heard.append((str(request.AffectedSOPInstanceUID), int(event.event_type), event.event_information))
         return self._status, None
 

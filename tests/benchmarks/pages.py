@@ -46,7 +46,10 @@ def measure(folder: Path) -> Iterator[str]:
             moving = _timed(lambda path=path: _get(port, path), lambda: _happen(store))
             yield f"| {title} | {still} | {moving} |"
         yield ""
-        yield f"An event reaches {_WATCHERS} watchers, all of them, within {_told(store, port):.0f} ms of its commit."
+        yield (
+            f"An event of another process, which rings no bell, reaches {_WATCHERS} watchers, all of them, within "
+            f"{_told(store, port):.0f} ms of its commit: it is looked for twice a second."
+        )
 
 
 def _filled(folder: Path) -> tuple[Store, int, Path]:

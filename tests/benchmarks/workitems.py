@@ -1,4 +1,4 @@
-"""Workitems with many open studies: the first page of C-FIND and of UPS-RS; and many who want to hear of them.
+"""Workitems with many open studies: the first page of C-FIND and of UPS-RS.
 
 The workstation is a process of its own, as it is in a hospital: `python -m tests.benchmarks.workitems PORT`.
 """
