@@ -100,6 +100,17 @@ def code(value: str, scheme: str, meaning: str) -> Dataset:
     return item
 
 
+_MAY_BE_EMPTY = (
+    "ScheduledProcessingParametersSequence", "ScheduledStationNameCodeSequence", "ScheduledStationClassCodeSequence",
+    "ScheduledStationGeographicLocationCodeSequence", "CommentsOnTheScheduledProcedureStep", "InputInformationSequence",
+    "IssuerOfPatientID", "IssuerOfPatientIDQualifiersSequence", "OtherPatientIDsSequence", "PatientBirthDate",
+    "PatientSex", "AdmissionID", "IssuerOfAdmissionIDSequence", "AdmittingDiagnosesDescription",
+    "AdmittingDiagnosesCodeSequence", "ProcedureStepProgressInformationSequence",
+    "UnifiedProcedureStepPerformedProcedureSequence",
+)  # fmt: skip
+"""Of what an N-CREATE must have (type 2)."""
+
+
 def wanted(study: str | None = None, accession: str | None = None, **attributes: Any) -> Dataset:
     """What N-CREATE says of a reading, as far as PS3.4 table CC.2.5-3 asks for it; None leaves an attribute out."""
     said = Dataset()
@@ -109,6 +120,8 @@ def wanted(study: str | None = None, accession: str | None = None, **attributes:
     said.ProcedureStepLabel, said.WorklistLabel = "Second reading", "Consultation"
     said.ScheduledProcedureStepStartDateTime = "20260101120000"
     said.ScheduledWorkitemCodeSequence = [code("110005", "DCM", "Interpretation")]
+    for keyword in _MAY_BE_EMPTY:
+        setattr(said, keyword, [] if keyword.endswith("Sequence") else "")
     said.PatientName, said.PatientID = "Doe^Jane", "P1"
     request = Dataset()
     request.StudyInstanceUID, request.AccessionNumber = study or "", accession or ""

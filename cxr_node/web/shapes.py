@@ -2,9 +2,11 @@
 
 from typing import Any, Final
 
+from cxr_node.domain import requirements
 from cxr_node.domain.finding import Tier
 from cxr_node.domain.priority import Group, Priority
 from cxr_node.domain.study import EntryState
+from cxr_node.domain.workitem import State
 from cxr_node.web.operations import Schema
 
 
@@ -87,6 +89,38 @@ DATA_SET: Final[Schema] = {
 DATA_SETS: Final = _list(DATA_SET)
 
 
-def attributes(*tags: str) -> Schema:
-    """A data set that has at least these attributes."""
-    return {**DATA_SET, "required": list(tags)}
+def _valued(vr: str, *values: str) -> Schema:
+    """An element of one value, of these where some are given."""
+    one: Schema = {"enum": list(values)} if values else {"type": "string", "pattern": r"^\S+$", "maxLength": 64}
+    value = {"type": "array", "items": one, "minItems": 1, "maxItems": 1}
+    return {"type": "object", "properties": {"vr": {"const": vr}, "Value": value}, "required": ["vr", "Value"]}
+
+
+NEW_WORKITEM: Final[Schema] = {
+    **DATA_SET,
+    "description": "What PS3.4 table CC.2.5-3 asks for at N-CREATE",
+    "properties": {
+        "00741000": _valued("CS", State.SCHEDULED.value),
+        "00741200": _valued("CS", "HIGH", "MEDIUM", "LOW"),
+        "00741204": _valued("LO"),
+        "00404005": _valued("DT"),
+        "00404041": _valued("CS"),
+    },
+    "required": [*requirements.VALUED, *requirements.PRESENT],
+}
+CHANGE_OF_STATE: Final[Schema] = {
+    **DATA_SET,
+    "description": "PS3.4 table CC.2.1-1",
+    "properties": {
+        "00741000": _valued("CS", *(state.value for state in State if state is not State.SCHEDULED)),
+        "00081195": {
+            "type": "object",
+            "properties": {
+                "vr": {"const": "UI"},
+                "Value": {"type": "array", "items": {"type": "string", "pattern": "^[0-9.]{1,64}$"}, "minItems": 1},
+            },
+            "required": ["vr", "Value"],
+        },
+    },
+    "required": ["00741000", "00081195"],
+}

@@ -32,7 +32,6 @@ _BAD_REQUEST: Final = frozenset(
 )  # fmt: skip
 _HTTP: Final = {
     Status.UNKNOWN: 404,
-    Status.NOT_UPDATED: 410,
     Status.RESOURCE_LIMITATION: 503,
     Status.PROCESSING_FAILURE: 409,
     **dict.fromkeys(_BAD_REQUEST, 400),
@@ -95,7 +94,10 @@ class Workitems:
     @allowed(Role.READER, by_form=False)
     def change(self, request: Request, caller: Caller) -> Response:
         """PUT /workitems/{workitem}/state (11.7)"""
-        return self._act(request, caller, Action.CHANGE_STATE, dicomweb.payload(request))
+        said = dicomweb.payload(request)
+        reply = self.desk.act(_uid(request), Action.CHANGE_STATE, said, _asking(caller))
+        slower = reply.status is Status.WRONG_TRANSACTION and first(said, "00741000") == State.IN_PROGRESS
+        return self._answered(reply, conflict=slower and bool(first(said, "00081195")))
 
     @allowed(Role.READER, by_form=False)
     def request_cancel(self, request: Request, caller: Caller) -> Response:
@@ -129,8 +131,11 @@ class Workitems:
     def _act(self, request: Request, caller: Caller, action: Action, said: Attributes, *, done: int = 200) -> Response:
         return self._answered(self.desk.act(_uid(request), action, said, _asking(caller)), done)
 
-    def _answered(self, reply: Reply, done: int = 200) -> Response:
-        """A status of PS3.4 as one of HTTP; what it means stands in a Warning, as PS3.18 has it, and in the answer."""
+    def _answered(self, reply: Reply, done: int = 200, *, conflict: bool = False) -> Response:
+        """A status of PS3.4 as one of HTTP; what it means stands in a Warning, as PS3.18 has it, and in the answer.
+
+        `conflict`: somebody else was faster. PS3.4 has no other status for it than for a mistaken Transaction UID.
+        """
         if reply.status is Status.SUCCESS:
             self.parts.live.ring()
             return Response(status_code=done)
@@ -140,7 +145,7 @@ class Workitems:
         if not reply.status.refused and not known:
             return Response(status_code=done, headers=headers)
         said = {"error": reply.status.name, "message": told}
-        return JSONResponse(said, _HTTP.get(reply.status, 409), headers)
+        return JSONResponse(said, 409 if conflict else _HTTP.get(reply.status, 409), headers)
 
 
 def _asking(caller: Caller) -> Asking:
@@ -176,6 +181,10 @@ def _parameters(*names: str) -> list[Parameter]:
     return [_PARAMETERS[name] for name in names]
 
 
+def _body(schema: Schema) -> Mapping[str, Schema]:
+    return {dicomweb.JSON: schema, dicomweb.XML: shapes.TEXT}
+
+
 _COUNT: Final = {"type": "integer", "minimum": 0, "maximum": 9_999_999}
 _UID_SCHEMA: Final = {"type": "string", "pattern": "^[0-9.]+$", "maxLength": 64}
 _PARAMETERS: Final = {
@@ -193,15 +202,15 @@ _PARAMETERS: Final = {
     )
 }
 _FAILED: Final = {JSON: shapes.FAILURE}
-_CHANGED: Final[Mapping[int, Mapping[str, Schema]]] = {200: {}, 404: _FAILED, 409: _FAILED, 410: _FAILED}
+_CHANGED: Final[Mapping[int, Mapping[str, Schema]]] = {200: {}, 404: _FAILED, 409: _FAILED}
 _NAMED: Final = Parameter("workitem", "SOP Instance UID; else that of the data set, else a new one", _UID_SCHEMA)
-_SAID: Final = {dicomweb.JSON: shapes.DATA_SET, dicomweb.XML: shapes.TEXT}
+_SAID: Final = _body(shapes.DATA_SET)
 _FOUND: Final = {dicomweb.JSON: shapes.DATA_SETS, dicomweb.XML: shapes.TEXT}
 _MANY: Final = {dicomweb.JSON: shapes.DATA_SETS, "multipart/related": shapes.TEXT}
 _WORKITEM: Final = BASE + "/workitems/{workitem}"
 _SUBSCRIBER: Final = _WORKITEM + "/subscribers/{receiver}"
 OPERATIONS: Final = (
-    Operation("POST", BASE + "/workitems", "create", {201: {}, 409: _FAILED}, [_NAMED], _SAID),
+    Operation("POST", BASE + "/workitems", "create", {201: {}, 409: _FAILED}, [_NAMED], _body(shapes.NEW_WORKITEM)),
     Operation(
         "GET",
         BASE + "/workitems",
@@ -211,7 +220,7 @@ OPERATIONS: Final = (
     ),
     Operation("GET", _WORKITEM, "get", {200: _FOUND, 404: _FAILED}, _parameters("workitem")),
     Operation("POST", _WORKITEM, "set", _CHANGED, _parameters("workitem", "transaction-uid"), _SAID),
-    Operation("PUT", _WORKITEM + "/state", "change", _CHANGED, _parameters("workitem"), _SAID),
+    Operation("PUT", _WORKITEM + "/state", "change", _CHANGED, _parameters("workitem"), _body(shapes.CHANGE_OF_STATE)),
     Operation(
         "POST",
         _WORKITEM + "/cancelrequest",

@@ -18,6 +18,7 @@ from cxr_node.store import reading, worklist
 from cxr_node.ups.desk import Desk
 from tests import films
 from tests.bench import JUDGING, Bench, add_result, desk
+from tests.steps import wanted
 
 CALLER = Caller("viewer", "VIEWER", "192.0.2.1")
 READER = Actor("dr.adams", overrules=True)
@@ -63,8 +64,9 @@ class Day:
     def create(self) -> None:
         """By a peer; of a study that is here, of one that is to come, or of none."""
         self.created += 1
+        empty = wanted().to_json_dict()
         study = self.random.choice(["", f"1.2.9.{self.created}", *self.studies])
-        said = {
+        said = empty | {
             "00741000": element("CS", "SCHEDULED"),
             "00741200": element("CS", self.random.choice(["HIGH", "MEDIUM", "LOW"])),
             "00741204": element("LO", "Second reading"),

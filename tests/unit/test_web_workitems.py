@@ -98,7 +98,7 @@ def test_the_whole_life_of_a_reading(web: Web, client: TestClient) -> None:
     assert client.put(f"{BASE}/{uid}/state", json=state("COMPLETED", "1.9")).status_code == 400
     assert client.put(f"{BASE}/{uid}/state", json=state("COMPLETED")).status_code == 200
     assert client.put(f"{BASE}/{uid}/state", json=state("COMPLETED")).status_code == 409
-    assert client.put(f"{BASE}/{uid}/state", json=state("CANCELED")).status_code == 410
+    assert client.put(f"{BASE}/{uid}/state", json=state("CANCELED")).status_code == 409
     assert client.get("/api/worklist").json() == []
     (whole,) = client.get(f"{BASE}/{uid}").json()
     assert whole["00741000"]["Value"] == ["COMPLETED"]
