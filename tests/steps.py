@@ -1,5 +1,6 @@
 """A workstation that speaks Unified Procedure Step, with pynetdicom's own client, and a watcher that is called."""
 
+import ssl
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -154,20 +155,25 @@ def performed(**attributes: Any) -> Dataset:
 class Watcher:
     """A system that is called with event reports (UPS Event as SCU), and keeps them; in `with` it listens.
 
-    `times` of what it heard, in the same order, in seconds since 1970 UTC.
+    With a `tls` context it takes TLS only. `times` of what it heard, in the same order, in seconds since 1970 UTC.
     """
 
-    def __init__(self, ae_title: str = "WATCHER", port: int = 0, status: int = 0x0000) -> None:
+    def __init__(
+        self, ae_title: str = "WATCHER", port: int = 0, status: int = 0x0000, tls: ssl.SSLContext | None = None
+    ) -> None:
         self._ae = AE(ae_title=ae_title)
         self._ae.add_supported_context(EVENT, scu_role=True, scp_role=True)
-        self._status, self._lock = status, threading.Lock()
+        self._status, self._tls, self._lock = status, tls, threading.Lock()
         self.port, self._server = port, None
         self.heard: list[tuple[str, int, Dataset]] = []
         self.times: list[float] = []
 
     def __enter__(self) -> Self:
         self._server: Any = self._ae.start_server(
-            ("127.0.0.1", self.port), block=False, evt_handlers=[(evt.EVT_N_EVENT_REPORT, self._told)]
+            ("127.0.0.1", self.port),
+            block=False,
+            evt_handlers=[(evt.EVT_N_EVENT_REPORT, self._told)],
+            ssl_context=self._tls,
         )
         self.port = int(self._server.server_address[1])
         return self
