@@ -3,7 +3,7 @@
 import ssl
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Self
 
 from pydicom.dataset import Dataset
@@ -155,7 +155,8 @@ def performed(**attributes: Any) -> Dataset:
 class Watcher:
     """A system that is called with event reports (UPS Event as SCU), and keeps them; in `with` it listens.
 
-    With a `tls` context it takes TLS only. `times` of what it heard, in the same order, in seconds since 1970 UTC.
+    With a `tls` context it takes TLS only. `taken` is called when a report has come and is not answered yet. `times` of
+    what it heard, in the same order, in seconds since 1970 UTC.
     """
 
     def __init__(
@@ -164,6 +165,7 @@ class Watcher:
         self._ae = AE(ae_title=ae_title)
         self._ae.add_supported_context(EVENT, scu_role=True, scp_role=True)
         self._status, self._tls, self._lock = status, tls, threading.Lock()
+        self.taken: Callable[[], None] = lambda: None
         self.port, self._server = port, None
         self.heard: list[tuple[str, int, Dataset]] = []
         self.times: list[float] = []
@@ -186,6 +188,7 @@ class Watcher:
         with self._lock:
             self.times.append(time.time())
             self.heard.append((str(request.AffectedSOPInstanceUID), int(event.event_type), event.event_information))
+        self.taken()
         return self._status, None
 
     def states(self, uid: str | None = None) -> list[str]:

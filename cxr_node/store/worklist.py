@@ -163,8 +163,8 @@ def reason(tx: Tx, study: str) -> str | None:
     return row["reason"] if row else None
 
 
-def identity(tx: Tx, study: str) -> dict[str, str | None]:
-    """Whose study it is, and under which accession number; as it is known now."""
+def whose(tx: Tx, study: str | None) -> dict[str, str | None]:
+    """Whose study it is, and under which accession number, as it is known now; empty for none."""
     row = tx.row(
         "SELECT patient_id, issuer_of_patient_id, accession_number FROM worklist_entry WHERE study_instance_uid = ?",
         (study,),

@@ -12,7 +12,7 @@ from cxr_node.domain.reading import Actor
 from cxr_node.domain.study import Judging
 from cxr_node.domain.workitem import FILTERED, GLOBAL, Action, Caller, Event, Reply, State, Status
 from cxr_node.errors import Permanent
-from cxr_node.store import events, reading, subscriptions, workitems
+from cxr_node.store import events, reading, subscriptions, workitems, worklist
 from cxr_node.store.db import Row, Tx
 from cxr_node.store.subscriptions import News, Wish
 
@@ -67,7 +67,8 @@ class Actions:
             claimed = error.code == "STUDY_CLAIMED"
             return Reply(Status.ALREADY_IN_PROGRESS if claimed else Status.PROCESSING_FAILURE, error.message[:64])
         known = {"by": caller.name, "address": caller.address, "workitem": row["uid"], "state": wanted}
-        events.append(tx, self.clock(), "workitem.moved", row["study_instance_uid"], **known)
+        study = row["study_instance_uid"]
+        events.append(tx, self.clock(), "workitem.moved", study, **known, **worklist.whose(tx, study))
         return Reply()
 
     def _move(self, tx: Tx, row: Row, wanted: State, transaction: str, caller: Caller) -> None:
@@ -102,7 +103,8 @@ class Actions:
             asking = reasons | {"00741236": element("AE", caller.ae_title)}
             if not workitems.tell(tx, row, Event.CANCEL_REQUESTED, asking, now):
                 return Reply(Status.UNREACHABLE, "nobody has subscribed to this workitem")
-        events.append(tx, now, "workitem.cancel_requested", row["study_instance_uid"], **known)
+        study = row["study_instance_uid"]
+        events.append(tx, now, "workitem.cancel_requested", study, **known, **worklist.whose(tx, study))
         return Reply()
 
     def _cancel(self, tx: Tx, row: Row, reasons: Attributes, now: float) -> None:

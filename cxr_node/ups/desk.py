@@ -134,7 +134,7 @@ class Desk:
         kept = dicom_json.without(said, _NEVER_SET | requirements.CREATED_EMPTY)
         row = workitems.add(tx, uid, study, now, accession=accession, creator=caller.name, said=kept)
         known = {"by": caller.name, "address": caller.address, "workitem": uid}
-        events.append(tx, now, "workitem.created", study, **known)
+        events.append(tx, now, "workitem.created", study, **known, **worklist.whose(tx, study))
         if row["listed"]:
             if row["entry_state"] in ("read", "withdrawn"):
                 return Reply(Status.PROCESSING_FAILURE, "the study has left the worklist; reopen it first")
@@ -168,7 +168,8 @@ class Desk:
         now, ready = self.clock(), workitems.readiness(row)
         row = workitems.say(tx, uid, kept, now)
         known = {"by": caller.name, "address": caller.address, "workitem": uid, "attributes": sorted(taken)}
-        events.append(tx, now, "workitem.changed", row["study_instance_uid"], **known)
+        study = row["study_instance_uid"]
+        events.append(tx, now, "workitem.changed", study, **known, **worklist.whose(tx, study))
         if row["listed"]:
             self._prioritise(tx, row, taken, caller, now)
         if workitems.readiness(row) != ready:
