@@ -17,14 +17,14 @@ TIMEOUT = 60.0  # generous: the machine may be busy with other things
 
 
 class Workstation:
-    """An association with a node; in `with` it is open."""
+    """An association with a node; in `with` it is open. `longest`: bytes of a PDU that it takes; 0 for any."""
 
-    def __init__(self, port: int, calling: str = "VIEWER1", called: str = "CXR_NODE") -> None:
+    def __init__(self, port: int, calling: str = "VIEWER1", called: str = "CXR_NODE", longest: int = 16382) -> None:
         ae = AE(ae_title=calling)
         ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = TIMEOUT
         for uid in (PUSH, PULL, WATCH, QUERY):
             ae.add_requested_context(uid, ExplicitVRLittleEndian)
-        self.association = ae.associate("127.0.0.1", port, ae_title=called)
+        self.association = ae.associate("127.0.0.1", port, ae_title=called, max_pdu=longest)
         assert self.association.is_established
         transport: Any = self.association.dul.socket
         self._connection = transport.socket

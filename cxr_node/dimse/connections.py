@@ -29,6 +29,7 @@ from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
 
 from cxr_node.dimse import handshake
+from cxr_node.dimse.answers import Answers
 from cxr_node.domain.callers import Network, within
 
 log = structlog.get_logger()
@@ -146,6 +147,7 @@ class _Handler(RequestHandler):
         setattr(association.dul.socket, "__class__", _Connection)  # noqa: B010 - pynetdicom names its classes itself
         setattr(association.dul.state_machine, "__class__", _States)  # noqa: B010
         setattr(association.acse, "__class__", _Negotiation)  # noqa: B010
+        setattr(association.dimse, "__class__", Answers)  # noqa: B010
         return association
 
 

@@ -11,7 +11,7 @@ from pydicom.uid import UID
 from pynetdicom import evt
 
 from cxr_node.dimse.listener import Endpoint, Listener
-from cxr_node.dimse.workitems import PULL, UnifiedProcedureStep
+from cxr_node.dimse.workitems import PULL, QUERY, UnifiedProcedureStep
 from cxr_node.domain.dicom_json import Attributes, element
 from cxr_node.domain.workitem import Workitems
 from tests.bench import Bench
@@ -101,3 +101,15 @@ def test_every_answer_arrives(tmp_path: Path, size: int) -> None:
         found, status = station.find(keyed())
     listener.stop(1.0)
     assert (len(found), status) == (size, 0x0000)
+
+
+@pytest.mark.parametrize("longest", [0, 1024, 16384])
+def test_answers_are_whole_whatever_a_pdu_may_hold(tmp_path: Path, longest: int) -> None:
+    """Those that fit into a PDU of the workstation and those that do not, in one association after each other."""
+    listener = listening(tmp_path, Shelf(size=3))
+    with Workstation(listener.port, longest=longest) as station:
+        for of in (PULL, QUERY, PULL):
+            found, status = station.find(keyed(CommentsOnTheScheduledProcedureStep=""), of)
+            assert [one.CommentsOnTheScheduledProcedureStep for one in found] == [_LONG] * 3
+            assert status == 0x0000
+    listener.stop(1.0)
