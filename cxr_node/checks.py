@@ -16,6 +16,7 @@ from typing import Literal
 from cxr_node import auditing, messaging, tls, trust, views
 from cxr_node.audit import syslog
 from cxr_node.config import Config
+from cxr_node.dimse.sender import Peer
 from cxr_node.domain.clock import iso
 from cxr_node.errors import CxrNodeError
 from cxr_node.inference.build import is_release, verify
@@ -23,6 +24,7 @@ from cxr_node.inference.manifest import Manifest
 from cxr_node.plan import Plan, announcement, database_of, modalities_of, open_store, peers_of
 from cxr_node.store import trail
 from cxr_node.store.activations import Activation
+from cxr_node.workstations import ris_of, subscribers_of
 
 _ASK_TORCH = "import torch; print(torch.cuda.get_device_name() if torch.cuda.is_available() else '')"
 
@@ -57,22 +59,32 @@ def examine(config: Config, *, offline: bool) -> Iterator[Finding]:
     yield from _guarded("listener", lambda: _listener(config))
     yield from _guarded("messages", lambda: _messages(config))
     yield from _guarded("audit messages", lambda: _audit(config, offline=offline))
+    yield from _peers(config, offline=offline)
+
+
+def _peers(config: Config, *, offline: bool) -> Iterator[Finding]:
+    """Whether each peer answers. What people switch off at night may be away."""
+
+    def looked(subject: str, look: Callable[[], str | None], well: str, away: Verdict) -> Finding:
+        reason = None if offline else look()
+        text = "not called (--offline)" if offline else reason or well
+        return Finding("note" if offline else away if reason else "ok", subject, text)
+
+    def echoed(subject: str, peer: Peer, away: Verdict = "failed") -> Finding:
+        return looked(subject, lambda: views.reaches(peer, config.node.ae_title), "answers C-ECHO", away)
+
     if not config.destination:
         yield Finding("note", "destinations", f"none; outputs stay in {config.node.data_dir / 'outbox'}")
     for name, peer in peers_of(config).items():
-        if offline:
-            yield Finding("note", f"destination {name}", "not called (--offline)")
-        else:
-            reason = views.reaches(peer, config.node.ae_title)
-            yield Finding("failed" if reason else "ok", f"destination {name}", reason or "answers C-ECHO")
+        yield echoed(f"destination {name}", peer)
     for name, ris in messaging.peers(config).items():
-        reason = None if offline else views.connects(ris)
-        text = "not called (--offline)" if offline else reason or "takes a connection"
-        yield Finding("note" if offline else "failed" if reason else "ok", f"RIS {name}", text)
-    for name, machine in modalities_of(config).items():  # they are switched off at night
-        reason = None if offline else views.reaches(machine, config.node.ae_title)
-        text = "not called (--offline)" if offline else reason or "answers C-ECHO"
-        yield Finding("note" if offline or reason else "ok", f"modality {name}", text)
+        yield looked(f"RIS {name}", partial(views.connects, ris), "takes a connection", "failed")
+    if asked := ris_of(config):
+        yield echoed("worklist of the RIS", asked)
+    for name, machine in modalities_of(config).items():
+        yield echoed(f"modality {name}", machine, "note")
+    for name, station in subscribers_of(config).items():
+        yield echoed(f"subscriber {name}", station, "note")
 
 
 def _guarded(subject: str, look: Callable[[], Finding]) -> Iterator[Finding]:

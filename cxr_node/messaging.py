@@ -2,7 +2,6 @@
 
 import ipaddress
 from collections.abc import Mapping, Sequence
-from functools import partial
 from zoneinfo import ZoneInfo
 
 import cxr_node
@@ -38,7 +37,7 @@ def peers(config: Config) -> Mapping[str, Peer]:
     return {
         each.name: Peer(
             each.name, each.host, each.port, each.timeout_seconds,
-            tls=partial(trust.told, config, each) if each.tls else None, tls_name=each.tls_name,
+            tls=trust.called(config, f"worklist.hl7.{each.name}", each), tls_name=each.tls_name,
         )
         for each in active(config)
     }  # fmt: skip

@@ -7,7 +7,6 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -271,7 +270,7 @@ def peers_of(config: Config) -> Mapping[str, Peer]:
     return {
         one.name: Peer(
             one.name, one.ae_title, one.host, one.port,
-            tls=partial(trust.destination, config, one) if one.tls else None, tls_name=one.tls_name,
+            tls=trust.called(config, f"destination.{one.name}", one), tls_name=one.tls_name,
         )
         for one in config.destination
     }  # fmt: skip

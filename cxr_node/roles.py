@@ -34,7 +34,7 @@ _HANGING_SECONDS = 180.0
 _ORPHAN_GRACE_SECONDS = 20.0
 _STANDING_BEAT_SECONDS = 1.0
 _SHADOW_NICENESS = 10  # whatever else there is to do comes first
-_SUBSCRIBER_LANES = 4  # so that a few that do not answer do not hold up the others
+_SUBSCRIBER_LANES = 8  # so that a few that do not answer do not hold up the others
 _ASKED_TOGETHER = 50  # documents in one request for commitment
 
 

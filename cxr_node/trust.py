@@ -1,10 +1,12 @@
 """What [tls] and the keys beside it mean: who the node is to its peers and to browsers, and whom it trusts."""
 
 import ssl
+from collections.abc import Callable, Iterator
 from datetime import datetime
+from functools import partial
 
 from cxr_node import tls
-from cxr_node.config import Config, Destination, Hl7Peer
+from cxr_node.config import Called, Config
 from cxr_node.errors import ConfigError, Permanent
 from cxr_node.web import accounts
 
@@ -30,16 +32,29 @@ def listener(config: Config) -> ssl.SSLContext | None:
     return tls.server(own, _authorities(config) if config.tls.require_client_certificate else None)
 
 
-def destination(config: Config, peer: Destination) -> ssl.SSLContext:
-    """What a destination is called with. Raises ConfigError for files that cannot be used."""
-    own = tls.located(f"destination.{peer.name}.tls_ca", peer.tls_ca) if peer.tls_ca else None
+def called(config: Config, where: str, peer: Called) -> Callable[[], ssl.SSLContext] | None:
+    """What makes that a peer is called with, whatever it is called for; None: without TLS.
+
+    `where` it stands in the configuration. What is given raises ConfigError for files that cannot be used.
+    """
+    return partial(_client, config, where, peer) if peer.tls else None
+
+
+def _client(config: Config, where: str, peer: Called) -> ssl.SSLContext:
+    own = tls.located(f"{where}.tls_ca", peer.tls_ca) if peer.tls_ca else None
     return tls.client(identity(config), own or _authorities(config))
 
 
-def told(config: Config, peer: Hl7Peer) -> ssl.SSLContext:
-    """What a RIS is called with. Raises ConfigError for files that cannot be used."""
-    own = tls.located(f"worklist.hl7.{peer.name}.tls_ca", peer.tls_ca) if peer.tls_ca else None
-    return tls.client(identity(config), own or _authorities(config))
+def _all_called(config: Config) -> Iterator[tuple[str, Called]]:
+    """Each peer that may be called over TLS, and where it stands in the configuration."""
+    for destination in config.destination:
+        yield f"destination.{destination.name}", destination
+    for subscriber in config.subscriber:
+        yield f"subscriber.{subscriber.ae_title}", subscriber
+    for ris in config.worklist.hl7:
+        yield f"worklist.hl7.{ris.name}", ris
+    if config.worklist.ris:
+        yield "worklist.ris", config.worklist.ris
 
 
 def messages(config: Config) -> ssl.SSLContext | None:
@@ -81,12 +96,9 @@ def require(config: Config, now: datetime) -> None:
     for own in identities(config):
         tls.require_current(own, now)
     listener(config)
-    for peer in config.destination:
-        if peer.tls:
-            destination(config, peer)
-    for ris in config.worklist.hl7:
-        if ris.tls:
-            told(config, ris)
+    for where, peer in _all_called(config):
+        if make := called(config, where, peer):
+            make()
     if config.hl7.port is not None:
         messages(config)
     if config.audit.over_tls:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 
+from cxr_node import trust
 from cxr_node.config import Config
 from cxr_node.dimse.sender import Peer
 from cxr_node.domain.priority import Policy
@@ -34,9 +35,20 @@ def desk_of(
 def ris_of(config: Config) -> Peer | None:
     """Who is asked for the priority of studies."""
     ris = config.worklist.ris
-    return Peer("the RIS", ris.ae_title, ris.host, ris.port) if ris else None
+    if ris is None:
+        return None
+    return Peer(
+        "the RIS", ris.ae_title, ris.host, ris.port,
+        tls=trust.called(config, "worklist.ris", ris), tls_name=ris.tls_name,
+    )  # fmt: skip
 
 
 def subscribers_of(config: Config) -> Mapping[str, Peer]:
     """By AE title: who is called with event reports."""
-    return {s.ae_title: Peer(s.ae_title, s.ae_title, s.host, s.port, timeout=_SECONDS) for s in config.subscriber}
+    return {
+        one.ae_title: Peer(
+            one.ae_title, one.ae_title, one.host, one.port, timeout=_SECONDS,
+            tls=trust.called(config, f"subscriber.{one.ae_title}", one), tls_name=one.tls_name,
+        )
+        for one in config.subscriber
+    }  # fmt: skip

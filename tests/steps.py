@@ -1,7 +1,9 @@
 """A workstation that speaks Unified Procedure Step, with pynetdicom's own client, and a watcher that is called."""
 
+import ssl
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Self
 
 from pydicom.dataset import Dataset
@@ -15,14 +17,14 @@ TIMEOUT = 60.0  # generous: the machine may be busy with other things
 
 
 class Workstation:
-    """An association with a node; in `with` it is open."""
+    """An association with a node; in `with` it is open. `longest`: bytes of a PDU that it takes; 0 for any."""
 
-    def __init__(self, port: int, calling: str = "VIEWER1", called: str = "CXR_NODE") -> None:
+    def __init__(self, port: int, calling: str = "VIEWER1", called: str = "CXR_NODE", longest: int = 16382) -> None:
         ae = AE(ae_title=calling)
         ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = TIMEOUT
         for uid in (PUSH, PULL, WATCH, QUERY):
             ae.add_requested_context(uid, ExplicitVRLittleEndian)
-        self.association = ae.associate("127.0.0.1", port, ae_title=called)
+        self.association = ae.associate("127.0.0.1", port, ae_title=called, max_pdu=longest)
         assert self.association.is_established
         transport: Any = self.association.dul.socket
         self._connection = transport.socket
@@ -99,6 +101,17 @@ def code(value: str, scheme: str, meaning: str) -> Dataset:
     return item
 
 
+_MAY_BE_EMPTY = (
+    "ScheduledProcessingParametersSequence", "ScheduledStationNameCodeSequence", "ScheduledStationClassCodeSequence",
+    "ScheduledStationGeographicLocationCodeSequence", "CommentsOnTheScheduledProcedureStep", "InputInformationSequence",
+    "IssuerOfPatientID", "IssuerOfPatientIDQualifiersSequence", "OtherPatientIDsSequence", "PatientBirthDate",
+    "PatientSex", "AdmissionID", "IssuerOfAdmissionIDSequence", "AdmittingDiagnosesDescription",
+    "AdmittingDiagnosesCodeSequence", "ProcedureStepProgressInformationSequence",
+    "UnifiedProcedureStepPerformedProcedureSequence",
+)  # fmt: skip
+"""Of what an N-CREATE must have (type 2)."""
+
+
 def wanted(study: str | None = None, accession: str | None = None, **attributes: Any) -> Dataset:
     """What N-CREATE says of a reading, as far as PS3.4 table CC.2.5-3 asks for it; None leaves an attribute out."""
     said = Dataset()
@@ -108,6 +121,8 @@ def wanted(study: str | None = None, accession: str | None = None, **attributes:
     said.ProcedureStepLabel, said.WorklistLabel = "Second reading", "Consultation"
     said.ScheduledProcedureStepStartDateTime = "20260101120000"
     said.ScheduledWorkitemCodeSequence = [code("110005", "DCM", "Interpretation")]
+    for keyword in _MAY_BE_EMPTY:
+        setattr(said, keyword, [] if keyword.endswith("Sequence") else "")
     said.PatientName, said.PatientID = "Doe^Jane", "P1"
     request = Dataset()
     request.StudyInstanceUID, request.AccessionNumber = study or "", accession or ""
@@ -138,18 +153,29 @@ def performed(**attributes: Any) -> Dataset:
 
 
 class Watcher:
-    """A system that is called with event reports (UPS Event as SCU), and keeps them; in `with` it listens."""
+    """A system that is called with event reports (UPS Event as SCU), and keeps them; in `with` it listens.
 
-    def __init__(self, ae_title: str = "WATCHER", port: int = 0, status: int = 0x0000) -> None:
+    With a `tls` context it takes TLS only. `taken` is called when a report has come and is not answered yet. `times` of
+    what it heard, in the same order, in seconds since 1970 UTC.
+    """
+
+    def __init__(
+        self, ae_title: str = "WATCHER", port: int = 0, status: int = 0x0000, tls: ssl.SSLContext | None = None
+    ) -> None:
         self._ae = AE(ae_title=ae_title)
         self._ae.add_supported_context(EVENT, scu_role=True, scp_role=True)
-        self._status, self._lock = status, threading.Lock()
+        self._status, self._tls, self._lock = status, tls, threading.Lock()
+        self.taken: Callable[[], None] = lambda: None
         self.port, self._server = port, None
         self.heard: list[tuple[str, int, Dataset]] = []
+        self.times: list[float] = []
 
     def __enter__(self) -> Self:
         self._server: Any = self._ae.start_server(
-            ("127.0.0.1", self.port), block=False, evt_handlers=[(evt.EVT_N_EVENT_REPORT, self._told)]
+            ("127.0.0.1", self.port),
+            block=False,
+            evt_handlers=[(evt.EVT_N_EVENT_REPORT, self._told)],
+            ssl_context=self._tls,
         )
         self.port = int(self._server.server_address[1])
         return self
@@ -160,7 +186,9 @@ class Watcher:
     def _told(self, event: evt.Event) -> tuple[int, None]:
         request: Any = event.request
         with self._lock:
+            self.times.append(time.time())
             self.heard.append((str(request.AffectedSOPInstanceUID), int(event.event_type), event.event_information))
+        self.taken()
         return self._status, None
 
     def states(self, uid: str | None = None) -> list[str]:

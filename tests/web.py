@@ -39,13 +39,17 @@ HASH = accounts.hashed(PASSWORD)  # once: it is slow, and is to be
 
 @dataclass
 class Web:
-    """The pages of a node in `root`. `users`: names and roles, all with PASSWORD; `tokens` likewise, by their token."""
+    """The pages of a node in `root`. `users`: names and roles, all with PASSWORD; `tokens` likewise, by their token.
+
+    `workitems`: whether UPS-RS is on.
+    """
 
     root: Path
     users: dict[str, Role] = field(default_factory=dict)
     tokens: dict[str, Role] = field(default_factory=dict)
     proxies: Sequence[Network] = ()
     facts: dict[str, Any] = field(default_factory=dict)
+    workitems: bool = True
 
     def __post_init__(self) -> None:
         self.bench = Bench(self.root)
@@ -85,7 +89,7 @@ class Web:
             ready=lambda: self.ready,
             pseudonym=PSEUDONYMS.study,
             clock=bench.clock,
-            desk=self.desk,
+            desk=self.desk if self.workitems else None,
         )
 
     def door(self) -> Door:

@@ -54,19 +54,20 @@ def describe_outcome(root: Element, text: str) -> None:
 
 def process(root: Element, ae_title: str, role: Code, address: str, *, requestor: bool) -> None:
     """An application entity that took part, and where it stands: an address or a machine's name."""
-    name = clean(ae_title) or _UNKNOWN
-    participant = SubElement(
-        root,
-        "ActiveParticipant",
-        UserID=name,
-        AlternativeUserID=f"AETITLES={name}",
-        UserIsRequestor=_truth(requestor),
-    )
+    participant = application(root, ae_title, role, address, requestor=requestor)
+    participant.set("AlternativeUserID", f"AETITLES={clean(ae_title) or _UNKNOWN}")
+
+
+def application(root: Element, name: str, role: Code, address: str, *, requestor: bool) -> Element:
+    """The same for an application that has no AE title."""
+    known = {"UserID": clean(name) or _UNKNOWN, "UserIsRequestor": _truth(requestor)}
+    participant = SubElement(root, "ActiveParticipant", known)
     if address:
         participant.set("NetworkAccessPointID", clean(address))
         numeric = ":" in address or address.replace(".", "").isdigit()
         participant.set("NetworkAccessPointTypeCode", _IP_ADDRESS if numeric else _MACHINE_NAME)
     _code(participant, "RoleIDCode", role)
+    return participant
 
 
 def person(root: Element, name: str, role: Code | None = None, address: str = "") -> None:

@@ -11,27 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 from xml.etree.ElementTree import Element, tostring
 
-from cxr_node.audit import codes, elements
+from cxr_node.audit import codes, elements, records
 from cxr_node.audit.elements import Reporter, Transfer
+from cxr_node.audit.event import Event, Group
 
 _DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>'
 _SYSTEM_RESOURCE = "13"  # Security Resource
 _TRAIL = "urn:cxr-node:event"
 _MODEL = "urn:cxr-node:model"
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """A row of the trail."""
-
-    sequence: int
-    time: float
-    name: str
-    study: str
-    detail: Mapping[str, Any]
-
-    def text(self, key: str) -> str:
-        return str(self.detail.get(key) or "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +30,6 @@ class Message:
     warning: bool
 
 
-Group = list[Event]
 _Teller = Callable[[Group, Reporter], Element]
 
 
@@ -250,4 +236,11 @@ _TOLD: Mapping[str, _Teller] = {
     "user.signed_out": _authenticated(codes.LOGOUT, elements.SUCCESS),
     "user.sign_in_failed": _authenticated(codes.LOGIN, elements.MINOR),
     "study.viewed": _viewed,
+    "message.sent": records.message_sent,
+    "order.received": records.order_received,
+    "report.received": records.report_received,
+    "workitem.created": records.workitem("C"),
+    "workitem.changed": records.workitem("U"),
+    "workitem.moved": records.workitem("U"),
+    "workitem.cancel_requested": records.workitem("U"),
 }

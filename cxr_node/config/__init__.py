@@ -3,7 +3,7 @@
 Every key has a default that works on one machine. `config/cxr-node.toml` lists them all, with their meaning.
 """
 
-from cxr_node.config.basis import Section
+from cxr_node.config.basis import Called, Section
 from cxr_node.config.file import DEFAULT_FILE, FILE_VARIABLE, load
 from cxr_node.config.hl7 import Hl7Peer
 from cxr_node.config.sections import OF_NAMED, REPEATED, Destination, Mode
@@ -14,6 +14,7 @@ __all__ = [
     "FILE_VARIABLE",
     "OF_NAMED",
     "REPEATED",
+    "Called",
     "Config",
     "Destination",
     "Hl7Peer",

@@ -16,6 +16,14 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+class Called(Section):
+    """A peer that the node calls, over TLS or without; `tls_ca` and `tls_name` as in config/cxr-node.toml."""
+
+    tls: bool = False
+    tls_ca: PemName | None = None
+    tls_name: Annotated[str, Field(min_length=1)] | None = None
+
+
 def network(text: str) -> str:
     """A network as it is written. Raises ValueError for what is none."""
     ipaddress.ip_network(text)

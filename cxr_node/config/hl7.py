@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from cxr_node.config.basis import PemName, Port, Section, is_loopback, network
+from cxr_node.config.basis import Called, Port, Section, is_loopback, network
 from cxr_node.domain.priority import Priority
 from cxr_node.hl7.charsets import KNOWN
 
@@ -75,16 +75,13 @@ class Hl7(Section):
         return self
 
 
-class Hl7Peer(Section):
+class Hl7Peer(Called):
     """A RIS that is told of results, or of priorities."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
     host: str
     port: Port = 2575
     message: Literal["ORU", "OMI", "ORM"] = "ORU"
-    tls: bool = False
-    tls_ca: PemName | None = None
-    tls_name: Annotated[str, Field(min_length=1)] | None = None
     application: Name = ""
     facility: Name = ""
     charset: Charset = "UNICODE UTF-8"

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from cxr_node.config.basis import PemName, Port, Section, distinct, network
+from cxr_node.config.basis import Called, PemName, Port, Section, distinct, network
 from cxr_node.config.hl7 import Hl7Peer
 from cxr_node.domain.eligibility import MAXIMUM_PIXELS, Rules
 from cxr_node.domain.report_class import ReportClass
@@ -184,7 +184,7 @@ class Report(Section):
     triage_category: dict[Literal["high", "medium"], Literal[2, 3]] = {"high": 2, "medium": 3}
 
 
-class Destination(Section):
+class Destination(Called):
     """A peer that stores what the node writes."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
@@ -192,9 +192,6 @@ class Destination(Section):
     host: str
     port: Port = 104
     mode: Mode | None = None
-    tls: bool = False
-    tls_ca: PemName | None = None
-    tls_name: Annotated[str, Field(min_length=1)] | None = None
     storage_commitment: Literal["auto", "on", "off"] = "auto"
     sr_class: ReportClass = "comprehensive_3d"
     whole_image_region: bool = False
@@ -218,7 +215,7 @@ class Ups(Section):
     modality_worklist: bool = False
 
 
-class Subscriber(Section):
+class Subscriber(Called):
     """A system that is called with what happens to workitems."""
 
     ae_title: AETitle
@@ -235,7 +232,7 @@ REPEATED: Mapping[str, type[Section]] = {
 """The tables that may be repeated."""
 
 
-class Ris(Section):
+class Ris(Called):
     """A Modality Worklist that is asked for the priority of studies."""
 
     ae_title: AETitle

@@ -109,12 +109,14 @@ _UPS = """
 ### 2.4 Unified Procedure Step
 
 Workitems stand for the reading of the studies of the worklist, and are created by peers (N-CREATE), too. The node
-changes their state with the study. It adds Procedure Step Cancellation DateTime (0040,4052) to what is canceled
-without it, and sets priority, Worklist Label, Start DateTime and Input Readiness State of what is about a study that
-it has. All attributes that it knows are matching keys, with wild cards, ranges of dates and times, and sequences;
-answers come in reading order. A study that waits to be read is not canceled at a peer's request (0xC313). No
-subscription is made for who creates a workitem. Deletion locks are granted for 30 days. Events are reported to each
-`[[subscriber]]` on an association of the
+changes their state with the study. It adds Procedure Step Cancellation DateTime (0040,4052) and a Procedure Step
+Discontinuation Reason Code (110513, DCM) to what is canceled without them, and times, station, workitem code and
+reader to what is read at its page. It sets priority, Worklist Label, Start DateTime and Input Readiness State of what
+is about a study that it has, and a Worklist Label that a peer leaves empty. What an N-CREATE says of progress and
+performance is left (0xB300); what an N-SET says of the patient and the request, too (0xB305). All attributes that it
+knows are matching keys, with wild cards, ranges of dates and times, and sequences; answers come in reading order. A
+study that waits to be read is not canceled at a peer's request (0xC313). No subscription is made for who creates a
+workitem. Deletion locks are granted for 30 days. Events are reported to each `[[subscriber]]` on an association of the
 node's own."""
 
 

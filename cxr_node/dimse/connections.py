@@ -29,6 +29,7 @@ from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
 
 from cxr_node.dimse import handshake
+from cxr_node.dimse.answers import Answers
 from cxr_node.domain.callers import Network, within
 
 log = structlog.get_logger()
@@ -40,6 +41,8 @@ _LONGEST_DATA = 8 << 20
 _LONGEST_OTHER = 256 << 10  # an A-ASSOCIATE-RQ of 128 contexts with every transfer syntax takes a tenth
 _LONGEST_MESSAGE = 8 << 20  # what is no object is held in memory: a request for 5000 instances takes a tenth
 _WAITING = 512  # connections that may wait for their first words beside the associations
+_MOST_OUTGOING = 16  # PDUs; an answer to C-FIND has two
+_LOOK_SECONDS = 0.0005
 _TLS_HANDSHAKE = b"\x16"  # content type of the first TLS record (RFC 8446 5.1)
 
 
@@ -73,6 +76,17 @@ class Gate:
                 "it speaks TLS, and here is none" if self.tls is None else "it speaks no TLS, as it must here"
             )
         return self.tls.wrap_socket(connection, server_side=True) if self.tls else connection
+
+
+def keep_pace(association: Association) -> None:
+    """Wait while much of what was given to an association has not left yet, or until the association ends.
+
+    pynetdicom takes any number of answers and keeps them in memory; whoever makes them as fast as they can also keeps
+    the thread from working that sends them, and hears of a C-CANCEL when all is done.
+    """
+    outgoing: Any = association.dul.to_provider_queue
+    while outgoing.qsize() > _MOST_OUTGOING and association.is_established:
+        time.sleep(_LOOK_SECONDS)
 
 
 class NodeServer(ThreadedAssociationServer):
@@ -133,6 +147,7 @@ class _Handler(RequestHandler):
         setattr(association.dul.socket, "__class__", _Connection)  # noqa: B010 - pynetdicom names its classes itself
         setattr(association.dul.state_machine, "__class__", _States)  # noqa: B010
         setattr(association.acse, "__class__", _Negotiation)  # noqa: B010
+        setattr(association.dimse, "__class__", Answers)  # noqa: B010
         return association
 
 
@@ -216,7 +231,20 @@ class _Connection(AssociationSocket):
                 raise TimeoutError(errno.ETIMEDOUT, "a PDU took longer than the time-out")
         if len(received) == _HEADER:
             self._longest = self._longest_of(received[0])
+        else:
+            self._acknowledge()
         return received
+
+    def _acknowledge(self) -> None:
+        """Tell the peer at once that a PDU is here.
+
+        Many peers write command and data set one after the other, and their system (Nagle's algorithm, RFC 896) holds
+        the second back until the first is acknowledged, which Linux delays by 40 ms (RFC 1122 4.2.3.2). It falls back
+        to that by itself, so that it is told after each PDU.
+        """
+        if self.socket is not None:
+            with contextlib.suppress(OSError):  # the peer is gone: the next read says so
+                self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
     def _shutdown_socket(self) -> None:
         """As the original, which leaves a socket open whose peer was faster."""

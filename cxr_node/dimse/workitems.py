@@ -14,6 +14,7 @@ from pydicom.dataset import Dataset
 from pynetdicom import build_context, build_role, evt
 from pynetdicom.presentation import PresentationContext
 
+from cxr_node.dimse.connections import keep_pace
 from cxr_node.dimse.contexts import UNCOMPRESSED
 from cxr_node.dimse.sender import Peer, application_entity, associate
 from cxr_node.domain import dicom_json
@@ -145,6 +146,7 @@ def _answers(event: evt.Event, find: Callable[[Attributes, Caller, Asked], Itera
         return
     try:
         for found in find(query, _caller(event), _asked(event)):
+            keep_pace(event.assoc)
             if event.is_cancelled:
                 yield _CANCELED, None
                 return

@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Final
 
 from cxr_node.domain.clock import moment
-from cxr_node.domain.dicom_json import Attributes, code, element, sequence
+from cxr_node.domain.dicom_json import Attributes, code, element, first, sequence
 from cxr_node.domain.priority import Group
 from cxr_node.domain.workitem import State, shown_priority
 
@@ -18,7 +18,8 @@ LABEL: Final = "Interpretation of chest radiograph"
 _INTERPRETATION: Final = ("110005", "DCM", "Interpretation")  # PS3.16 CID 9231
 _EMPTY: Final = {  # type 2 in table CC.2.5-3: there, without a value
     "00741210": "SQ", "00404025": "SQ", "00404026": "SQ", "00404027": "SQ", "00400400": "LT", "00741002": "SQ",
-    "00741216": "SQ", "00380010": "LO", "00380014": "SQ", "00081080": "LO", "00081084": "SQ",
+    "00741216": "SQ", "00380010": "LO", "00380014": "SQ", "00081080": "LO", "00081084": "SQ", "00404034": "SQ",
+    "00101002": "SQ", "00100024": "SQ",
 }  # fmt: skip
 _IN_REQUEST: Final = {"00080051": "SQ", "00402016": "LO", "00400026": "SQ", "00402017": "LO", "00400027": "SQ",
                       "00401001": "SH", "00321060": "LO", "00321064": "SQ"}  # fmt: skip
@@ -84,6 +85,7 @@ class Step:
     accession: str
     patient: Patient
     readiness: str
+    received_at: float
     changed_at: float
     created_by_peer: bool
     listed: bool
@@ -97,7 +99,8 @@ def describe(step: Step) -> Attributes:
     """All attributes of a workitem, without its Transaction UID, which nobody is told (PS3.4 CC.2.7.3)."""
     empty = {tag: {"vr": vr} for tag, vr in _EMPTY.items()}
     said = {tag: found for tag, found in step.said.items() if not step.listed or tag not in _OURS}
-    return empty | said | _identity(step) | (_study(step) if step.listed else {})
+    rest = _study(step) if step.listed else _labelled(step)
+    return empty | said | _identity(step) | rest
 
 
 def _identity(step: Step) -> Attributes:
@@ -128,12 +131,24 @@ def _study(step: Step) -> Attributes:
         "00100040": element("CS", patient.sex),
     }
     named = step.said.get("00741204") if step.created_by_peer else None
-    return known | {"00741204": named or element("LO", LABEL)} | _ranked(step.rank, step.state)
+    return known | {"00741204": named or element("LO", LABEL)} | _ranked(step)
 
 
-def _ranked(rank: Rank | None, state: State) -> Attributes:
+def _labelled(step: Step) -> Attributes:
+    """A peer may leave the label of its workitem to the node (type 2/1)."""
+    return {} if first(step.said, "00741202") else {"00741202": _ranked(step)["00741202"]}
+
+
+def _ranked(step: Step) -> Attributes:
+    """What is closed has no rank; it began when its study came."""
+    rank = step.rank
     if rank is None:
-        return {"00741202": element("LO", state), "00404005": {"vr": "DT"}, "00741200": element("CS", "LOW")}
+        came = f"{moment(step.received_at):%Y%m%d%H%M%S}+0000"
+        return {
+            "00741200": element("CS", "LOW"),
+            "00741202": element("LO", step.state),
+            "00404005": element("DT", came),
+        }
     return {
         "00741200": element("CS", shown_priority(rank.group)),
         "00741202": element("LO", rank.label),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Protocol
 
-from cxr_node.domain.dicom_json import Attributes, first, items
+from cxr_node.domain.dicom_json import Attributes, first
 from cxr_node.domain.priority import Group, Priority
 from cxr_node.domain.study import EntryState
 from cxr_node.domain.uid import UUID_ROOT, derive_uid
@@ -38,6 +38,7 @@ class Status(IntEnum):
     """Status codes that the node gives (PS3.4 tables CC.2.1-2 to CC.2.8-2, PS3.7 annex C)."""
 
     SUCCESS = 0x0000
+    NOT_SUPPORTED = 0x0001
     CREATED_MODIFIED = 0xB300
     NO_LOCK = 0xB301
     ALREADY_CANCELED = 0xB304
@@ -70,7 +71,7 @@ class Status(IntEnum):
     @property
     def refused(self) -> bool:
         """Whether nothing was done."""
-        return self is not Status.SUCCESS and self >> 12 != 0xB
+        return self not in (Status.SUCCESS, Status.NOT_SUPPORTED) and self >> 12 != 0xB
 
 
 class Action(IntEnum):
@@ -182,40 +183,34 @@ def renewed(states: Iterable[State], after: State) -> bool:
 def fault_in_change(state: State, held: str | None, wanted: str, transaction: str) -> Status | None:
     """Why the state cannot be changed (tables CC.1.1-2 and CC.2.1-2); None when it can.
 
-    `held` is the Transaction UID that the workitem was claimed with, None where it was claimed by another way.
+    `held` is the Transaction UID that the workitem was claimed with, None where it was claimed by another way: then
+    none is right.
     """
     if wanted not in list(State):
         return Status.INVALID_ARGUMENT
     if wanted == State.SCHEDULED:
         return Status.ONLY_BY_CREATION
+    if not transaction or (state is not State.SCHEDULED and transaction != held):
+        return Status.WRONG_TRANSACTION
     if state.final:
         already = {State.CANCELED: Status.ALREADY_CANCELED, State.COMPLETED: Status.ALREADY_COMPLETED}
         return already[state] if wanted == state else Status.NOT_UPDATED
     if state is State.SCHEDULED:
-        if wanted != State.IN_PROGRESS:
-            return Status.NOT_IN_PROGRESS
-        return None if transaction else Status.WRONG_TRANSACTION
-    if wanted == State.IN_PROGRESS:
-        return Status.ALREADY_IN_PROGRESS
-    return None if transaction and transaction == held else Status.WRONG_TRANSACTION
+        return None if wanted == State.IN_PROGRESS else Status.NOT_IN_PROGRESS
+    return Status.ALREADY_IN_PROGRESS if wanted == State.IN_PROGRESS else None
 
 
 def fault_in_update(state: State, held: str | None, transaction: str) -> Status | None:
-    """Why attributes cannot be set (table CC.2.6-1); None when they can: while scheduled, or by who claimed it."""
+    """Why attributes cannot be set (CC.2.6.3, table CC.2.6-1).
+
+    None when they can: while it is scheduled, or by who claimed it. A Transaction UID for what nobody has claimed is of
+    somebody who is mistaken.
+    """
     if state.final:
         return Status.NOT_UPDATED
-    if state is State.IN_PROGRESS and (not transaction or transaction != held):
-        return Status.WRONG_TRANSACTION
-    return None
-
-
-_PERFORMED = ("00404050", "00404051", "00404028", "00404019")  # start, end, station, workitem: table CC.2.5-3, "R"
-
-
-def completes(attributes: Attributes) -> bool:
-    """Whether what was said of the performance is enough for COMPLETED (table CC.2.5-3)."""
-    performed = items(attributes, "00741216")
-    return bool(performed) and all(performed[0].get(tag, {}).get("Value") for tag in _PERFORMED)
+    if state is State.SCHEDULED:
+        return Status.NOT_IN_PROGRESS if transaction else None
+    return None if transaction and transaction == held else Status.WRONG_TRANSACTION
 
 
 # What may be wanted of us, and what we say: three words for five groups. A person's "high" is no STAT.

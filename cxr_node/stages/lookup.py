@@ -37,7 +37,7 @@ class Lookup(SingleStage):
             raise Permanent("RIS_UNKNOWN", Message("[worklist] ris is gone from the configuration"))
         study, ris = job.subject, self.ris
         with self.store.reading() as tx:
-            whose = worklist.identity(tx, study)
+            whose = worklist.whose(tx, study)
         accession = whose.get("accession_number") or ""
         found: list[Order] = []
         if accession and not set("*?\\") & set(accession):

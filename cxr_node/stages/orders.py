@@ -89,10 +89,9 @@ class Orders:
         known = {"sender": notice.sender, "control_id": notice.control_id, "kind": notice.kind, "deed": said.deed.value}
         about: list[str | None] = [*studies] or [None]
         for each in about:
-            events.append(
-                tx, now, event, each, **known, accession_number=said.accession, priority=said.priority,
-                code=said.code or None,
-            )  # fmt: skip
+            whose = worklist.whose(tx, each)
+            more = whose | {"accession_number": said.accession, "priority": said.priority, "code": said.code or None}
+            events.append(tx, now, event, each, **known, **more)
         if said.deed is Deed.CANCEL:
             orders.drop(tx, notice.sender, said)
         elif said.priority is not None:

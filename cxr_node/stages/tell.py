@@ -23,7 +23,7 @@ _AT_ONCE: Final = 50  # reports on one association; all of them in time for the 
 
 @dataclass(frozen=True, slots=True)
 class Tell(SingleStage):
-    """Tells in the order of events. What a receiver has answered is struck out at once, so that it is not told twice.
+    """Tells in the order of events, at least once: what a receiver has answered is struck out at once.
 
     A report that the receiver refuses counts as told: it would refuse it again. `tell` gives each report's number and
     the receiver's status.

@@ -76,7 +76,7 @@ class Transmit(SingleStage):
             messages.sent(tx, message.control_id, now)
             events.append(
                 tx, now, "message.sent", study, destination=peer.name, message=message.kind, about=message.about,
-                control_id=message.control_id, host=peer.host, **worklist.identity(tx, study),
+                control_id=message.control_id, host=peer.host, **worklist.whose(tx, study),
             )  # fmt: skip
             return messages.next_up(tx, peer.name)
 

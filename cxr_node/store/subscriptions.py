@@ -122,8 +122,8 @@ def anybody(tx: Tx) -> bool:
 
 
 def everybody(tx: Tx) -> dict[str, bool]:
-    """Who has a global subscription, and whether they are called."""
-    rows = tx.rows("SELECT receiver, called FROM subscription WHERE wanted AND workitem IN (?, ?)", _WELL_KNOWN)
+    """Who has any subscription, and whether they are called."""
+    rows = tx.rows("SELECT DISTINCT receiver, called FROM subscription WHERE wanted")
     return {row["receiver"]: bool(row["called"]) for row in rows}
 
 
@@ -141,7 +141,7 @@ def report(tx: Tx, to: Mapping[str, bool], news: News, now: float) -> None:
 
 
 def report_restart(tx: Tx, now: float) -> None:
-    """The node is there again, with the workitems and subscriptions that it had (PS3.4 table CC.2.4-1)."""
+    """The node is there again, with the workitems and subscriptions that it had (PS3.4 CC.2.4.3)."""
     warm = element("CS", "WARM START")
     information = {"00741242": element("CS", "RESTARTED"), "00741244": warm, "00741246": warm}
     report(tx, everybody(tx), News(GLOBAL, Event.SCP_STATUS, information), now)

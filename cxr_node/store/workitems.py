@@ -5,13 +5,14 @@ in the same transaction, and has those told who want to hear of it.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from cxr_node.domain import workitem
+from cxr_node.domain import requirements, workitem
 from cxr_node.domain.dicom_json import Attributes, element, first, items
 from cxr_node.domain.priority import Priority, more_urgent
 from cxr_node.domain.reading_step import Film, Patient, Rank, Step, describe
+from cxr_node.domain.requirements import Ending
 from cxr_node.domain.study import EntryState
 from cxr_node.domain.workitem import Event, State
 from cxr_node.store import subscriptions
@@ -55,16 +56,36 @@ def described(tx: Tx, row: Row) -> Attributes:
     return describe(step_of(tx, row))
 
 
-def to_rank(tx: Tx, *, closed: bool) -> list[Row]:
-    """Of every workitem, or of those that are open, what the reading order looks at."""
-    only = "" if closed else "WHERE w.state IN ('SCHEDULED', 'IN PROGRESS')"
+def to_rank(tx: Tx, *, closed: bool, only: Collection[str] | None = None) -> list[Row]:
+    """Of every workitem, or of those that are open, what the reading order looks at.
+
+    `only`: of these, by their own UIDs or those of their studies.
+    """
+    wanted = [] if closed else ["w.state IN ('SCHEDULED', 'IN PROGRESS')"]
+    if only is not None:
+        wanted.append("w.sequence IN (SELECT sequence FROM workitem WHERE uid IN (SELECT value FROM json_each(:only)) "
+                      "OR study_instance_uid IN (SELECT value FROM json_each(:only)))")  # fmt: skip
     return tx.rows(
         f"""
         SELECT w.sequence, w.uid, w.state, coalesce(e.received_at, w.created_at) AS received_at, e.tier, e.priority,
             e.study_instance_uid IS NOT NULL AS listed, CASE WHEN w.creator IS NULL THEN '{{}}' ELSE w.said END AS said
-        FROM workitem w LEFT JOIN worklist_entry e USING (study_instance_uid) {only}
-        """  # noqa: S608 - constant clauses
+        FROM workitem w LEFT JOIN worklist_entry e USING (study_instance_uid)
+        {"WHERE " + " AND ".join(wanted) if wanted else ""}
+        """,  # noqa: S608 - constant clauses
+        {"only": json.dumps(list(only or ()))},
     )
+
+
+def changed_since(tx: Tx, after: int) -> frozenset[str]:
+    """The UIDs of the workitems, and of the studies, that the events after a sequence number are about."""
+    rows = tx.rows(
+        """
+        SELECT study_instance_uid AS uid FROM event WHERE sequence > :after AND study_instance_uid IS NOT NULL
+        UNION SELECT json_extract(detail, '$.workitem') FROM event WHERE sequence > :after AND event GLOB 'workitem.*'
+        """,
+        {"after": after},
+    )
+    return frozenset(row["uid"] for row in rows)
 
 
 def add(tx: Tx, uid: str, study: str | None, now: float, *, accession: str = "", creator: str | None = None,
@@ -75,9 +96,8 @@ def add(tx: Tx, uid: str, study: str | None, now: float, *, accession: str = "",
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (uid, study, accession or None, State.SCHEDULED, creator, json.dumps(said or {}), now, now),
     )
-    row = _row(tx, uid)
-    tell(tx, row, Event.STATE, state_information(row), now)
-    return row
+    tell_state(tx, uid, now)
+    return _row(tx, uid)
 
 
 def open_for(tx: Tx, study: str, now: float) -> None:
@@ -85,16 +105,21 @@ def open_for(tx: Tx, study: str, now: float) -> None:
     add(tx, workitem.uid_of(study, 1), study, now)
 
 
-def follow(tx: Tx, study: str, state: EntryState, now: float) -> None:
-    """The study has moved: so do its workitems, and where none is left that is not final it gets a new one."""
-    wanted = workitem.standing_for(state)
+def follow(tx: Tx, study: str, before: EntryState, after: EntryState, now: float, *, by: str = "") -> None:
+    """The study has moved: so do its workitems, and where none is left that is not final it gets a new one.
+
+    One that stays where it is tells when its Input Readiness State is another. `by`: who reads the study, where known.
+    """
+    wanted = workitem.standing_for(after)
     rows = tx.rows("SELECT * FROM workitem WHERE study_instance_uid = ? ORDER BY sequence", (study,))
     left = []
     for row in rows:
-        stands = State(row["state"])
-        for step in workitem.way(stands, wanted):
-            move(tx, row["uid"], step, now)
+        stands, moves = State(row["state"]), workitem.way(State(row["state"]), wanted)
+        for step in moves:
+            move(tx, row["uid"], step, now, by)
             stands = step
+        if not (moves or stands.final) and EntryState.HELD in (before, after):
+            tell_state(tx, row["uid"], now)
         left.append(stands)
     if workitem.renewed(left, wanted):
         number = 1 + sum(row["creator"] is None for row in rows)
@@ -103,10 +128,11 @@ def follow(tx: Tx, study: str, state: EntryState, now: float) -> None:
             move(tx, uid, wanted, now)
 
 
-def adopt(tx: Tx, study: str, accession: str | None) -> Priority | None:
+def adopt(tx: Tx, study: str, accession: str | None) -> tuple[Priority | None, list[str]]:
     """Workitems that peers created before the first film of this study came are about it from now on.
 
-    What they wish for it. Those that somebody has begun to perform, or has ended, stay as they are.
+    What they wish for it, and which of them are ready now that were not. Those that somebody has begun to perform, or
+    has ended, stay as they are.
     """
     rows = tx.rows(
         """
@@ -119,12 +145,22 @@ def adopt(tx: Tx, study: str, accession: str | None) -> Priority | None:
     for row in rows:
         tx.execute("UPDATE workitem SET study_instance_uid = ? WHERE uid = ?", (study, row["uid"]))
         wished = more_urgent(wished, workitem.wished_priority(said_of(row)))
-    return wished
+    return wished, [row["uid"] for row in rows if first(said_of(row), "00404041") != "READY"]
 
 
-def move(tx: Tx, uid: str, state: State, now: float) -> None:
-    """Put a workitem into a state, and have it told."""
-    tx.execute("UPDATE workitem SET state = ?, changed_at = ? WHERE uid = ?", (state, now, uid))
+def move(tx: Tx, uid: str, state: State, now: float, by: str = "") -> None:
+    """Put a workitem into a state, and have it told; a final one with what it requires, performed by `by`."""
+    row = _row(tx, uid)
+    began = row["changed_at"] if row["state"] == State.IN_PROGRESS else now
+    said = requirements.at_its_end(said_of(row), state, Ending(began, now, row["performer"] or by))
+    tx.execute(
+        "UPDATE workitem SET state = ?, said = ?, changed_at = ? WHERE uid = ?", (state, json.dumps(said), now, uid)
+    )
+    tell_state(tx, uid, now)
+
+
+def tell_state(tx: Tx, uid: str, now: float) -> None:
+    """Have its state and its readiness told."""
     row = _row(tx, uid)
     tell(tx, row, Event.STATE, state_information(row), now)
 
@@ -179,6 +215,7 @@ def step_of(tx: Tx, row: Row, rank: Rank | None = None, archive: str = "") -> St
             *(header.get(key) or "" for key in ("patient_name", "birth_date", "sex")),
         ),
         readiness=readiness(row),
+        received_at=row["received_at"],
         changed_at=row["changed_at"],
         created_by_peer=row["creator"] is not None,
         listed=bool(row["listed"]),

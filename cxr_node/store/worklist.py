@@ -31,12 +31,15 @@ def arrive(tx: Tx, header: Header, received_at: float, *, corrected: bool = Fals
     said = (header.accession_number, header.patient_id, header.issuer_of_patient_id)
     asked = REQUESTED.get(header.requested_priority or "")
     if known is None:
-        asked = more_urgent(asked, workitems.adopt(tx, header.study_instance_uid, header.accession_number))
+        wished, ready = workitems.adopt(tx, header.study_instance_uid, header.accession_number)
+        asked = more_urgent(asked, wished)
         tx.execute(
             "INSERT INTO worklist_entry (study_instance_uid, accession_number, patient_id, issuer_of_patient_id, "
             "priority, state, tier, received_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (header.study_instance_uid, *said, asked, EntryState.WAITING, Tier.NONE, received_at),
         )
+        for uid in ready:
+            workitems.tell_state(tx, uid, received_at)
         workitems.open_for(tx, header.study_instance_uid, received_at)
         return
     stood = (known["accession_number"], known["patient_id"], known["issuer_of_patient_id"])
@@ -123,7 +126,8 @@ def record_move(tx: Tx, row: Row, now: float, cause: str, by: str | None = None,
         study = row["study_instance_uid"]
         events.append(tx, now, "worklist.moved", study, before=before, after=after, cause=cause, **who)
         if before["state"] != after["state"]:
-            workitems.follow(tx, study, EntryState(str(after["state"])), now)
+            was, stands = EntryState(str(before["state"])), EntryState(str(after["state"]))
+            workitems.follow(tx, study, was, stands, now, by=by or "")
 
 
 def state(tx: Tx, study: str) -> EntryState | None:
@@ -159,8 +163,8 @@ def reason(tx: Tx, study: str) -> str | None:
     return row["reason"] if row else None
 
 
-def identity(tx: Tx, study: str) -> dict[str, str | None]:
-    """Whose study it is, and under which accession number; as it is known now."""
+def whose(tx: Tx, study: str | None) -> dict[str, str | None]:
+    """Whose study it is, and under which accession number, as it is known now; empty for none."""
     row = tx.row(
         "SELECT patient_id, issuer_of_patient_id, accession_number FROM worklist_entry WHERE study_instance_uid = ?",
         (study,),

@@ -5,14 +5,14 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final
 
-from cxr_node.domain import dicom_json, workitem
-from cxr_node.domain.clock import Clock, moment
+from cxr_node.domain import dicom_json, requirements, workitem
+from cxr_node.domain.clock import Clock
 from cxr_node.domain.dicom_json import Attributes, element, first, items
 from cxr_node.domain.reading import Actor
 from cxr_node.domain.study import Judging
 from cxr_node.domain.workitem import FILTERED, GLOBAL, Action, Caller, Event, Reply, State, Status
 from cxr_node.errors import Permanent
-from cxr_node.store import events, reading, subscriptions, workitems
+from cxr_node.store import events, reading, subscriptions, workitems, worklist
 from cxr_node.store.db import Row, Tx
 from cxr_node.store.subscriptions import News, Wish
 
@@ -55,17 +55,20 @@ class Actions:
 
     def _change(self, tx: Tx, row: Row, said: Attributes, caller: Caller) -> Reply:
         wanted, transaction = first(said, _STATE), first(said, _TRANSACTION)
+        if not wanted:
+            return Reply(Status.MISSING_VALUE if _STATE in said else Status.MISSING_ATTRIBUTE, _text(_STATE))
         if fault := workitem.fault_in_change(State(row["state"]), row["transaction_uid"], wanted, transaction):
             return Reply(fault)
-        if wanted == State.COMPLETED and not workitem.completes(workitems.said_of(row)):
-            return Reply(Status.FINAL_STATE_UNMET, "set Performed Procedure Sequence (0074,1216) first")
+        if wanted == State.COMPLETED and (tag := requirements.lacking(workitems.said_of(row))):
+            return Reply(Status.FINAL_STATE_UNMET, f"set {_text(tag)} of the performance (0074,1216) first")
         try:
             self._move(tx, row, State(wanted), transaction, caller)
         except Permanent as error:
             claimed = error.code == "STUDY_CLAIMED"
             return Reply(Status.ALREADY_IN_PROGRESS if claimed else Status.PROCESSING_FAILURE, error.message[:64])
         known = {"by": caller.name, "address": caller.address, "workitem": row["uid"], "state": wanted}
-        events.append(tx, self.clock(), "workitem.moved", row["study_instance_uid"], **known)
+        study = row["study_instance_uid"]
+        events.append(tx, self.clock(), "workitem.moved", study, **known, **worklist.whose(tx, study))
         return Reply()
 
     def _move(self, tx: Tx, row: Row, wanted: State, transaction: str, caller: Caller) -> None:
@@ -74,8 +77,6 @@ class Actions:
         holder = Actor(row["performer"] or caller.name)
         if wanted is State.IN_PROGRESS:
             workitems.hold(tx, row["uid"], transaction, caller.name)
-        elif wanted is State.CANCELED:
-            self._say_when_canceled(tx, row, now)
         if not row["listed"]:
             workitems.move(tx, row["uid"], wanted, now)
         elif wanted is State.IN_PROGRESS:
@@ -84,14 +85,6 @@ class Actions:
             reading.mark_read(tx, study, holder, now)
         else:
             reading.release(tx, study, holder, self.judging(), now)
-
-    def _say_when_canceled(self, tx: Tx, row: Row, now: float) -> None:
-        """Procedure Step Cancellation DateTime (0040,4052) is required of what is canceled (table CC.2.5-3)."""
-        said = workitems.said_of(row)
-        progress = next(iter(items(said, _PROGRESS)), {})
-        if not first(progress, "00404052"):
-            when = element("DT", f"{moment(now):%Y%m%d%H%M%S}+0000")
-            workitems.say(tx, row["uid"], said | {_PROGRESS: dicom_json.sequence(progress | {"00404052": when})}, now)
 
     def _request_cancel(self, tx: Tx, row: Row, said: Attributes, caller: Caller) -> Reply:
         """A study waits to be read whatever a peer wants: only what a peer created is canceled at once (CC.2.2.3)."""
@@ -110,24 +103,27 @@ class Actions:
             asking = reasons | {"00741236": element("AE", caller.ae_title)}
             if not workitems.tell(tx, row, Event.CANCEL_REQUESTED, asking, now):
                 return Reply(Status.UNREACHABLE, "nobody has subscribed to this workitem")
-        events.append(tx, now, "workitem.cancel_requested", row["study_instance_uid"], **known)
+        study = row["study_instance_uid"]
+        events.append(tx, now, "workitem.cancel_requested", study, **known, **worklist.whose(tx, study))
         return Reply()
 
     def _cancel(self, tx: Tx, row: Row, reasons: Attributes, now: float) -> None:
         said = workitems.said_of(row)
         progress = next(iter(items(said, _PROGRESS)), {}) | reasons
-        row = workitems.say(tx, row["uid"], said | {_PROGRESS: dicom_json.sequence(progress)}, now)
-        self._say_when_canceled(tx, row, now)
+        workitems.say(tx, row["uid"], said | {_PROGRESS: dicom_json.sequence(progress)}, now)
         for state in (State.IN_PROGRESS, State.CANCELED):
             workitems.move(tx, row["uid"], state, now)
 
     def _subscription(self, tx: Tx, uid: str, action: Action, said: Attributes, caller: Caller) -> Reply:
         receiver, now = first(said, _RECEIVER), self.clock()
         row = workitems.of_uid(tx, uid)
-        if fault := self._fault_in_subscription(tx, uid, row, action, receiver):
+        for tag in (_RECEIVER, _LOCK) if action is Action.SUBSCRIBE else (_RECEIVER,):  # type 1 in table CC.2.3-1
+            if not first(said, tag):
+                return Reply(Status.MISSING_VALUE if tag in said else Status.MISSING_ATTRIBUTE, _text(tag))
+        if fault := self._fault_in_subscription(tx, uid, row, action, said):
             return fault
         keys = dicom_json.without(said, _SUBSCRIBING) if uid == FILTERED else None
-        locked = first(said, _LOCK).upper() == "TRUE"
+        locked = first(said, _LOCK) == "TRUE"
         wish = Wish(receiver, uid, locked, receiver in self.called, keys)
         if action is Action.SUBSCRIBE:
             subscriptions.subscribe(tx, wish)
@@ -140,13 +136,16 @@ class Actions:
         events.append(tx, now, _RECORDED[action], None, **known)
         return Reply()
 
-    def _fault_in_subscription(self, tx: Tx, uid: str, row: Row | None, action: Action, receiver: str) -> Reply | None:
-        if not receiver:
-            return Reply(Status.MISSING_VALUE, "Receiving AE (0074,1234) is missing")
+    def _fault_in_subscription(
+        self, tx: Tx, uid: str, row: Row | None, action: Action, said: Attributes
+    ) -> Reply | None:
+        receiver = first(said, _RECEIVER)
         if uid not in _WELL_KNOWN and row is None:
             return Reply(Status.UNKNOWN, "there is no such workitem here")
         if action is Action.SUSPEND and uid not in _WELL_KNOWN:
             return Reply(Status.NOT_APPROPRIATE, "only a global subscription is suspended")
+        if action is Action.SUBSCRIBE and first(said, _LOCK) not in ("TRUE", "FALSE"):
+            return Reply(Status.INVALID_ARGUMENT, "Deletion Lock (0074,1230) is TRUE or FALSE")
         if not _TITLE.fullmatch(receiver) or not (self.by_web or receiver in self.called):
             return Reply(Status.RECEIVER_UNKNOWN, "no [[subscriber]] has this AE title")
         is_new = not subscriptions.known(tx, receiver)
@@ -163,6 +162,10 @@ class Actions:
             for one in workitems.all_of(tx):
                 if wish.receiver in subscriptions.of_workitem(tx, one, workitems.described(tx, one)):
                     subscriptions.report(tx, to, _how_it_stands(one), now)
+
+
+def _text(tag: str) -> str:
+    return f"({tag[:4]},{tag[4:]})"
 
 
 def _how_it_stands(row: Row) -> News:

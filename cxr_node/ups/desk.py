@@ -7,9 +7,9 @@ from typing import Final
 
 import structlog
 
-from cxr_node.domain import dicom_json, workitem
+from cxr_node.domain import dicom_json, requirements, workitem
 from cxr_node.domain.clock import Clock
-from cxr_node.domain.dicom_json import Attributes, element, first, items
+from cxr_node.domain.dicom_json import Attributes, element, first, items, values
 from cxr_node.domain.matching import answer, matches
 from cxr_node.domain.modality_worklist import scheduled
 from cxr_node.domain.priority import Policy, Priority
@@ -28,7 +28,6 @@ log = structlog.get_logger()
 
 _MOST_OPEN: Final = 10_000  # workitems of peers
 _MOST_CHARACTERS: Final = 64 * 1024  # of what is said of one
-_REQUIRED: Final = ("00741200", "00741204", "00404041", "00404005")  # type 1 in table CC.2.5-3, beside the state
 _NEVER_SET: Final = frozenset({"00080016", "00080018", "00081195", "00741000"})
 _PRIORITY, _PROGRESS, _TRANSACTION = "00741200", "00741002", "00081195"
 _ASSIGNED: Final = ("00404025", "00404034")  # stations and persons
@@ -59,7 +58,6 @@ class Desk:
 
     def create(self, uid: str, said: Attributes, caller: Caller) -> Reply:
         """N-CREATE (PS3.4 CC.2.5): a reading that a peer wants, of a study that is here or is to come."""
-        said = {tag: found for tag, found in said.items() if tag != _TRANSACTION}
         if fault := _fault_in_creation(said):
             return fault
         return self._done(lambda tx: self._create(tx, uid, said, caller))
@@ -74,7 +72,7 @@ class Desk:
             self.looks.at_workitem(tx, caller, row, self.clock())
             found = self.search.one(tx, row)
             wanted = {tag: found[tag] for tag in tags if tag in found} if tags else found
-            return Reply(attributes=wanted)
+            return Reply(Status.NOT_SUPPORTED if set(tags) - found.keys() else Status.SUCCESS, attributes=wanted)
 
         return self._done(look)
 
@@ -132,18 +130,19 @@ class Desk:
         accession = first(next(iter(items(said, "0040A370")), {}), "00080050")
         study = _study_said(said) or _study_of(tx, accession)
         now = self.clock()
-        kept = dicom_json.without(said, _NEVER_SET)
+        filled = [tag for tag in requirements.CREATED_EMPTY if said[tag].get("Value")]
+        kept = dicom_json.without(said, _NEVER_SET | requirements.CREATED_EMPTY)
         row = workitems.add(tx, uid, study, now, accession=accession, creator=caller.name, said=kept)
         known = {"by": caller.name, "address": caller.address, "workitem": uid}
-        events.append(tx, now, "workitem.created", study, **known)
+        events.append(tx, now, "workitem.created", study, **known, **worklist.whose(tx, study))
         if row["listed"]:
             if row["entry_state"] in ("read", "withdrawn"):
                 return Reply(Status.PROCESSING_FAILURE, "the study has left the worklist; reopen it first")
             self._prioritise(tx, row, said, caller, now)
             if row["entry_state"] == "reading":
                 workitems.move(tx, uid, State.IN_PROGRESS, now)
-        self._assigned(tx, row, said, now)
-        return Reply()
+        self._assigned(tx, row, {}, now)
+        return Reply(Status.CREATED_MODIFIED, "nobody has begun: what says so was left") if filled else Reply()
 
     def _set(self, tx: Tx, uid: str, said: Attributes, caller: Caller) -> Reply:
         row = workitems.of_uid(tx, uid)
@@ -154,22 +153,30 @@ class Desk:
         state, transaction = State(row["state"]), first(said, _TRANSACTION)
         if fault := workitem.fault_in_update(state, row["transaction_uid"], transaction):
             return Reply(fault)
+        if tag := requirements.emptied(said):
+            return Reply(Status.MISSING_VALUE, f"({tag[:4]},{tag[4:]})")
         if _PRIORITY in said and workitem.wished_priority(said) is None:
             return Reply(Status.INVALID_VALUE, "Priority (0074,1200) is HIGH, MEDIUM or LOW")
         given = dicom_json.without(said, _NEVER_SET)
-        taken = given if row["creator"] else {tag: found for tag, found in given.items() if tag in SETTABLE}
-        kept = workitems.said_of(row) | taken
+        taken = dicom_json.without(given, requirements.IDENTIFYING)
+        if not row["creator"]:
+            taken = {tag: found for tag, found in taken.items() if tag in SETTABLE}
+        stood = workitems.said_of(row)
+        kept = stood | taken
         if _too_long(kept):
             return Reply(Status.RESOURCE_LIMITATION, f"more than {_MOST_CHARACTERS} characters")
-        now = self.clock()
+        now, ready = self.clock(), workitems.readiness(row)
         row = workitems.say(tx, uid, kept, now)
         known = {"by": caller.name, "address": caller.address, "workitem": uid, "attributes": sorted(taken)}
-        events.append(tx, now, "workitem.changed", row["study_instance_uid"], **known)
+        study = row["study_instance_uid"]
+        events.append(tx, now, "workitem.changed", study, **known, **worklist.whose(tx, study))
         if row["listed"]:
             self._prioritise(tx, row, taken, caller, now)
+        if workitems.readiness(row) != ready:
+            workitems.tell_state(tx, uid, now)
         if _PROGRESS in taken:
             workitems.tell(tx, row, Event.PROGRESS, {_PROGRESS: taken[_PROGRESS]}, now)
-        self._assigned(tx, row, taken, now)
+        self._assigned(tx, row, stood, now)
         return Reply() if len(taken) == len(given) else Reply(Status.COERCED, "what the study itself says was left")
 
     def _prioritise(self, tx: Tx, row: Row, said: Attributes, caller: Caller, now: float) -> None:
@@ -181,9 +188,11 @@ class Desk:
         priority = workitem.set_priority(stands, wished)
         reading.prioritise(tx, row["study_instance_uid"], priority, Actor(caller.name), now)
 
-    def _assigned(self, tx: Tx, row: Row, said: Attributes, now: float) -> None:
-        assigned = {tag: said[tag] for tag in _ASSIGNED if said.get(tag, {}).get("Value")}
-        if assigned:
+    def _assigned(self, tx: Tx, row: Row, before: Attributes, now: float) -> None:
+        """To whom it is given is told as a whole, when any of it is not as `before` (PS3.4 CC.2.4.3)."""
+        stands = workitems.said_of(row)
+        if any(values(stands, tag) != values(before, tag) for tag in _ASSIGNED):
+            assigned = {tag: stands[tag] for tag in _ASSIGNED if values(stands, tag)}
             workitems.tell(tx, row, Event.ASSIGNED, assigned, now)
 
 
@@ -204,13 +213,11 @@ def _too_long(said: Attributes) -> bool:
 
 
 def _fault_in_creation(said: Attributes) -> Reply | None:
+    if fault := requirements.fault_in_creation(said):
+        status, tag = fault
+        return Reply(status, f"({tag[:4]},{tag[4:]})")
     if first(said, "00741000") != State.SCHEDULED:
         return Reply(Status.NOT_SCHEDULED, "Procedure Step State (0074,1000) must be SCHEDULED")
-    for tag in _REQUIRED:
-        if tag not in said:
-            return Reply(Status.MISSING_ATTRIBUTE, f"({tag[:4]},{tag[4:]}) is missing")
-        if not first(said, tag):
-            return Reply(Status.MISSING_VALUE, f"({tag[:4]},{tag[4:]}) is empty")
     if workitem.wished_priority(said) is None:
         return Reply(Status.INVALID_VALUE, "Priority (0074,1200) is HIGH, MEDIUM or LOW")
     if _too_long(said):

@@ -41,5 +41,5 @@ class Looks:
     def at_workitem(self, tx: Tx, caller: Caller, row: Row, now: float) -> None:
         study = row["study_instance_uid"]
         if study and self.is_new(now, caller.name, caller.address, study):
-            whose = worklist.identity(tx, study)
+            whose = worklist.whose(tx, study)
             events.append(tx, now, "study.viewed", study, by=caller.name, address=caller.address, **whose)

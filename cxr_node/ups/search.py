@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
+from operator import itemgetter
 from typing import Final
 
 from cxr_node.domain.clock import Clock
@@ -21,16 +22,21 @@ _STATE: Final = "00741000"
 _OPEN: Final = frozenset({"SCHEDULED", "IN PROGRESS"})
 
 
+Key = tuple[int, float, str]
+"""What an open workitem is sorted by (`domain.priority.sort_key`)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ranked:
     """Every workitem that may be asked for, by number, first to be read first.
 
-    `groups` of those that are open, in the same order; `positions` from 1, by number. It holds until event `sequence`
-    has a successor, or `until`, when a study becomes overdue (seconds since 1970 UTC).
+    `keys` of those that are open, in that order; `final`: those that are not; `positions` from 1, by number. It holds
+    until event `sequence` has a successor, or `until`, when a study becomes overdue (seconds since 1970 UTC).
     """
 
+    keys: Mapping[int, Key]
+    final: frozenset[int]
     sequences: Sequence[int]
-    groups: Sequence[Group]
     positions: Mapping[int, int]
     sequence: int
     policy: Policy
@@ -39,36 +45,52 @@ class Ranked:
     def rank(self, number: int, now: float) -> Rank | None:
         """Where a workitem stands; None for one that is closed."""
         position = self.positions.get(number)
-        return Rank(position, self.groups[position - 1], now) if position else None
+        return Rank(position, Group(self.keys[number][0]), now) if position else None
 
 
 class Ranking:
-    """The order as it was last, kept as long as it holds: most queries come while nothing has happened."""
+    """The order as it was last, kept in step with the trail of events: only what something has happened to is read.
+
+    All is read again when a study has become overdue, or the policy is another.
+    """
 
     def __init__(self) -> None:
         self._known: dict[bool, Ranked] = {}
 
     def current(self, tx: Tx, policy: Policy, now: float, *, closed: bool) -> Ranked:
         sequence, known = events.last(tx), self._known.get(closed)
-        if known and known.sequence == sequence and known.policy == policy and now < known.until:
-            return known
-        ranked = self._known[closed] = _ranked(workitems.to_rank(tx, closed=closed), policy, now, sequence)
+        if known and known.sequence <= sequence and known.policy == policy and now < known.until:
+            changed = workitems.changed_since(tx, known.sequence) if known.sequence < sequence else frozenset()
+            rows = workitems.to_rank(tx, closed=True, only=changed) if changed else []
+        else:
+            known, rows = (
+                Ranked({}, frozenset(), [], {}, sequence, policy, math.inf),
+                workitems.to_rank(tx, closed=closed),
+            )
+        ranked = _replaced(known, rows, now, closed) if rows else known
+        self._known[closed] = ranked = replace(ranked, sequence=sequence)
         return ranked
 
 
-def _ranked(rows: Sequence[Row], policy: Policy, now: float, sequence: int) -> Ranked:
-    waiting = [row for row in rows if row["state"] in _OPEN]
-    ordered = sorted((sort_key(_place(row), policy, now), int(row["sequence"])) for row in waiting)
-    numbers = [number for _, number in ordered]
-    final = sorted((int(row["sequence"]) for row in rows if row["state"] not in _OPEN), reverse=True)
-    overdue = (row["received_at"] + policy.max_wait_seconds for row in waiting)
+def _replaced(known: Ranked, rows: Sequence[Row], now: float, closed: bool) -> Ranked:
+    """The order with what was read now in the place of what was known of the same workitems."""
+    policy = known.policy
+    newer = {int(row["sequence"]): row for row in rows}
+    keys = {number: key for number, key in known.keys.items() if number not in newer}
+    opened = {number: row for number, row in newer.items() if row["state"] in _OPEN}
+    keys |= {number: sort_key(_place(row), policy, now) for number, row in opened.items()}
+    ordered = dict(sorted(keys.items(), key=itemgetter(1, 0)))
+    final = known.final | (newer.keys() - opened.keys()) if closed else known.final
+    overdue = (row["received_at"] + policy.max_wait_seconds for row in opened.values())
+    until = min((moment for moment in overdue if moment >= now), default=math.inf)
     return Ranked(
-        sequences=[*numbers, *final],
-        groups=[Group(key[0]) for key, _ in ordered],
-        positions={number: position for position, number in enumerate(numbers, start=1)},
-        sequence=sequence,
+        keys=ordered,
+        final=final,
+        sequences=[*ordered, *sorted(final, reverse=True)],
+        positions={number: position for position, number in enumerate(ordered, start=1)},
+        sequence=known.sequence,
         policy=policy,
-        until=min((moment for moment in overdue if moment >= now), default=math.inf),
+        until=min(known.until, until),
     )
 
 

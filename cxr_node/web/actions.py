@@ -1,6 +1,6 @@
 """What a person does with studies, by a page or a program."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -8,14 +8,39 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from cxr_node.domain.priority import Priority
+from cxr_node.domain.reading import Actor
+from cxr_node.domain.study import Judging
 from cxr_node.errors import Permanent
 from cxr_node.store import reading, worklist
 from cxr_node.store.db import Tx
+from cxr_node.web import shapes
 from cxr_node.web.access import Caller
 from cxr_node.web.accounts import Role
+from cxr_node.web.api import NAME
+from cxr_node.web.operations import FORM, JSON, Operation, Parameter
 from cxr_node.web.parts import Parts, allowed, form, wants_json
 
 _NONE: Final = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What somebody wants with a study; `priority` as it came."""
+
+    study: str
+    actor: Actor
+    judging: Judging
+    now: float
+    priority: str | None
+
+
+_MOVES: Final[Mapping[str, Callable[[Tx, _Wish], None]]] = {
+    "claim": lambda tx, wish: reading.claim(tx, wish.study, wish.actor, wish.now),
+    "release": lambda tx, wish: reading.release(tx, wish.study, wish.actor, wish.judging, wish.now),
+    "read": lambda tx, wish: reading.mark_read(tx, wish.study, wish.actor, wish.now),
+    "reopen": lambda tx, wish: reading.reopen(tx, wish.study, wish.actor, wish.judging, wish.now),
+    "priority": lambda tx, wish: reading.prioritise(tx, wish.study, _priority(wish.priority), wish.actor, wish.now),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,20 +52,13 @@ class Actions:
     @allowed(Role.READER)
     def act(self, request: Request, caller: Caller) -> Response:
         """POST /studies/{name}/{action}, and the same below /api."""
-        study, action, fields = self.parts.study(request), request.path_params["action"], form(request)
-        site, actor = self.parts.site, caller.actor
-        now = site.clock()
-        moves: dict[str, Callable[[Tx], None]] = {
-            "claim": lambda tx: reading.claim(tx, study, actor, now),
-            "release": lambda tx: reading.release(tx, study, actor, site.judging, now),
-            "read": lambda tx: reading.mark_read(tx, study, actor, now),
-            "reopen": lambda tx: reading.reopen(tx, study, actor, site.judging, now),
-            "priority": lambda tx: reading.prioritise(tx, study, _priority(fields.get("priority")), actor, now),
-        }
-        if action not in moves:
-            raise Permanent("FORM_INVALID", f"a study can be given {', '.join(moves)}")
+        study, fields, site = self.parts.study(request), form(request), self.parts.site
+        move = _MOVES.get(request.path_params["action"])
+        if move is None:
+            raise Permanent("FORM_INVALID", f"a study can be given {', '.join(_MOVES)}")
+        wish = _Wish(study, caller.actor, site.judging, site.clock(), fields.get("priority"))
         with site.store.transaction() as tx:
-            moves[action](tx)
+            move(tx, wish)
         return self._done(request, fields, f"/studies/{site.pseudonym(study)}")
 
     @allowed(Role.ADMIN)
@@ -66,3 +84,21 @@ def _priority(text: str | None) -> Priority | None:
     if text not in list(Priority):
         raise Permanent("FORM_INVALID", f"priority is one of {', '.join([*Priority, _NONE])}")
     return Priority(text)
+
+
+_WHAT: Final = Parameter("action", "what is done with the study", {"enum": list(_MOVES)}, in_path=True)
+_FIELDS: Final = {
+    "type": "object",
+    "properties": {"priority": {"enum": [*map(str, Priority), _NONE], "description": "with the action priority alone"}},
+}
+OPERATIONS: Final = (
+    Operation(
+        "POST",
+        "/api/studies/{name}/{action}",
+        "act",
+        {200: {JSON: shapes.DONE}, 409: {JSON: shapes.FAILURE}},
+        [NAME, _WHAT],
+        {FORM: _FIELDS},
+        optional=True,
+    ),
+)

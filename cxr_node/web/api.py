@@ -4,16 +4,16 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from cxr_node.errors import Permanent
-from cxr_node.web import metrics
-from cxr_node.web.access import Caller, Stranger
+from cxr_node.web import metrics, shapes
+from cxr_node.web.access import Caller
 from cxr_node.web.accounts import Role
 from cxr_node.web.metrics import NodeCollector
-from cxr_node.web.parts import NotSignedIn, Parts, allowed
+from cxr_node.web.operations import JSON, Operation, Parameter
+from cxr_node.web.parts import Parts, allowed
 
 _MOST_DIGITS: Final = 15
 
@@ -59,12 +59,22 @@ class Api:
         self.parts.site.looked(caller, uid)
         return JSONResponse(found)
 
-    async def events(self, request: Request) -> Response:
+    @allowed(Role.VIEWER)
+    def events(self, request: Request, caller: Caller) -> Response:
         """GET /api/events: server-sent events, from Last-Event-ID on where it is given."""
-        caller = await run_in_threadpool(self.parts.door.caller, request)
-        if isinstance(caller, Stranger):
-            raise NotSignedIn(caller)
         last = request.headers.get("last-event-id", "")
         after = int(last) if last.isdecimal() and last.isascii() and len(last) <= _MOST_DIGITS else None
         stream: AsyncIterator[str] = self.parts.live.stream(after)
         return StreamingResponse(stream, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+
+
+NAME: Final = Parameter("name", "Study Instance UID, or the pseudonym of the log", in_path=True)
+_ALL: Final = Parameter("all", "1: also what is read or withdrawn", {"enum": ["0", "1"]})
+OPERATIONS: Final = (
+    Operation("GET", "/healthz", "healthz", {200: {JSON: shapes.ALIVE}}),
+    Operation("GET", "/readyz", "readyz", {200: {JSON: shapes.READY}, 503: {JSON: shapes.READY}}),
+    Operation("GET", "/metrics", "metrics", {200: {"text/plain": shapes.TEXT}}),
+    Operation("GET", "/api/worklist", "worklist", {200: {JSON: shapes.WORKLIST}}, [_ALL]),
+    Operation("GET", "/api/events", "events", {200: {"text/event-stream": shapes.TEXT}}),
+    Operation("GET", "/api/studies/{name}", "study", {200: {JSON: shapes.STUDY}}, [NAME]),
+)

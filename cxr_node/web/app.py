@@ -1,7 +1,7 @@
 """The whole of the web side as one ASGI application: addresses, failures, and what holds for all of them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +12,8 @@ from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
 from cxr_node.errors import CxrNodeError
+from cxr_node.web import actions as acting
+from cxr_node.web import api, openapi, workitems
 from cxr_node.web.access import Door
 from cxr_node.web.actions import Actions
 from cxr_node.web.api import Api
@@ -21,13 +23,15 @@ from cxr_node.web.guard import Guard
 from cxr_node.web.live import Live
 from cxr_node.web.metrics import NodeCollector
 from cxr_node.web.names import Names
+from cxr_node.web.openapi import Description
+from cxr_node.web.operations import Operation, routes
 from cxr_node.web.pages import Pages
 from cxr_node.web.parts import NotSignedIn, Parts, sign_in_first
 from cxr_node.web.pictures import Pictures
 from cxr_node.web.signin import SignIn
 from cxr_node.web.site import Site
 from cxr_node.web.templates import Templates
-from cxr_node.web.workitems import BASE, PATHS, Workitems
+from cxr_node.web.workitems import BASE, Workitems
 
 STATIC: Final = Path(__file__).parent / "static"
 
@@ -56,7 +60,7 @@ def build(site: Site, door: Door, on_start: Callable[[Live], None] = lambda _: N
 
 def _routes(parts: Parts, pages: Pages) -> list[BaseRoute]:
     collector = NodeCollector(parts.site.store, parts.site.status, parts.site.facts.version)
-    api, actions, pictures, sign_in = Api(parts, collector), Actions(parts), Pictures(parts), SignIn(parts, pages)
+    actions, pictures, sign_in = Actions(parts), Pictures(parts), SignIn(parts, pages)
     return [
         Route("/", pages.worklist, methods=["GET"]),
         Route("/worklist", pages.rows, methods=["POST"]),
@@ -70,24 +74,18 @@ def _routes(parts: Parts, pages: Pages) -> list[BaseRoute]:
         Route("/sign-in", sign_in.page, methods=["GET"]),
         Route("/sign-in", sign_in.enter, methods=["POST"]),
         Route("/sign-out", sign_in.leave, methods=["POST"]),
-        Route("/healthz", api.healthz, methods=["GET"]),
-        Route("/readyz", api.readyz, methods=["GET"]),
-        Route("/metrics", api.metrics, methods=["GET"]),
-        Route("/api/worklist", api.worklist, methods=["GET"]),
-        Route("/api/events", api.events, methods=["GET"]),
-        Route("/api/studies/{name}", api.study, methods=["GET"]),
-        Route("/api/studies/{name}/{action}", actions.act, methods=["POST"]),
-        *_workitems(parts),
+        *_for_programs(parts, Api(parts, collector), actions),
         Mount("/static", StaticFiles(directory=STATIC), name="static"),
     ]
 
 
-def _workitems(parts: Parts) -> list[BaseRoute]:
-    """UPS-RS, where it is on."""
-    if parts.site.desk is None:
-        return []
-    transactions, channels = Workitems(parts, parts.site.desk), Channels(parts, parts.site.desk)
-    routes: list[BaseRoute] = [
-        Route(BASE + path, getattr(transactions, name), methods=[method]) for path, method, name in PATHS
-    ]
-    return [*routes, WebSocketRoute(BASE + "/subscribers/{receiver}", channels.open)]
+def _for_programs(parts: Parts, programs: Api, actions: Actions) -> list[BaseRoute]:
+    """What is no page, with its description. UPS-RS where it is on; its event reports come by a WebSocket."""
+    groups: list[tuple[object, Sequence[Operation]]] = [(programs, api.OPERATIONS), (actions, acting.OPERATIONS)]
+    channels: list[BaseRoute] = []
+    if parts.site.desk is not None:
+        groups.append((Workitems(parts, parts.site.desk), workitems.OPERATIONS))
+        channels = [WebSocketRoute(BASE + "/subscribers/{receiver}", Channels(parts, parts.site.desk).open)]
+    described = Description(parts, groups)
+    groups.append((described, openapi.OPERATIONS))
+    return [route for group, operations in groups for route in routes(group, operations)] + channels

@@ -97,9 +97,15 @@ def allowed(role: Role, *, by_form: bool = True) -> Callable[[Endpoint], Callabl
         async def endpoint_of(self: HasParts, request: Request) -> Response:
             return await run_in_threadpool(in_thread, self, request)
 
+        vars(endpoint_of)["role"] = role
         return endpoint_of
 
     return with_role
+
+
+def role_of(endpoint: Callable[..., Any]) -> Role | None:
+    """Which role an endpoint asks for; None where everybody may."""
+    return getattr(endpoint, "role", None)
 
 
 def form(request: Request) -> dict[str, str]:

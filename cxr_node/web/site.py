@@ -65,7 +65,7 @@ class Site:
     def record(self, event: str, caller: Caller, study: str | None = None, **detail: Any) -> None:
         with self.store.transaction() as tx:
             who = {"by": caller.name, "address": caller.address}
-            whose = worklist.identity(tx, study) if study else {}
+            whose = worklist.whose(tx, study)
             events.append(tx, self.clock(), event, study, **who, **whose, **detail)
 
     def looked(self, caller: Caller, study: str | None = None) -> None:

@@ -1,22 +1,24 @@
 """UPS-RS: workitems over HTTP (PS3.18 section 11), by the same functions as over DIMSE."""
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from cxr_node.domain.dicom_json import Attributes, element, first
 from cxr_node.domain.uid import UUID_ROOT
-from cxr_node.domain.workitem import FILTERED, Action, Reply, Status
+from cxr_node.domain.workitem import FILTERED, Action, Reply, State, Status
 from cxr_node.domain.workitem import Caller as Asking
 from cxr_node.errors import Permanent
 from cxr_node.ups.desk import Desk
-from cxr_node.web import dicomweb
+from cxr_node.web import dicomweb, shapes
 from cxr_node.web.access import Caller
 from cxr_node.web.accounts import Role
+from cxr_node.web.operations import JSON, Operation, Parameter, Schema
 from cxr_node.web.parts import Parts, allowed
 
 BASE: Final = "/dicom-web"
@@ -30,7 +32,6 @@ _BAD_REQUEST: Final = frozenset(
 )  # fmt: skip
 _HTTP: Final = {
     Status.UNKNOWN: 404,
-    Status.NOT_UPDATED: 410,
     Status.RESOURCE_LIMITATION: 503,
     Status.PROCESSING_FAILURE: 409,
     **dict.fromkeys(_BAD_REQUEST, 400),
@@ -93,7 +94,10 @@ class Workitems:
     @allowed(Role.READER, by_form=False)
     def change(self, request: Request, caller: Caller) -> Response:
         """PUT /workitems/{workitem}/state (11.7)"""
-        return self._act(request, caller, Action.CHANGE_STATE, dicomweb.payload(request))
+        said = dicomweb.payload(request)
+        reply = self.desk.act(_uid(request), Action.CHANGE_STATE, said, _asking(caller))
+        slower = reply.status is Status.WRONG_TRANSACTION and first(said, "00741000") == State.IN_PROGRESS
+        return self._answered(reply, conflict=slower and bool(first(said, "00081195")))
 
     @allowed(Role.READER, by_form=False)
     def request_cancel(self, request: Request, caller: Caller) -> Response:
@@ -127,16 +131,21 @@ class Workitems:
     def _act(self, request: Request, caller: Caller, action: Action, said: Attributes, *, done: int = 200) -> Response:
         return self._answered(self.desk.act(_uid(request), action, said, _asking(caller)), done)
 
-    def _answered(self, reply: Reply, done: int = 200) -> Response:
-        """A status of PS3.4 as one of HTTP; what it means stands in a Warning, as PS3.18 has it."""
+    def _answered(self, reply: Reply, done: int = 200, *, conflict: bool = False) -> Response:
+        """A status of PS3.4 as one of HTTP; what it means stands in a Warning, as PS3.18 has it, and in the answer.
+
+        `conflict`: somebody else was faster. PS3.4 has no other status for it than for a mistaken Transaction UID.
+        """
         if reply.status is Status.SUCCESS:
             self.parts.live.ring()
             return Response(status_code=done)
         told = _SENTENCES.get(reply.status) or reply.comment or reply.status.name.replace("_", " ").lower()
         known = reply.status in (Status.ALREADY_CANCELED, Status.ALREADY_COMPLETED)
-        accepted = not reply.status.refused and not known
-        code = done if accepted else _HTTP.get(reply.status, 409)
-        return Response(status_code=code, headers={"Warning": _warning(told)})
+        headers = {"Warning": _warning(told)}
+        if not reply.status.refused and not known:
+            return Response(status_code=done, headers=headers)
+        said = {"error": reply.status.name, "message": told}
+        return JSONResponse(said, 409 if conflict else _HTTP.get(reply.status, 409), headers)
 
 
 def _asking(caller: Caller) -> Asking:
@@ -168,16 +177,78 @@ def _warning(text: str) -> str:
     return f'299 cxr-node: "{text}"'
 
 
-PATHS: Final = (
-    ("/workitems", "POST", "create"),
-    ("/workitems", "GET", "find"),
-    ("/workitems/{workitem}", "GET", "get"),
-    ("/workitems/{workitem}", "POST", "set"),
-    ("/workitems/{workitem}/state", "PUT", "change"),
-    ("/workitems/{workitem}/cancelrequest", "POST", "request_cancel"),
-    ("/workitems/{workitem}/cancelrequest/{requester}", "POST", "request_cancel"),
-    ("/workitems/{workitem}/subscribers/{receiver}", "POST", "subscribe"),
-    ("/workitems/{workitem}/subscribers/{receiver}", "DELETE", "unsubscribe"),
-    ("/workitems/{workitem}/subscribers/{receiver}/suspend", "POST", "suspend"),
+def _parameters(*names: str) -> list[Parameter]:
+    return [_PARAMETERS[name] for name in names]
+
+
+def _body(schema: Schema) -> Mapping[str, Schema]:
+    return {dicomweb.JSON: schema, dicomweb.XML: shapes.TEXT}
+
+
+_COUNT: Final = {"type": "integer", "minimum": 0, "maximum": 9_999_999}
+_UID_SCHEMA: Final = {"type": "string", "pattern": "^[0-9.]+$", "maxLength": 64}
+_PARAMETERS: Final = {
+    one.name: one
+    for one in (
+        Parameter("workitem", "SOP Instance UID", _UID_SCHEMA, in_path=True),
+        Parameter("receiver", "AE title of who is to be told", in_path=True),
+        Parameter("requester", "AE title of who asks", in_path=True),
+        Parameter("limit", "how many at most", _COUNT),
+        Parameter("offset", "how many to pass over", _COUNT),
+        Parameter("ProcedureStepState", "a matching key, as any other keyword or tag", {"enum": list(map(str, State))}),
+        Parameter("transaction-uid", "what the workitem was claimed with", _UID_SCHEMA),
+        Parameter("deletionlock", "keep what is over for this subscriber", {"enum": ["true", "false"]}),
+        Parameter("filter", "keys of a filtered subscription: Key=value,Key=value"),
+    )
+}
+_FAILED: Final = {JSON: shapes.FAILURE}
+_CHANGED: Final[Mapping[int, Mapping[str, Schema]]] = {200: {}, 404: _FAILED, 409: _FAILED}
+_NAMED: Final = Parameter("workitem", "SOP Instance UID; else that of the data set, else a new one", _UID_SCHEMA)
+_SAID: Final = _body(shapes.DATA_SET)
+_FOUND: Final = {dicomweb.JSON: shapes.DATA_SETS, dicomweb.XML: shapes.TEXT}
+_MANY: Final = {dicomweb.JSON: shapes.DATA_SETS, "multipart/related": shapes.TEXT}
+_WORKITEM: Final = BASE + "/workitems/{workitem}"
+_SUBSCRIBER: Final = _WORKITEM + "/subscribers/{receiver}"
+OPERATIONS: Final = (
+    Operation("POST", BASE + "/workitems", "create", {201: {}, 409: _FAILED}, [_NAMED], _body(shapes.NEW_WORKITEM)),
+    Operation(
+        "GET",
+        BASE + "/workitems",
+        "find",
+        {200: _MANY, 204: {}},
+        _parameters("limit", "offset", "ProcedureStepState"),
+    ),
+    Operation("GET", _WORKITEM, "get", {200: _FOUND, 404: _FAILED}, _parameters("workitem")),
+    Operation("POST", _WORKITEM, "set", _CHANGED, _parameters("workitem", "transaction-uid"), _SAID),
+    Operation("PUT", _WORKITEM + "/state", "change", _CHANGED, _parameters("workitem"), _body(shapes.CHANGE_OF_STATE)),
+    Operation(
+        "POST",
+        _WORKITEM + "/cancelrequest",
+        "request_cancel",
+        {202: {}, **_CHANGED},
+        _parameters("workitem"),
+        _SAID,
+        optional=True,
+    ),
+    Operation(
+        "POST",
+        _WORKITEM + "/cancelrequest/{requester}",
+        "request_cancel",
+        {202: {}, **_CHANGED},
+        _parameters("workitem", "requester"),
+        _SAID,
+        optional=True,
+    ),
+    Operation(
+        "POST",
+        _SUBSCRIBER,
+        "subscribe",
+        {201: {}, 404: _FAILED},
+        _parameters("workitem", "receiver", "deletionlock", "filter"),
+    ),
+    Operation("DELETE", _SUBSCRIBER, "unsubscribe", {200: {}, 404: _FAILED}, _parameters("workitem", "receiver")),
+    Operation(
+        "POST", _SUBSCRIBER + "/suspend", "suspend", {200: {}, 404: _FAILED}, _parameters("workitem", "receiver")
+    ),
 )
-"""Below BASE: address, method, and which transaction it is."""
+"""The transactions, and whose they are in `Workitems`."""

@@ -8,10 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from cxr_node import tls
+from cxr_node.domain.workitem import GLOBAL
+from cxr_node.tls import Identity, PemFile
 from tests.certificates import Authority, Pair
 from tests.films import chest
 from tests.node import TIMEOUT, Node, wait_for
+from tests.orders import Ris as Orders
 from tests.orthanc import Orthanc
+from tests.steps import Watcher, Workstation
 
 pytestmark = pytest.mark.peers
 
@@ -166,3 +171,20 @@ def test_a_caller_that_speaks_tls_where_there_is_none(
     assert not call(node, *speaking(modality, hospital))
     assert refused(node, "it speaks TLS, and here is none")
     assert node.echoes()
+
+
+def test_subscribers_and_the_ris_are_called_over_tls(hospital: Authority, tmp_path: Path) -> None:
+    """A film comes; the RIS is asked how urgent it is, and a workstation hears of it."""
+    peer = hospital.issue("workstation")
+    shown = tls.server(Identity(PemFile("certificate", peer.certificate), PemFile("key", peer.key)), None)
+    film = chest(AccessionNumber="A1", PatientID="P1")
+    with Watcher(tls=shown) as watcher, Orders(("A1", "P1", "STAT"), tls=shown) as ris:
+        viewer = {"ae_title": "WATCHER", "host": "127.0.0.1", "port": watcher.port, "tls": True}
+        asked = {"ae_title": "RIS", "host": "127.0.0.1", "port": ris.port, "tls": True}
+        node = Node(tmp_path, subscribers=[viewer], worklist__ris=asked, tls__ca=hospital.pem)
+        with node:
+            with Workstation(node.port) as station:
+                assert station.subscribe(GLOBAL, "WATCHER") == 0x0000
+            node.send(film)
+            wait_for(lambda: watcher.states() == ["SCHEDULED"], what="a report")
+            wait_for(lambda: node.worklist()[0]["priority"] == "stat", what="the priority of the RIS")

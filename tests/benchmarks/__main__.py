@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 
-from tests.benchmarks import crowd, latency, memory, pages, processes, receive, stages, workitems
+from tests.benchmarks import crowd, latency, memory, pages, processes, receive, stages, subscribers, workitems
 
 PARTS: dict[str, tuple[str, Callable[[Path], Iterator[str]]]] = {
     "receive": ("Receiving 15 MB films", receive.measure),
@@ -24,6 +24,7 @@ PARTS: dict[str, tuple[str, Callable[[Path], Iterator[str]]]] = {
     "processes": ("One process or two", processes.measure),
     "pages": ("The web pages with many studies", pages.measure),
     "workitems": ("Workitems with many studies", workitems.measure),
+    "subscribers": ("Many who want to hear of workitems", subscribers.measure),
 }
 _DOCUMENT = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 

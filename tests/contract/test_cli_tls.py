@@ -52,6 +52,14 @@ def test_a_node_does_not_start_with_a_file_that_cannot_be_used(hospital: Authori
             "serve", node.certificate, node.key, hospital.pem,
             '[[destination]]\nname = "pacs"\nae_title = "PACS"\nhost = "pacs"\ntls = true\ntls_ca = "none.pem"\n',
         ),
+        "subscriber.VIEWER1.tls_ca: none.pem: No such file": run(
+            "serve", node.certificate, node.key, hospital.pem,
+            '[[subscriber]]\nae_title = "VIEWER1"\nhost = "viewer"\ntls = true\ntls_ca = "none.pem"\n',
+        ),
+        "worklist.ris.tls_ca: none.pem: No such file": run(
+            "serve", node.certificate, node.key, hospital.pem,
+            '[worklist]\nris = { ae_title = "RIS", host = "ris", tls = true, tls_ca = "none.pem" }\n',
+        ),
     }  # fmt: skip
     for said, found in mistakes.items():
         assert found.exit_code == 78, said
@@ -89,3 +97,15 @@ def test_a_command_that_only_reads_does_without_the_files(hospital: Authority) -
     found = run("worklist", Path("none.pem"), "credential:none.key", Path("none.pem"))
     assert found.exit_code == 1
     assert found.stderr.startswith("DATABASE: there is no database")
+
+
+def test_check_calls_who_is_told_of_workitems_and_who_is_asked(hospital: Authority) -> None:
+    """A workstation may be switched off; the RIS may not."""
+    node, port = hospital.issue("checking"), free_port()
+    more = f'[[subscriber]]\nae_title = "VIEWER1"\nhost = "127.0.0.1"\nport = {port}\ntls = true\n'
+    more += f'[worklist]\nris = {{ ae_title = "RIS", host = "127.0.0.1", port = {port}, tls = true }}\n'
+    lines = run("check", node.certificate, node.key, hospital.pem, more).stdout.splitlines()
+    verdicts = {line[8:].split(": ")[0]: line.split()[0] for line in lines if "VIEWER1" in line or "of the RIS" in line}
+    assert verdicts == {"subscriber VIEWER1": "note", "worklist of the RIS": "failed"}
+    offline = run("check --offline", node.certificate, node.key, hospital.pem, more).stdout.splitlines()
+    assert [line.split()[0] for line in offline if "VIEWER1" in line or "of the RIS" in line] == ["note", "note"]

@@ -1,5 +1,6 @@
-"""Subscribers of a real node that are away, and a node that is killed: every event in order, none twice."""
+"""Subscribers of a real node that are away, and a node that is killed: every event in order, none lost."""
 
+import threading
 import time
 from pathlib import Path
 
@@ -46,6 +47,41 @@ def test_a_subscriber_that_was_down_hears_of_all_in_order_also_from_a_node_that_
     assert watcher.states(last) == ["SCHEDULED"]
     assert len(watcher.states()) == 5
     assert [kind for _, kind, _ in watcher.heard].count(RESTARTED) == 1
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["the process that sends", "the whole node"])
+def test_a_report_that_is_on_its_way_when_the_node_is_killed_is_not_lost(tmp_path: Path, whole: bool) -> None:
+    """At least once: it comes again, in its place, and what follows follows once."""
+    port, film = free_port(), chest()
+    arrived, killed = threading.Event(), threading.Event()
+    with (
+        Watcher(port=port) as watcher,
+        Node(tmp_path, subscribers=[table("WATCHER", port)]) as node,
+    ):
+        with Workstation(node.port) as station:
+            assert station.subscribe(GLOBAL, "WATCHER") == 0x0000
+
+        def hold() -> None:
+            arrived.set()
+            killed.wait(60)
+
+        watcher.taken = hold
+        node.send(film)
+        assert arrived.wait(60), "no report came"
+        node.kill("work")
+        if whole:
+            node.kill()
+        watcher.taken = lambda: None
+        killed.set()
+        if whole:
+            node.start()
+        wait_for(lambda: len(watcher.states()) == 2, what="the report again")
+        with Workstation(node.port) as station:
+            (uid,) = station.uids(StudyInstanceUID=film.StudyInstanceUID)
+            assert station.change(uid, "IN PROGRESS", TRANSACTION) == 0x0000
+        wait_for(lambda: "IN PROGRESS" in watcher.states(uid), what="what happened after the crash")
+        node.wait_idle()
+    assert watcher.states(uid) == ["SCHEDULED", "SCHEDULED", "IN PROGRESS"]
 
 
 def test_two_hundred_subscribers(tmp_path: Path) -> None:

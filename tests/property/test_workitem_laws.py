@@ -214,5 +214,5 @@ def test_what_is_taken_for_a_data_set_can_be_matched(found: Any) -> None:
 
 
 def test_no_workitem_tells_its_transaction_uid() -> None:
-    step = Step("1", State.IN_PROGRESS, "2", "A1", Patient("P1", ""), "READY", 0.0, False, True, (), {})
+    step = Step("1", State.IN_PROGRESS, "2", "A1", Patient("P1", ""), "READY", 0.0, 0.0, False, True, (), {})
     assert "00081195" not in describe(step)

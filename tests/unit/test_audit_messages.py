@@ -49,6 +49,13 @@ EVENTS: dict[str, dict[str, Any]] = {
         "transfer_syntax_uid": "1.2.840.10008.1.2",
         "identifier": base64.b64encode(b"an identifier").decode(),
     },
+    "message.sent": {"destination": "ris", "host": "ris.example.org", "message": "ORU^R01", **PATIENT},
+    "order.received": {"sender": "RIS|HOSP", "kind": "OMI^O23", "deed": "order", **PATIENT},
+    "report.received": {"sender": "RIS|HOSP", "kind": "ORU^R01", "deed": "final", **PATIENT},
+    "workitem.created": {"by": "VIEWER1 (UPS)", "address": "192.0.2.9", "workitem": "1.2.9", **PATIENT},
+    "workitem.changed": {"by": "VIEWER1 (UPS)", "address": "192.0.2.9", "workitem": "1.2.9", **PATIENT},
+    "workitem.moved": {"by": "VIEWER1 (UPS)", "address": "192.0.2.9", "state": "COMPLETED", **PATIENT},
+    "workitem.cancel_requested": {"by": "program0", "address": "192.0.2.9", "workitem": "1.2.9", **PATIENT},
     "export.made": {"by": "jane", "folder": "/mnt/x", "classes": {"1.2.840.10008.5.1.4.1.1.1.1": 2}, **PATIENT},
 }
 
@@ -98,6 +105,13 @@ def test_every_event_that_is_told_gives_a_valid_message(event: str) -> None:
     ("audit.read", "110101", None, "R", "0"),
     ("export.made", "110106", None, "R", "0"),
     ("peer.queried", "110112", None, "E", "0"),
+    ("message.sent", "110106", None, "R", "0"),
+    ("order.received", "110109", None, "U", "0"),
+    ("report.received", "110111", None, "U", "0"),
+    ("workitem.created", "110111", None, "C", "0"),
+    ("workitem.changed", "110111", None, "U", "0"),
+    ("workitem.moved", "110111", None, "U", "0"),
+    ("workitem.cancel_requested", "110111", None, "U", "0"),
 ])  # fmt: skip
 def test_the_codes_are_those_of_the_standard(event: str, code: str, kind: str, action: str, outcome: str) -> None:
     (root,) = told(row(1, event, **EVENTS[event]))
@@ -106,6 +120,36 @@ def test_the_codes_are_those_of_the_standard(event: str, code: str, kind: str, a
     assert identification.find("EventID").get("csd-code") == code
     assert (None if of_type is None else of_type.get("csd-code")) == kind
     assert (identification.get("EventActionCode"), identification.get("EventOutcomeIndicator")) == (action, outcome)
+
+
+def test_what_went_to_a_ris_and_what_came_from_it() -> None:
+    for event, source, destination in (
+        ("message.sent", "CXR_NODE", "ris"), ("order.received", "RIS|HOSP", "CXR_NODE"),
+        ("report.received", "RIS|HOSP", "CXR_NODE"),
+    ):  # fmt: skip
+        (root,) = told(row(1, event, **EVENTS[event]))
+        names = [one.get("UserID") for one in root.findall("ActiveParticipant")]
+        roles = [one.find("RoleIDCode").get("csd-code") for one in root.findall("ActiveParticipant")]
+        assert (names, roles) == ([source, destination], ["110153", "110152"])
+        study, patient = root.findall("ParticipantObjectIdentification")
+        assert (study.get("ParticipantObjectID"), patient.get("ParticipantObjectID")) == ("1.2.3", "P1^^^HOSP")
+
+
+def test_an_urgent_order_and_one_that_is_canceled_are_records_of_orders() -> None:
+    urgent = EVENTS["message.sent"] | {"message": "OMI^O23"}
+    canceled = EVENTS["order.received"] | {"deed": "cancel"}
+    first, second = told(row(1, "message.sent", **urgent), row(2, "order.received", None, **canceled))
+    assert [one[0].find("EventID").get("csd-code") for one in (first, second)] == ["110109", "110109"]
+    assert [one[0].get("EventActionCode") for one in (first, second)] == ["U", "D"]
+    (patient,) = second.findall("ParticipantObjectIdentification")  # of no study that is here
+    assert patient.find("ParticipantObjectIDTypeCode").get("csd-code") == "2"
+
+
+def test_who_did_what_with_a_workitem() -> None:
+    (root,) = told(row(1, "workitem.moved", **EVENTS["workitem.moved"]))
+    person, node = root.findall("ActiveParticipant")
+    assert (person.get("UserID"), person.get("NetworkAccessPointID")) == ("VIEWER1 (UPS)", "192.0.2.9")
+    assert node.get("UserID") == "CXR_NODE"
 
 
 def test_who_looked_at_which_study() -> None:

@@ -1,16 +1,10 @@
 """lookup: the priority that the RIS has given a study, asked of its Modality Worklist."""
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from pydicom.dataset import Dataset
-from pynetdicom import AE, evt
 
 from cxr_node.dimse import orders
-from cxr_node.dimse.sender import Peer
-from cxr_node.dimse.workitems import MODALITY_WORKLIST
 from cxr_node.domain.job import Job
 from cxr_node.domain.priority import Priority
 from cxr_node.domain.reading import Actor
@@ -19,32 +13,7 @@ from cxr_node.stages.lookup import Lookup
 from cxr_node.store import reading, worklist
 from tests import films
 from tests.bench import Bench
-
-
-class Ris:
-    """A Modality Worklist of given entries: (accession number, patient ID, priority). In `with` it listens."""
-
-    def __init__(self, *entries: tuple[str, str, str], status: int = 0x0000) -> None:
-        self._entries, self._status = entries, status
-        self.asked: list[str] = []
-
-    def __enter__(self) -> Peer:
-        ae = AE(ae_title="RIS")
-        ae.add_supported_context(MODALITY_WORKLIST)
-        self._server: Any = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_FIND, self._find)])
-        return Peer("the RIS", "RIS", "127.0.0.1", int(self._server.server_address[1]), timeout=20.0)
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-
-    def _find(self, event: evt.Event) -> Iterator[tuple[int, Dataset | None]]:
-        self.asked.append(event.identifier.AccessionNumber)
-        for accession, patient, priority in self._entries:
-            found = Dataset()
-            found.AccessionNumber, found.PatientID, found.RequestedProcedurePriority = accession, patient, priority
-            yield 0xFF00, found
-        if self._status:
-            yield self._status, None
+from tests.orders import Ris
 
 
 @pytest.fixture

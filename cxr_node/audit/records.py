@@ -1,0 +1,68 @@
+"""What is exchanged with a RIS by HL7, and what workstations do with workitems, as audit messages (PS3.15 A.5.3).
+
+A result that leaves is an Export (A.5.3.4); an order that comes, or that is to be urgent, an Order Record (A.5.3.13);
+what happens to a reading, a Procedure Record (A.5.3.15).
+"""
+
+from collections.abc import Callable
+from typing import Final
+from xml.etree.ElementTree import Element
+
+from cxr_node.audit import codes, elements
+from cxr_node.audit.elements import Reporter, Transfer
+from cxr_node.audit.event import Event, Group
+
+_RESULT: Final = "ORU^R01"
+_CANCEL: Final = "cancel"
+
+
+def message_sent(group: Group, reporter: Reporter) -> Element:
+    """A RIS has taken a message: a result, or that a study is urgent."""
+    event = group[-1]
+    if event.text("message").startswith(_RESULT):
+        root = elements.message(codes.EXPORT, "R", event.time)
+    else:
+        root = elements.message(codes.ORDER_RECORD, "U", event.time)
+    elements.process(root, reporter.ae_title, codes.SOURCE, reporter.host, requestor=True)
+    elements.application(root, event.text("destination"), codes.DESTINATION, event.text("host"), requestor=False)
+    return _about(root, event, reporter)
+
+
+def order_received(group: Group, reporter: Reporter) -> Element:
+    """A RIS has sent an order, or that it is canceled."""
+    event = group[-1]
+    root = elements.message(codes.ORDER_RECORD, "D" if event.text("deed") == _CANCEL else "U", event.time)
+    return _from_ris(root, event, reporter)
+
+
+def report_received(group: Group, reporter: Reporter) -> Element:
+    """A RIS has sent how far the report of a study is."""
+    event = group[-1]
+    return _from_ris(elements.message(codes.PROCEDURE_RECORD, "U", event.time), event, reporter)
+
+
+def workitem(action: str) -> Callable[[Group, Reporter], Element]:
+    """Somebody at another system has created a workitem, or changed it."""
+
+    def tell(group: Group, reporter: Reporter) -> Element:
+        event = group[-1]
+        root = elements.message(codes.PROCEDURE_RECORD, action, event.time)
+        elements.person(root, event.text("by"), address=event.text("address"))
+        elements.process(root, reporter.ae_title, codes.APPLICATION, reporter.host, requestor=False)
+        return _about(root, event, reporter)
+
+    return tell
+
+
+def _from_ris(root: Element, event: Event, reporter: Reporter) -> Element:
+    elements.application(root, event.text("sender"), codes.SOURCE, "", requestor=True)
+    elements.process(root, reporter.ae_title, codes.DESTINATION, reporter.host, requestor=False)
+    return _about(root, event, reporter)
+
+
+def _about(root: Element, event: Event, reporter: Reporter) -> Element:
+    elements.audit_source(root, reporter)
+    if event.study:
+        elements.study(root, Transfer(event.study, event.text("accession_number"), {}))
+    elements.patient(root, event.text("patient_id"), event.text("issuer_of_patient_id"))
+    return root
