@@ -8,11 +8,17 @@ from cxr_node.message import N_
 
 SENTENCES: Final[Mapping[str, str]] = {
     "comment.below": N_("Image {number}: below threshold, algorithm output {percent} %"),
-    "comment.below_model": N_("Image {number}: {model} below threshold, algorithm output {percent} %"),
+    "comment.below_model": N_(
+        "Image {number}: {finding} below the threshold of {threshold} % by {model}, algorithm output {percent} %"
+    ),
     "comment.corrected": N_("Patient or order data were corrected since the previous report"),
     "comment.failed": N_("Image {number}: not analysed"),
+    "comment.failed_why": N_("Image {number}: not analysed: {reason}"),
     "comment.flag": N_("Image {number}: {flag}"),
+    "comment.lacking": N_("Image {number}: not analysed by {model}: {reason}"),
+    "comment.lacking_pending": N_("Image {number}: analysis by {model} not finished when this report was made"),
     "comment.pending": N_("Image {number}: analysis not finished when this report was made"),
+    "comment.restricted": N_("{model} is a research model of restricted use: what it says is not for patient care"),
     "comment.study": N_("Study: highest output {percent} %, image {number} of {count} analysed"),
     "derivation": N_("Film with what {model} {version} looked at"),
     "gallery.alt": N_("Film, heat map and outputs of {file}"),
@@ -35,8 +41,10 @@ SENTENCES: Final[Mapping[str, str]] = {
     "page.patient": N_("Patient: {value}"),
     "parameter.cutoffs": N_("Positive from {threshold} %, medium tier from {medium} %, high tier from {high} %"),
     "parameter.digest": N_("Weights SHA-256 {digest}"),
+    "parameter.further": N_("Positive from {threshold} %; sets no priority"),
     "parameter.intended_use": N_("Intended use: {use}"),
     "parameter.prevalence": N_("Calibrated for a prevalence of {prevalence} %"),
+    "parameter.restricted": N_("Research model of restricted use, not for patient care"),
     "parameter.site": N_("Recalibrated at this site, SHA-256 {digest}"),
     "parameter.uncalibrated": N_("Not calibrated for the prevalence of this site"),
     "picture.certainty": N_("{finding}: certainty {percent} %"),

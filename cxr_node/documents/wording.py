@@ -94,7 +94,8 @@ def _provenance(report: StudyReport, analysis: Analysis) -> list[str]:
     moment = report.local_time.isoformat(sep=" ", timespec="minutes")
     time = language.sentence("picture.time", said, time=moment[:-6], offset=moment[-6:])
     revision = f" - {language.sentence('revision', said, number=report.revision)}" if report.revision > 1 else ""
-    return [language.sentence("picture.model", said, **build), time + revision]
+    marked = [language.sentence("parameter.restricted", said)] if report.profile.restricted else []
+    return [language.sentence("picture.model", said, **build), *marked, time + revision]
 
 
 def output_name(analysis: Analysis, output: str, said: Language) -> str:
