@@ -49,6 +49,8 @@ SENTENCES: Final[Mapping[str, str]] = {
     "parameter.uncalibrated": N_("Not calibrated for the prevalence of this site"),
     "picture.certainty": N_("{finding}: certainty {percent} %"),
     "picture.flags": N_("Film: {flags}"),
+    "picture.further": N_("{model}: {finding}, at or above its threshold of {threshold} %"),
+    "picture.further_below": N_("{model}: {finding}, below its threshold of {threshold} %"),
     "picture.high": N_("most"),
     "picture.low": N_("least"),
     "picture.model": N_("Model {model} {version}, build {digest}"),

@@ -1,11 +1,12 @@
 """How results are put, the same in every document: codes for the model's terms, numbers for people."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from pydicom.sr.coding import Code
 
 from cxr_node.documents import codes, language
-from cxr_node.documents.request import Profile, StudyReport
+from cxr_node.documents.request import Further, Profile, StudyReport
 from cxr_node.domain.finding import Analysis, Cutoffs, tenths
 from cxr_node.domain.quality import Flag
 from cxr_node.errors import Permanent
@@ -115,6 +116,16 @@ def flagged(flags: Sequence[Flag], said: Language) -> str:
     """What the gate flagged of a film, in one line."""
     words = "; ".join(language.sentence(f"flag.{flag}", said) for flag in flags)
     return language.sentence("picture.flags", said, flags=words)
+
+
+def consulted(profile: Profile, further: Further) -> str:
+    """What a further model says, in one line."""
+    said, model = profile.language, further.analysis.model
+    read = replace(profile, prevalence=further.prevalence)
+    known = {"model": f"{model.name} {model.version}", "finding": headline(read, further.analysis)}
+    key = "picture.further" if further.cutoffs.positive(further.analysis.probability) else "picture.further_below"
+    words = language.sentence(key, said, threshold=percent(further.cutoffs.threshold), **known)
+    return f"{words} - {language.sentence('parameter.restricted', said)}" if further.restricted else words
 
 
 def percent(fraction: float) -> str:

@@ -1,0 +1,79 @@
+"""`[model] further` as people and scripts meet it."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cxr_node import config
+from cxr_node.plan import Plan
+from tests.contract.test_cli_models import RESTRICTION, folder, run, stopped
+from tests.models import CLASSES, small_model
+
+__all__ = ["folder", "stopped"]
+
+
+def stated(folder: Path, **keys: Any) -> None:
+    """A configuration of `[model]` in which cxr-a 1.0.0 is in service."""
+    known = {"name": "cxr-a", "version": "1.0.0", "directory": "models"} | keys
+    lines = [f"{key} = {json.dumps(value)}" for key, value in known.items()]
+    (folder / "node.toml").write_text("[model]\n" + "\n".join(lines) + "\n")
+
+
+def test_further_models_are_looked_at(stopped: Path) -> None:
+    beside = small_model(stopped / "models", "cxr-b", restriction=RESTRICTION, **CLASSES)
+    stated(stopped, further=["cxr-b"])
+    said = run("check", "--offline")
+    assert said.exit_code == 0
+    assert (
+        f"warning further cxr-b:1.0.0: digest {beside.digest[:12]}, for the report; positive from 0.500." in said.stdout
+    )
+    assert f"RESTRICTED: {RESTRICTION}" in said.stdout
+    assert re.search(r"cxr-b 1\.0\.0  [0-9a-f]{12}  further  ", run("models", "list").stdout)
+    status = json.loads(run("status", "--json").stdout)
+    assert (status["further"], status["shadow"]) == ([{"model": "cxr-b:1.0.0", "reason": None}], [])
+    assert "further       cxr-b:1.0.0" in run("status").stdout
+    plan = Plan.of(config.load(stopped / "node.toml"))
+    assert [(name, judging and judging.restricted) for name, judging in plan.consulting().items()] == [
+        ("cxr-b 1.0.0", True)
+    ]
+    assert Plan.of(plan.pinned()).consulting() == plan.consulting()
+
+
+def test_a_further_model_that_is_missing_or_damaged_fails_the_check(stopped: Path) -> None:
+    stated(stopped, further=["cxr-b", "cxr-c:9.9.9"])
+    small_model(stopped / "models", "cxr-b").weights.write_bytes(b"damaged")
+    found = run("check", "--offline")
+    assert found.exit_code == 1
+    assert (
+        "failed  further cxr-b:1.0.0: weights.safetensors of the model cxr-b 1.0.0 is not as released" in found.stdout
+    )
+    assert "failed  further cxr-c:9.9.9: There is no model cxr-c 9.9.9" in found.stdout
+    assert Plan.of(config.load(stopped / "node.toml")).consulting()["cxr-c 9.9.9"] is None
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"further": ["cxr-a:1.1.0"]}, "further: the model 'cxr-a' is in service already, as name"),
+        ({"further": ["cxr-b", "cxr-b:1.0.0"]}, "further: the model 'cxr-b' is there twice"),
+        ({"further": ["cxr-b"], "shadow": ["cxr-b"]}, "further and shadow both have 'cxr-b'"),
+        ({"further": ["cxr-b@1.0.0"]}, "model.further"),
+    ],
+)
+def test_two_of_the_same_model_are_refused(stopped: Path, keys: dict[str, Any], said: str) -> None:
+    stated(stopped, **keys)
+    found = run("check", "--offline")
+    assert found.exit_code == 78
+    assert said in found.stderr
+
+
+def test_one_that_comes_into_service_is_no_further_one_any_more(stopped: Path) -> None:
+    small_model(stopped / "models", "cxr-b", **CLASSES)
+    stated(stopped, further=["cxr-b"])
+    assert run("models", "activate", "cxr-b").exit_code == 0
+    assert Plan.in_service(config.load(stopped / "node.toml")).consulting() == {}
+    assert run("models", "rollback").exit_code == 0
+    assert list(Plan.in_service(config.load(stopped / "node.toml")).consulting()) == ["cxr-b 1.0.0"]
