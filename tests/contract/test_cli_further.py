@@ -1,16 +1,21 @@
 """`[model] further` as people and scripts meet it."""
 
+import csv
 import json
 import re
 from pathlib import Path
 from typing import Any
 
+import pydicom
 import pytest
 
 from cxr_node import config
 from cxr_node.plan import Plan
+from tests import films
 from tests.contract.test_cli_models import RESTRICTION, folder, run, stopped
+from tests.documents import values
 from tests.models import CLASSES, small_model
+from tests.toml import toml
 
 __all__ = ["folder", "stopped"]
 
@@ -18,8 +23,7 @@ __all__ = ["folder", "stopped"]
 def stated(folder: Path, **keys: Any) -> None:
     """A configuration of `[model]` in which cxr-a 1.0.0 is in service."""
     known = {"name": "cxr-a", "version": "1.0.0", "directory": "models"} | keys
-    lines = [f"{key} = {json.dumps(value)}" for key, value in known.items()]
-    (folder / "node.toml").write_text("[model]\n" + "\n".join(lines) + "\n")
+    (folder / "node.toml").write_text(toml({"model": known}, {}))
 
 
 def test_further_models_are_looked_at(stopped: Path) -> None:
@@ -77,3 +81,36 @@ def test_one_that_comes_into_service_is_no_further_one_any_more(stopped: Path) -
     assert Plan.in_service(config.load(stopped / "node.toml")).consulting() == {}
     assert run("models", "rollback").exit_code == 0
     assert list(Plan.in_service(config.load(stopped / "node.toml")).consulting()) == ["cxr-b 1.0.0"]
+
+
+def test_films_in_files_are_judged_by_further_models_too(folder: Path) -> None:
+    films.write(films.chest(), folder / "film.dcm")
+    small_model(folder / "models", "cxr-b", restriction=RESTRICTION, **CLASSES)
+    stated(folder, gate="", further=["cxr-b"], thresholds={"covid19": 0.01})
+    assert run("analyze", "film.dcm", "--out", "out").exit_code == 0
+    (found,) = json.loads((folder / "out" / "results.json").read_text())
+    (other,) = found["further"]
+    assert (found["model"], other["model"], other["version"], other["reason"]) == ("cxr-a", "cxr-b", "1.0.0", None)
+    assert (other["positive"], other["finding"], other["threshold"]) == (True, "covid19", 0.01)
+    assert list(other["probabilities"]) == ["normal", "covid19", "other_pneumonia"]
+    with (folder / "out" / "results.csv").open() as stream:
+        (row,) = csv.DictReader(stream)
+    assert row["further.cxr-b.probability"] == str(other["probability"])
+    report = pydicom.dcmread(folder / "out" / found["sr"])
+    assert "cxr-b" in values(report, "111001")
+    assert any("cxr-b 1.0.0 is a research model" in text for text in values(report, "121106"))
+
+
+def test_a_further_model_that_is_missing_fails_the_command_and_no_film(folder: Path) -> None:
+    films.write(films.chest(), folder / "film.dcm")
+    small_model(folder / "models", "cxr-b").weights.write_bytes(b"damaged")
+    stated(folder, gate="", further=["cxr-b", "cxr-c"])
+    done = run("analyze", "film.dcm", "--out", "out")
+    assert done.exit_code == 1
+    assert "cxr-b:1.0.0 judges nothing: weights.safetensors" in done.stderr
+    assert "cxr-c judges nothing: There is no model cxr-c" in done.stderr
+    (found,) = json.loads((folder / "out" / "results.json").read_text())
+    assert found["state"] == "analysed"
+    assert {one["model"]: one["version"] for one in found["further"]} == {"cxr-b": "1.0.0", "cxr-c": None}
+    report = pydicom.dcmread(folder / "out" / found["sr"])
+    assert values(report, "111017") in (["111243"], ["111244"])

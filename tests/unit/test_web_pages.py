@@ -1,6 +1,7 @@
 """The pages as they are made on the server: what they show, in both languages, and what never stands in an address."""
 
 import re
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 from typing import Any, get_args
@@ -11,6 +12,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from cxr_node.documents.request import Kind
+from cxr_node.domain.finding import ModelIdentity
 from cxr_node.domain.job import JobState, NewJob
 from cxr_node.domain.priority import Group, Priority
 from cxr_node.domain.quality import Flag
@@ -21,10 +23,10 @@ from cxr_node.domain.study import EntryState
 from cxr_node.locale.terms import FLAGS
 from cxr_node.message import Message
 from cxr_node.pipeline import PIPELINE
-from cxr_node.store import jobs, reading, steps, worklist
+from cxr_node.store import jobs, reading, results, steps, worklist
 from cxr_node.web import rows, words
 from cxr_node.web.app import build
-from tests.bench import JUDGING, add_result
+from tests.bench import JUDGING, NOON, add_result, analysis
 from tests.web import PSEUDONYMS, Web, form_token, post
 
 ROOT = Path(words.__file__).parent
@@ -241,6 +243,19 @@ def test_what_the_gate_said_of_a_film_is_said_here(web: Web, client: TestClient)
     said = text_of(client.get(path).text)
     assert FLAGS["cropped"] in said
     assert FLAGS["unsure"] in said
+
+
+def test_what_a_further_model_said_of_a_film_stands_below_the_model_in_service(web: Web, client: TestClient) -> None:
+    uid = web.film(0.9)
+    beside = replace(analysis(0.2, "covid19"), model=ModelIdentity("cxr-other", "1.0.0", "o" * 64))
+    with web.bench.store.transaction() as tx:
+        (row,) = tx.rows("SELECT digest FROM instance")
+        results.save(tx, row["digest"], beside, NOON)
+        jobs.enqueue(tx, [NewJob("further", row["digest"], beside.model.digest)], NOON)
+    said = text_of(client.get(f"/studies/{PSEUDONYMS.study(uid)}").text)
+    assert "For the report, judged by further models, too Suspected COVID-19 cxr-other 1.0.0 20.0 %" in said
+    assert "Above the threshold" in said
+    assert "By an earlier model" not in said
 
 
 def test_a_film_that_an_earlier_model_judged_shows_what_that_one_said(web: Web, client: TestClient) -> None:
