@@ -9,6 +9,7 @@ from cxr_node.inference import manifest as models
 from cxr_node.inference import site
 from cxr_node.inference.manifest import Manifest
 from cxr_node.inference.site import SiteCalibration
+from cxr_node.message import Message
 from cxr_node.store.activations import Activation
 
 Calibrations = dict[tuple[str, str], tuple[SiteCalibration, str]]
@@ -92,14 +93,24 @@ def _configured(config: Config) -> Manifest:
 
 def _activated(config: Config, activation: Activation) -> Manifest:
     """Raises ConfigError where the build that was activated is gone."""
-    known = f"The model {activation.name} {activation.version}, which {activation.by} activated,"
-    advice = "Put it back, or take it out of service with `cxr-node models rollback`."
+    known = {"name": activation.name, "version": activation.version, "by": activation.by}
     try:
         found = models.find(config.model.directory, activation.name, activation.version)
     except ConfigError as error:
-        raise ConfigError(f"{known} is not there. {advice} {error.message}") from error
+        gone = Message(
+            "The model {name} {version}, which {by} activated, is not there. Put it back, or take it out of service "
+            "with `cxr-node models rollback`. {why}",
+            why=error.message, **known,
+        )  # fmt: skip
+        raise ConfigError(gone) from error
     if found.digest != activation.digest:
-        raise ConfigError(f"{known} is another build than it was then. {advice}")
+        raise ConfigError(
+            Message(
+                "The model {name} {version}, which {by} activated, is another build than it was then. Put it back, or "
+                "take it out of service with `cxr-node models rollback`.",
+                **known,
+            )
+        )
     return found
 
 

@@ -18,6 +18,7 @@ from cxr_node.domain.uid import UUID_ROOT
 from cxr_node.errors import CxrNodeError, Permanent
 from cxr_node.inference.manifest import Manifest
 from cxr_node.link import Link, attend
+from cxr_node.message import Message
 from cxr_node.observe import log as logging
 from cxr_node.pipeline import Role, assemble
 from cxr_node.plan import Plan, modalities_of, open_store
@@ -74,7 +75,7 @@ def run(role: Role, config: Config | None) -> int:
     except CxrNodeError as error:
         log.error(f"{role}.unavailable", code=error.code, reason=error.message)
         if link:
-            link.say("failed", error.code, error.message)
+            link.fail(error.code, error.message)
         return 1
     worker = Worker(
         store,
@@ -151,9 +152,13 @@ def plan_of(config: Config, model: str | None) -> Plan:
     if model not in (None, plan.identity):
         raise Permanent(
             "MODEL_REPLACED",
-            f"the model {plan.manifest.name} {plan.manifest.version} in {plan.manifest.directory}, or the site's "
-            "calibration of it, is not the one that the node was started with; put that one back, or restart the node "
-            "to take this one into service",
+            Message(
+                "the model {name} {version} in {directory}, or the site's calibration of it, is not the one that the "
+                "node was started with; put that one back, or restart the node to take this one into service",
+                name=plan.manifest.name,
+                version=plan.manifest.version,
+                directory=plan.manifest.directory,
+            ),
         )
     return plan
 
@@ -183,10 +188,6 @@ def _inferring(plan: Plan, store: Store) -> Part:
 def _shadowing(plan: Plan, store: Store) -> Part:
     os.nice(_SHADOW_NICENESS)
     return _beside("shadow", plan.shadows, plan, store)
-
-
-def _furthering(plan: Plan, store: Store) -> Part:
-    return _beside("further", plan.further, plan, store)
 
 
 def _beside(role: Role, models: Sequence[Manifest], plan: Plan, store: Store) -> Part:
@@ -291,7 +292,7 @@ def _common(plan: Plan, store: Store) -> dict[str, Any]:
 
 ROLES: Mapping[Role, Callable[[Plan, Store], Part]] = {
     "infer": _inferring,
-    "further": _furthering,
+    "further": lambda plan, store: _beside("further", plan.further, plan, store),
     "shadow": _shadowing,
     "work": _working,
 }

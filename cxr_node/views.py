@@ -158,7 +158,8 @@ def _beside(tx: Tx, role: str, models: Sequence[Manifest], absent: Mapping[str, 
     """The models beside the one in service in a role, and why one of them judges nothing."""
     loaded, latest = events.latest(tx, f"{role}.loaded"), events.latest(tx, f"{role}.")
     ended = latest is not None and latest["event"] in (f"{role}.died", f"{role}.unavailable")
-    trouble = (latest.get("reason") or f"its process died ({latest.get('how')})") if latest and ended else None
+    died = Message("its process died ({how})", how=latest.get("how")) if latest else None
+    trouble = latest.get("reason") or died if latest and ended else None
     lacking = loaded["lacking"] if loaded else {}
     return [
         *({"model": each.called, "reason": lacking.get(each.called) or trouble} for each in models),

@@ -20,13 +20,16 @@ from cxr_node.domain.reading import Actor
 from cxr_node.domain.step import Reason as StepReason
 from cxr_node.domain.step import Statement
 from cxr_node.domain.study import EntryState
+from cxr_node.errors import Permanent
+from cxr_node.inference.build import verify
 from cxr_node.locale.terms import FLAGS
 from cxr_node.message import Message
 from cxr_node.pipeline import PIPELINE
-from cxr_node.store import jobs, reading, results, steps, worklist
+from cxr_node.store import events, jobs, reading, results, steps, worklist
 from cxr_node.web import rows, words
 from cxr_node.web.app import build
 from tests.bench import JUDGING, NOON, add_result, analysis
+from tests.models import small_model
 from tests.web import PSEUDONYMS, Web, form_token, post
 
 ROOT = Path(words.__file__).parent
@@ -291,6 +294,31 @@ def test_the_health_page_says_which_models_judge_beside_the_one_in_service(web: 
     web.app = build(web.site(), web.door())
     said = text_of(web.client().get("/health").text)
     assert "Beside it cxr-gone judges nothing There is no model " in said
+
+
+def test_why_a_model_judges_nothing_is_said_in_the_readers_language(web: Web) -> None:
+    model = web.config.model.model_copy(update={"further": ("cxr-gone",), "shadow": ("cxr-covid",)})
+    web.config = web.config.model_copy(update={"model": model})
+    changed = verified(web)
+    with web.bench.store.transaction() as tx:
+        events.append(tx, NOON, "shadow.loaded", None, models=0, lacking={"cxr-covid:1.0.0": changed})
+        events.append(tx, NOON, "infer.unavailable", None, code="MODEL_DIGEST", reason=changed)
+    web.app = build(web.site(), web.door())
+    client = web.client()
+    client.post("/language", data={"language": "es"})
+    said = text_of(client.get("/health").text)
+    assert "También para el informe cxr-gone no evalúa nada No hay ningún modelo cxr-gone latest; hay: " in said
+    assert said.count("weights.safetensors del modelo cxr-b 1.0.0 no es como se publicó: SHA-256") == 2
+    assert "is not as released" not in said
+
+
+def verified(web: Web) -> str:
+    """What is said of a model whose weights are not as released."""
+    model = small_model(web.bench.root / "models", "cxr-b")
+    model.weights.write_bytes(b"damaged")
+    with pytest.raises(Permanent) as raised:
+        verify(model)
+    return raised.value.message
 
 
 def test_each_button_does_what_it_says(web: Web, client: TestClient) -> None:
