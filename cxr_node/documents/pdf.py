@@ -80,6 +80,7 @@ def _page(report: StudyReport, analysis: Analysis, reader: Received, film: Grey)
         pictures=pictures,
         bars=tuple(Bar(name, f"{number} %", share) for name, number, share in figures(profile, analysis, findings)),
         remarks=(*map(result, beside), *remarks(report, images, [*beside, *told(judged)])),
+        more=language.template("page.more", said),
         warning=language.sentence("intended_use." + profile.mode, said),
         language=said,
     )

@@ -125,7 +125,7 @@ def test_of_several_images_the_most_severe_comes_first_and_all_are_accounted_for
     assert values(content, TRACKING) == ["Pneumonia, image 2", "Pneumonia, image 1"]
     assert values(content, CERTAINTY) == ["90", "60"]
     assert values(content, COMMENT) == [
-        "Study: highest output 90.0 %, image 2 of 3 analysed",
+        "Study: highest output 90.0 %, image 2; 3 images analysed",
         "Image 3: below threshold, algorithm output 10.0 %",
         "Image 4: not analysed",
     ]
