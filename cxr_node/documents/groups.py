@@ -46,20 +46,26 @@ Group = MeasurementsAndQualitativeEvaluations | PlanarROIMeasurementsAndQualitat
 def measurement_groups(report: StudyReport, images: Sequence[Image], *, whole_image: bool = False) -> list[Group]:
     """One group for each finding of a model in an image; for a model without one, one for each thing that it gave out.
 
-    Beside groups with a region what was not found has none, but a comment. `whole_image` as in `Form`. Raises Permanent
-    (DOCUMENT_CODE) for a finding or an explanation that has no code.
+    Beside groups with a region what has none to show gets no group, but a comment. `whole_image` as in `Form`.
+
+    Raises Permanent (DOCUMENT_CODE) for a finding or an explanation that has no code.
     """
     judged = judgements(report, images)
     localised = report.profile.mode == "full" and any(
         one.positive and not one.further and _region(one) for one in judged
     )
-    shown = [one for one in judged if one.positive] if localised and not whole_image else told(judged)
+    shown = [one for one in judged if _fits(one)] if localised and not whole_image else told(judged)
     groups = [_group(one, localised=localised, whole_image=whole_image) for one in shown]
     groups[0][0].ContentSequence.extend(_study_items(report, judged))
     texts = remarks(report, images, shown)
     said = [TextContentItem(codes.COMMENT, text, RelationshipTypeValues.CONTAINS) for text in texts]
     groups[0][0].ContentSequence.extend(said)
     return groups
+
+
+def _fits(one: Judged) -> bool:
+    """Whether its group may stand beside groups with a region: a finding, and of a further model one with its own."""
+    return one.positive and (not one.further or _region(one) is not None)
 
 
 def _group(one: Judged, *, localised: bool, whole_image: bool) -> Group:

@@ -76,7 +76,8 @@ def remarks(report: StudyReport, images: Sequence[Image], shown: Sequence[Judged
     for image in images:
         texts += _without(report, image)
         texts += _flags(report, image)
-        texts += [_below(one) for one in judged if one.image is image and one not in shown]
+        unsaid = [one for one in judged if one.image is image and one not in shown]
+        texts += [result(one) if one.positive else _below(one) for one in unsaid]
     restricted = dict.fromkeys(one.model for one in judged if one.profile.restricted)
     texts += [language.sentence("comment.restricted", report.profile.language, model=model) for model in restricted]
     if report.corrected:
