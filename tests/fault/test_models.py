@@ -161,6 +161,27 @@ def test_a_further_model_is_in_the_report_and_a_damaged_one_is_said_to_be_lackin
         assert node.status()["dead_letters"] == 0
 
 
+def test_a_further_model_that_comes_into_service_is_a_further_one_again_afterwards(
+    tmp_path: Path, models: Path
+) -> None:
+    films = [chest() for _ in range(4)]
+    with begun(tmp_path, models, model__further=["cxr-covid"], model__shadow=["cxr-a:2.0.0"]) as node:
+        found = []
+        for film, command in zip(films, [(), ("activate", "cxr-covid"), ("rollback",), ()], strict=True):
+            if command:
+                assert node.command("models", *command).returncode == 0
+            node.send(film)
+            found += [roles(study) for study in node.wait_final(film.StudyInstanceUID)]
+        before, during, after, _ = found
+        assert set(before) == {("cxr-a:1.0.0", "service"), ("cxr-covid:1.0.0", "further"), ("cxr-a:2.0.0", "shadow")}
+        assert set(during) == {("cxr-covid:1.0.0", "service"), ("cxr-a:2.0.0", "shadow")}
+        assert set(after) == set(before)
+        assert node.command("requeue", str(films[1].StudyInstanceUID)).returncode == 0
+        (again,) = node.wait_final(films[1].StudyInstanceUID)
+        assert set(roles(again)) >= {("cxr-a:1.0.0", "service"), ("cxr-covid:1.0.0", "service")}
+        assert node.status()["dead_letters"] == 0
+
+
 class Burst:
     """Machines that send films with dcmtk, one association each, until they are told to stop."""
 
