@@ -182,7 +182,9 @@ def _beside(config: Config) -> Iterator[Finding]:
 
 def _further(plan: Plan, model: Manifest) -> Finding:
     verify(model)
-    said = f"digest {model.digest[:12]}, for the report; positive from {plan.judging_of(model).cutoffs.threshold:.3f}"
+    whose = "every file as released" if is_release(model) else "whole, and not a released model"
+    threshold = plan.judging_of(model).cutoffs.threshold
+    said = f"digest {model.digest[:12]}, {whose}; for the report, positive from {threshold:.3f}"
     if model.restriction:
         return Finding("warning", f"further {model.called}", f"{said}. RESTRICTED: {model.restriction}")
     return Finding("ok", f"further {model.called}", said)

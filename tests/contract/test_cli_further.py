@@ -31,9 +31,8 @@ def test_further_models_are_looked_at(stopped: Path) -> None:
     stated(stopped, further=["cxr-b"])
     said = run("check", "--offline")
     assert said.exit_code == 0
-    assert (
-        f"warning further cxr-b:1.0.0: digest {beside.digest[:12]}, for the report; positive from 0.500." in said.stdout
-    )
+    known = f"digest {beside.digest[:12]}, whole, and not a released model; for the report, positive from 0.500"
+    assert f"warning further cxr-b:1.0.0: {known}." in said.stdout
     assert f"RESTRICTED: {RESTRICTION}" in said.stdout
     assert re.search(r"cxr-b 1\.0\.0  [0-9a-f]{12}  further  ", run("models", "list").stdout)
     status = json.loads(run("status", "--json").stdout)
@@ -56,6 +55,14 @@ def test_a_further_model_that_is_missing_or_damaged_fails_the_check(stopped: Pat
     )
     assert "failed  further cxr-c:9.9.9: There is no model cxr-c 9.9.9" in found.stdout
     assert Plan.of(config.load(stopped / "node.toml")).consulting()["cxr-c 9.9.9"] is None
+
+
+def test_another_build_of_a_released_further_model_fails_the_check(stopped: Path) -> None:
+    small_model(stopped / "models", "cxr-covid", **CLASSES)
+    stated(stopped, further=["cxr-covid"])
+    found = run("check", "--offline")
+    assert found.exit_code == 1
+    assert "failed  further cxr-covid:1.0.0: configs/metadata.json of the model cxr-covid 1.0.0 is not" in found.stdout
 
 
 @pytest.mark.parametrize(
