@@ -93,14 +93,14 @@ def _configured(config: Config) -> Manifest:
 
 def _activated(config: Config, activation: Activation) -> Manifest:
     """Raises ConfigError where the build that was activated is gone."""
-    known = {"name": activation.name, "version": activation.version, "by": activation.by}
+    name, version, by = activation.name, activation.version, activation.by
     try:
         found = models.find(config.model.directory, activation.name, activation.version)
     except ConfigError as error:
         gone = Message(
             "The model {name} {version}, which {by} activated, is not there. Put it back, or take it out of service "
             "with `cxr-node models rollback`. {why}",
-            why=error.message, **known,
+            name=name, version=version, by=by, why=error.message,
         )  # fmt: skip
         raise ConfigError(gone) from error
     if found.digest != activation.digest:
@@ -108,7 +108,9 @@ def _activated(config: Config, activation: Activation) -> Manifest:
             Message(
                 "The model {name} {version}, which {by} activated, is another build than it was then. Put it back, or "
                 "take it out of service with `cxr-node models rollback`.",
-                **known,
+                name=name,
+                version=version,
+                by=by,
             )
         )
     return found

@@ -87,8 +87,14 @@ def loaded(directory: Path, wanted: str, otherwise: str, make: Callable[[Path, s
     digest, metadata = read_metadata(path)
     try:
         if (task := task_of(metadata)) != wanted:
-            known = {"directory": directory, "task": task, "otherwise": otherwise}
-            raise ConfigError(Message("The model {directory} is for the task {task!r}, {otherwise}.", **known))
+            raise ConfigError(
+                Message(
+                    "The model {directory} is for the task {task!r}, {otherwise}.",
+                    directory=directory,
+                    task=task,
+                    otherwise=otherwise,
+                )
+            )
         return make(directory, digest, metadata)
     except ValueError as error:
         raise ConfigError(Message("{path} misstates the model: {error}.", path=path, error=error)) from error
@@ -102,8 +108,10 @@ def read_metadata(path: Path) -> tuple[str, Any]:
         data = path.read_bytes()
         return hashlib.sha256(data).hexdigest(), json.loads(data)
     except OSError as error:
-        known = {"directory": path.parents[1], "file": METADATA, "error": error.strerror}
-        raise ConfigError(Message("The model {directory} has no readable {file}: {error}.", **known)) from error
+        where, why = path.parents[1], error.strerror
+        raise ConfigError(
+            Message("The model {directory} has no readable {file}: {error}.", directory=where, file=METADATA, error=why)
+        ) from error
     except ValueError as error:
         raise ConfigError(Message("{path} is not valid JSON: {error}.", path=path, error=error)) from error
 

@@ -69,10 +69,9 @@ def check(predictor: Judge) -> float:
     try:
         expected = json.loads((manifest.directory / EXPECTED).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        known = {"file": EXPECTED, "name": manifest.name, "error": error}
-        raise Permanent(
-            "MODEL_DIGEST", Message("{file} of the model {name} cannot be read: {error}.", **known)
-        ) from error
+        name = manifest.name
+        why = Message("{file} of the model {name} cannot be read: {error}.", file=EXPECTED, name=name, error=error)
+        raise Permanent("MODEL_DIGEST", why) from error
     logits = _logits(predictor, manifest.directory / EXPECTED.parent, list(expected))
     difference = float(np.abs(logits - np.asarray(list(expected.values()))).max())
     if difference > TOLERANCE:
