@@ -34,7 +34,7 @@ SIZE, SHOWN = (1600, 1000), (1000, 625)
 SPACING = 0.3  # mm: of a picture that does not say it; a film is about 30 cm wide
 PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 DRAWN_BY_SOFTWARE = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader")
-LOAD_SECONDS, DRAW_SECONDS = 10.0, 5.0
+LOAD_SECONDS, DRAW_SECONDS, OUTLINE_SECONDS = 10.0, 5.0, 10.0
 CONFIG = """window.config = { routerBasename: '/', extensions: [], modes: [], showStudyList: true,
   showLoadingIndicator: true, showWarningMessageForCrossOrigin: false, showCPUFallbackMessage: false,
   investigationalUseDialog: { option: 'never' }, defaultDataSourceName: 'dicomweb', dataSources: [{
@@ -163,7 +163,17 @@ def shoot(driver: WebDriver, address: str, study: str, case: Case, out: Path) ->
         modality = next(word for word in thumbnail.text.split() if word in ("CR", "DX", "SR", "OT"))
         ActionChains(driver).double_click(thumbnail).perform()
         time.sleep(DRAW_SECONDS)
+        if modality == "SR":
+            await_outlines(driver)
         driver.save_screenshot(str(out / f"{case}-{modality}.png"))
+
+
+def await_outlines(driver: WebDriver) -> None:
+    """OHIF draws regions some time after the film, or when the mouse moves over it; of some reports it draws none."""
+    until = time.monotonic() + OUTLINE_SECONDS
+    while time.monotonic() < until and not all_of(driver, "svg.svg-layer text"):
+        ActionChains(driver).move_by_offset(3, 3).perform()
+        time.sleep(1)
 
 
 def document(out: Path) -> None:
