@@ -16,6 +16,7 @@ the RIS for a study's priority, beside all else.
 `orders` runs in the process that takes the messages of the RIS, and is no job, either: it gives and closes priorities.
 `announce` writes what the RIS is told, `transmit` sends it, one message of a destination after the other.
 `shadow` has other models judge the film beside the one in service, in a process of their own; nothing follows from it.
+`further` does so, too, for the report, which waits for it as for films that are still being analysed; it moves nothing.
 
 Stages are named here and resolved only in the process that runs them, so that no other process imports what they need.
 """
@@ -28,7 +29,7 @@ from typing import Any, Literal
 from cxr_node.domain.job import RetryPolicy
 from cxr_node.stages.stage import Stage
 
-Role = Literal["infer", "shadow", "work"]
+Role = Literal["infer", "further", "shadow", "work"]
 
 _PATIENT = RetryPolicy(base=1.0, ceiling=60.0, attempts=5000)  # a peer may be away, or a disk full, for days
 
@@ -60,9 +61,10 @@ PIPELINE = (
         "instance digest, model digest",
         "analyse:Analyse",
         "infer",
-        then=("settle", "shadow", "announce"),
+        then=("settle", "further", "shadow", "announce"),
         batched=True,
     ),
+    Step("further", "instance digest, model digest", "further:Further", "further", then=("settle",), batched=True),
     Step("shadow", "instance digest, model digest", "shadow:Shadow", "shadow", then=(), batched=True),
     Step("compare", "instance digest", "compare:Compare", "infer", then=("settle",)),
     Step(
@@ -70,7 +72,7 @@ PIPELINE = (
         "study",
         "settle:Settle",
         "work",
-        then=("settle", "analyse", "report", "heatmap", "companions", "announce"),
+        then=("settle", "analyse", "further", "report", "heatmap", "companions", "announce"),
     ),
     Step("report", _REPORTED, "report:Report", "work", then=("deliver", "heatmap", "companions", "key_objects")),
     Step("heatmap", "study, revision/mode", "heatmap:Heatmap", "work", then=("deliver", "companions", "key_objects")),

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from cxr_node.config.basis import PemName, Port, Section, distinct, is_loopback, network
 from cxr_node.config.hl7 import Hl7
+from cxr_node.config.model import Model
 from cxr_node.config.sections import (
     Audit,
     Destination,
@@ -14,7 +15,6 @@ from cxr_node.config.sections import (
     Inference,
     Log,
     Modality,
-    Model,
     Node,
     Receive,
     Report,

@@ -1,14 +1,15 @@
 """settle: the wait for further films is over; are documents due?"""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 
 from cxr_node.domain.clock import Clock
 from cxr_node.domain.job import Job, NewJob
-from cxr_node.domain.study import EntryState, Image, Judging, Revision, Waiting, assess, revision_due
+from cxr_node.domain.study import EntryState, Image, Judging, Revision, Waiting, assess, consult, revision_due
 from cxr_node.message import Message
 from cxr_node.stages.stage import Commit, SingleStage
-from cxr_node.store import events, studies, windows, worklist
+from cxr_node.store import events, revisions, studies, windows, worklist
 from cxr_node.store.db import Tx
 
 
@@ -19,10 +20,12 @@ class Settle(SingleStage):
     A study that another model has judged is given to the one in service first, so that its documents rest on one model.
     It waits for every film of the study to be judged or given up, and for every correction to be understood, since a
     report that leaves one of them out may have to be revised; but once there is something to report, not for ever.
+    So it does for further models (`further`: by what people call them, how each is read; None where it is not there).
     `first_document`: by mode, the kind of job that its documents begin with. `informed`: who is told of results by HL7.
     """
 
     judging: Judging
+    further: Mapping[str, Judging | None]
     waiting: Waiting
     first_document: Mapping[str, str]
     informed: Sequence[str]
@@ -39,27 +42,57 @@ class Settle(SingleStage):
         model = self.judging.model_digest
         images = studies.images(tx, study, model)
         if unasked := [image.digest for image in images if image.refusal is None and not image.asked]:
-            if _reported(studies.latest_revision(tx, study), images):
+            if _reported(revisions.latest(tx, study), images):
                 return []
             return [NewJob("analyse", digest, model) for digest in unasked]  # the end of each calls again
-        if studies.comparing(tx, study) or any(image.pending for image in images):
+        beside = self._beside(tx, study, images)
+        if unasked_beside := self._unasked(beside, revisions.latest(tx, study), images):
+            return unasked_beside
+        if studies.comparing(tx, study) or any(image.pending for image in [*images, *chain(*beside.values())]):
             until = windows.results_due(tx, study, model, self.waiting)
             if until is None or now < until:  # the end of each comparison and each analysis calls again, too
                 return [] if until is None else [NewJob("settle", study, not_before=until)]
         windows.close(tx, study, now)
         if reason := studies.conflict(tx, study):
             events.append(tx, now, "study.identities_differ", study, reason=reason)
-        previous = studies.latest_revision(tx, study)
-        if not revision_due(previous, images, self.judging.cutoffs):
+        previous = revisions.latest(tx, study)
+        consulted = tuple(consult(name, self.further[name], beside[name]) for name in self.further)
+        if not revision_due(previous, images, self.judging.cutoffs, consulted):
             events.append(tx, now, "study.unchanged" if previous else "study.not_reported", study)
             return []
-        revision = self._revision(previous, images)
-        studies.add_revision(tx, study, revision, now, self.judging)
+        revision = replace(self._revision(previous, images), consulted=consulted)
+        revisions.add(tx, study, revision, now, self.judging)
         known = {"revision": revision.number, "images": len(revision.images), "pending": len(revision.pending)}
         events.append(tx, now, "study.settled", study, **known)
         told = [NewJob("announce", study, f"{revision.number}/{name}") for name in self.informed]
         documents = self.first_document.items()
         return [*told, *(NewJob(kind, study, f"{revision.number}/{mode}") for mode, kind in documents)]
+
+    def _beside(self, tx: Tx, study: str, images: Sequence[Image]) -> dict[str, list[Image]]:
+        """By further model: the images that the model in service has judged, as that one sees them."""
+        judged = [image for image in images if image.probability is not None]
+        uids = {image.sop_instance_uid for image in judged}
+        return {
+            name: [
+                image for image in studies.consulted(tx, study, judging.model_digest) if image.sop_instance_uid in uids
+            ]
+            if judging
+            else judged
+            for name, judging in self.further.items()
+        }
+
+    def _unasked(
+        self, beside: Mapping[str, Sequence[Image]], previous: Revision | None, images: Sequence[Image]
+    ) -> list[NewJob]:
+        """What further models are to judge yet, where it would be reported: the end of each job calls again."""
+        if not revision_due(previous, images, self.judging.cutoffs):
+            return []
+        return [
+            NewJob("further", image.digest, judging.model_digest)
+            for name, judging in self.further.items()
+            for image in beside[name]
+            if judging and not image.asked
+        ]
 
     def _revision(self, previous: Revision | None, images: list[Image]) -> Revision:
         standing = assess(images, self.judging.cutoffs)
@@ -69,6 +102,7 @@ class Settle(SingleStage):
             pending=frozenset(image.sop_instance_uid for image in images if image.pending),
             tier=standing.tier,
             positive=standing.positive,
+            failures={image.sop_instance_uid: image.failure for image in images if image.failure},
         )
 
 

@@ -262,3 +262,10 @@ def m008_workitems(db: Database) -> None:
 def m009_hl7(db: Database) -> None:
     """Messages to the RIS, what it said of orders, and which of its messages were answered."""
     message_schema.create(db)
+
+
+@migrations()
+def m010_further(db: Database) -> None:
+    """A revision says why a film was not analysed, and what further models had said of its films."""
+    db.execute("ALTER TABLE study_revision ADD COLUMN failures TEXT NOT NULL DEFAULT '{}'")
+    db.execute("ALTER TABLE study_revision ADD COLUMN consulted TEXT NOT NULL DEFAULT '[]'")
