@@ -76,8 +76,8 @@ def test_when_it_stops_nothing_of_open_associations_is_left(archive: Archive) ->
     ae.add_requested_context(VERIFICATION)
     association = sender.associate(ae, patient)
     archive.stop()
-    wait_for(lambda: association.is_aborted, what="an end at the other side, too")
-    wait_for(lambda: not [one for one in threading.enumerate() if isinstance(one, DULServiceProvider)])
+    wait_for(lambda: association.is_aborted, 30, "an end at the other side, too")
+    wait_for(lambda: not [one for one in threading.enumerate() if isinstance(one, DULServiceProvider)], 20)
 
 
 def test_says_when_the_port_is_taken(tmp_path: Path) -> None:
