@@ -4,7 +4,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -185,13 +185,16 @@ def associate(
 @contextmanager
 def _nothing_left_behind(ae: AE) -> Iterator[None]:
     """What interrupts a negotiation ends its thread, too: pynetdicom leaves that alone, and no process would end."""
-    try:
+    with ExitStack() as interrupted:
+        interrupted.callback(_end_threads, ae)
         yield
-    except BaseException:
-        for thread in threading.enumerate():
-            if isinstance(thread, DULServiceProvider) and thread.assoc.ae is ae:
-                thread.kill_dul()
-        raise
+        interrupted.pop_all()
+
+
+def _end_threads(ae: AE) -> None:
+    for thread in threading.enumerate():
+        if isinstance(thread, DULServiceProvider) and thread.assoc.ae is ae:
+            thread.kill_dul()
 
 
 def _tls_args(peer: Peer, failures: list[OSError]) -> tuple[ssl.SSLContext, str] | None:
