@@ -4,6 +4,7 @@
                    \\-> compare  \\-> shadow  \\-> deliver  \\-> deliver  \\-> deliver -> commit
                                                                               \\-> key_objects -> deliver
                     \\-> announce -> transmit    (HL7: a tier at once, a result when its study has settled)
+    a study, or a film of it, does not stand any more -> reject -> deliver
     N-ACTION -> confirm -> notify          a workitem moves -> tell
     HL7 -> orders
 
@@ -15,6 +16,8 @@ was delivered is kept; the answer may come over the listener. `confirm` and `not
 the RIS for a study's priority, beside all else.
 `orders` runs in the process that takes the messages of the RIS, and is no job, either: it gives and closes priorities.
 `announce` writes what the RIS is told, `transmit` sends it, one message of a destination after the other.
+`reject` tells destinations by a note which of the documents that they have do not stand; whatever withdraws a study
+enqueues it, or the next revision.
 `shadow` has other models judge the film beside the one in service, in a process of their own; nothing follows from it.
 
 Stages are named here and resolved only in the process that runs them, so that no other process imports what they need.
@@ -70,7 +73,7 @@ PIPELINE = (
         "study",
         "settle:Settle",
         "work",
-        then=("settle", "analyse", "report", "heatmap", "companions", "announce"),
+        then=("settle", "analyse", "report", "heatmap", "companions", "announce", "reject"),
     ),
     Step("report", _REPORTED, "report:Report", "work", then=("deliver", "heatmap", "companions", "key_objects")),
     Step("heatmap", "study, revision/mode", "heatmap:Heatmap", "work", then=("deliver", "companions", "key_objects")),
@@ -84,6 +87,7 @@ PIPELINE = (
         blameless=True,
     ),
     Step("key_objects", "study, revision/mode/destination", "key_objects:KeyObjects", "work", then=("deliver",)),
+    Step("reject", "study, destination", "reject:Reject", "work", then=("deliver", "reject")),
     Step(
         "commit",
         "document, destination",

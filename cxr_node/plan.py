@@ -109,7 +109,11 @@ class Plan:
             medium=tiers.get("medium"),
             high=tiers.get("high"),
         )
-        return Judging(model.digest, cutoffs, prevalence)
+        return Judging(model.digest, cutoffs, prevalence, self.notes())
+
+    def notes(self) -> frozenset[str]:
+        """The destinations that are told by a rejection note what does not stand any more."""
+        return frozenset(each.name for each in self.config.destination if each.rejection_notes)
 
     def prevalence_of(self, model: Manifest) -> float | None:
         """The site's prevalence (0..1) of what a model finds, where it states one or has calibrated the model."""

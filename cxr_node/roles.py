@@ -220,6 +220,7 @@ def _working(plan: Plan, store: Store) -> Part:
         "tastes": plan.tastes(),
         "companions": plan.companions(),
         "key_objects": config.report.key_objects,
+        "notes": plan.notes(),
         "peers": plan.peers(),
         "send": lambda peer, path: sender.send(peer, calling, path),
         "accepted": lambda peer, classes: sender.accepted(peer, calling, classes),
@@ -256,7 +257,7 @@ def _work_lanes(plan: Plan, store: Store) -> list[Lane]:
         answering = plan.archive() or jobs.targets(tx, "confirm") or jobs.targets(tx, "notify")
         telling = plan.config.subscriber or jobs.targets(tx, "tell")
         asking = plan.config.worklist.ris or jobs.targets(tx, "lookup")
-    lanes = [Lane("documents", ("settle", "announce", "report", "heatmap", "companions", "key_objects"))]
+    lanes = [Lane("documents", ("settle", "announce", "report", "heatmap", "companions", "key_objects", "reject"))]
     lanes += [Lane(f"{kind} {name}", (kind,), target=name) for kind in names for name in names[kind]]
     if answering:
         lanes.append(Lane("modalities", ("confirm", "notify")))

@@ -196,6 +196,7 @@ class Destination(Called):
     sr_class: ReportClass = "comprehensive_3d"
     whole_image_region: bool = False
     pdf: bool | None = None
+    rejection_notes: bool = False
     commitment_seconds: Annotated[float, Field(gt=0, le=86400)] = 600.0
 
 

@@ -16,7 +16,7 @@ from cxr_node.locale import Language
 
 Mode = Literal["shadow", "triage", "full"]
 Quality = Literal["diagnostic", "limited", "non-diagnostic"]
-Kind = Literal["sr", "sc", "pdf", "pr", "seg", "ko"]
+Kind = Literal["sr", "sc", "pdf", "pr", "seg", "ko", "rn"]
 
 UTC = ZoneInfo("UTC")
 
@@ -103,8 +103,8 @@ class StudyReport:
 
     `revision` counts from 1. `analysed_at` (aware) is when the newest of the analyses was made: a stored fact, and
     every time in the documents comes from it. `predecessor` is the report that a revision follows; `corrected`:
-    since then patient or order of a film were corrected. The sources are of one study; patient and order are those of
-    the first.
+    since then patient or order of a film were corrected. `again`: as in `Revision`. The sources are of one study;
+    patient and order are those of the first.
 
     Raises ValueError without an analysed source, with a revision below 1 or with a naive time.
     """
@@ -115,6 +115,7 @@ class StudyReport:
     analysed_at: datetime
     predecessor: Reference | None = None
     corrected: bool = False
+    again: int = 0
 
     def __post_init__(self) -> None:
         if not any(source.analysis for source in self.sources):

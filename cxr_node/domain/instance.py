@@ -15,6 +15,7 @@ class InstanceState(StrEnum):
     COMPARING = "comparing"  # other bytes came under a SOP Instance UID that we hold; not yet compared
     SUPERSEDED = "superseded"  # a later version with a corrected identity took its place
     REPEATED = "repeated"  # the same film in another coding; kept, not used
+    REJECTED = "rejected"  # it was rejected, or made for another patient; kept, not used
     QUARANTINED = "quarantined"  # other pixels under the same SOP Instance UID: a person decides
 
 

@@ -73,12 +73,17 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A message that was understood: from whom, which, and what it says of each of its orders."""
+    """A message that was understood: from whom, which, and what it says of each of its orders.
+
+    `at`: when its sender made it (MSH-7), seconds since 1970 UTC, taken for UTC where it says no offset; None where it
+    does not say.
+    """
 
     sender: str
     control_id: str
     kind: str
     said: tuple[Said, ...]
+    at: float | None = None
 
 
 def of_patient(said: Collection[Identifier], known: Identifier | None) -> bool:

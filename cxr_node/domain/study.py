@@ -62,12 +62,14 @@ class Standing:
 class Judging:
     """Under which model and cut-offs studies are judged.
 
-    `prevalence` (0..1) is the site's of the model's finding, where it states one.
+    `prevalence` (0..1) is the site's of the model's finding, where it states one. `notes`: the destinations that are
+    told by a rejection note which documents do not stand any more.
     """
 
     model_digest: str
     cutoffs: Cutoffs
     prevalence: float | None = None
+    notes: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,8 @@ def assess(images: Sequence[Image], cutoffs: Cutoffs, shown: Tier = Tier.NONE) -
 class Revision:
     """What documents were made from (`images`: digest by SOP Instance UID) and what was concluded.
 
-    `pending`: the SOP Instance UIDs of those that were still being analysed.
+    `pending`: the SOP Instance UIDs of those that were still being analysed. `again`: the number of this revision,
+    where an earlier one was made from the same; its documents are others all the same. Else 0.
     """
 
     number: int
@@ -111,6 +114,7 @@ class Revision:
     tier: Tier
     positive: bool
     pending: frozenset[str] = frozenset()
+    again: int = 0
 
     def corrects(self, earlier: "Revision") -> bool:
         """Whether a film of an earlier revision stands here in another version: its identity or order is another."""

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import islice
 from typing import Literal
 
@@ -17,6 +18,7 @@ _ORDERS = ("ORM^O01", "OMI^O23")
 _REPORT = "ORU^R01"
 _MOST_ORDERS = 100
 _STUDY = "113014"  # Study (DCM), as an observation that names the Study Instance UID
+_TIME = re.compile(r"(?P<day>[0-9]{8})(?P<clock>[0-9]{2}|[0-9]{4}|[0-9]{6})?(\.[0-9]{1,4})?(?P<offset>[+-][0-9]{4})?")
 _UID = re.compile(r"[0-9]+(\.[0-9]+)+")
 
 
@@ -63,7 +65,19 @@ def read(message: Message, terms: Terms) -> Notice:
         raise Unreadable(Fault(100, "the message has no order: ORC and OBR are missing", Place("OBR", 1)))
     read_one = _report if message.kind == _REPORT else _order
     said = tuple(read_one(group, terms) for group in groups)
-    return Notice(message.sender, message.control_id, message.kind, said)
+    return Notice(message.sender, message.control_id, message.kind, said, _moment(message.header.text(7)))
+
+
+def _moment(text: str) -> float | None:
+    """A time stamp (TS, HL7 v2.5.1 2.A.76) down to the day at least; None for what is none."""
+    found = _TIME.fullmatch(text)
+    if found is None:
+        return None
+    day, clock, offset = found["day"], (found["clock"] or "").ljust(6, "0"), found["offset"] or "+0000"
+    try:
+        return datetime.strptime(f"{day}{clock}{offset}", "%Y%m%d%H%M%S%z").timestamp()
+    except ValueError:
+        return None
 
 
 def _require_served(message: Message) -> None:

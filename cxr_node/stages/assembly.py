@@ -83,7 +83,7 @@ class Desk:
             profile = replace(profile, cutoffs=judging.cutoffs, prevalence=judging.prevalence)
         analysed_at = moment(max(filter(None, times), default=found.at))
         corrected = before is not None and revision.corrects(before.revision)
-        return StudyReport(sources, profile, number, analysed_at, corrected=corrected)
+        return StudyReport(sources, profile, number, analysed_at, corrected=corrected, again=revision.again)
 
     def predecessor(self, study: str, target: Target, form: Form) -> Reference | None:
         """The report that a revision in this form follows: of the same class, where there is one."""

@@ -8,7 +8,7 @@ from cxr_node.domain.job import Job, NewJob
 from cxr_node.domain.study import EntryState, Image, Judging, Revision, Waiting, assess, revision_due
 from cxr_node.message import Message
 from cxr_node.stages.stage import Commit, SingleStage
-from cxr_node.store import events, studies, windows, worklist
+from cxr_node.store import calling_off, events, retraction, studies, windows, worklist
 from cxr_node.store.db import Tx
 
 
@@ -37,10 +37,11 @@ class Settle(SingleStage):
             events.append(tx, now, "study.not_reported", study, reason=_NOT_REPORTED[state])
             return []
         model = self.judging.model_digest
-        images = studies.images(tx, study, model)
+        images, previous = studies.images(tx, study, model), studies.latest_revision(tx, study)
+        gone = previous is not None and retraction.is_rejected(tx, study, previous.number)
         if unasked := [image.digest for image in images if image.refusal is None and not image.asked]:
-            if _reported(studies.latest_revision(tx, study), images):
-                return []
+            if not gone and _reported(previous, images):
+                return self._take_up(tx, study, previous, now)
             return [NewJob("analyse", digest, model) for digest in unasked]  # the end of each calls again
         if studies.comparing(tx, study) or any(image.pending for image in images):
             until = windows.results_due(tx, study, model, self.waiting)
@@ -49,23 +50,33 @@ class Settle(SingleStage):
         windows.close(tx, study, now)
         if reason := studies.conflict(tx, study):
             events.append(tx, now, "study.identities_differ", study, reason=reason)
-        previous = studies.latest_revision(tx, study)
-        if not revision_due(previous, images, self.judging.cutoffs):
+        judged = any(image.probability is not None for image in images)
+        if not (gone and judged) and not revision_due(previous, images, self.judging.cutoffs):
             events.append(tx, now, "study.unchanged" if previous else "study.not_reported", study)
-            return []
-        revision = self._revision(previous, images)
+            return self._take_up(tx, study, previous, now)
+        revision = self._revision(tx, study, images)
         studies.add_revision(tx, study, revision, now, self.judging)
         known = {"revision": revision.number, "images": len(revision.images), "pending": len(revision.pending)}
         events.append(tx, now, "study.settled", study, **known)
         told = [NewJob("announce", study, f"{revision.number}/{name}") for name in self.informed]
         documents = self.first_document.items()
-        return [*told, *(NewJob(kind, study, f"{revision.number}/{mode}") for mode, kind in documents)]
+        notes = retraction.due(tx, study, self.judging.notes, now)
+        return [*told, *(NewJob(kind, study, f"{revision.number}/{mode}") for mode, kind in documents), *notes]
 
-    def _revision(self, previous: Revision | None, images: list[Image]) -> Revision:
-        standing = assess(images, self.judging.cutoffs)
+    def _take_up(self, tx: Tx, study: str, previous: Revision | None, now: float) -> Iterable[NewJob]:
+        """There is nothing new to say; what was called off is said after all, if it still stands."""
+        stands = previous is not None and retraction.stands(tx, study, previous.number)
+        if stands and (resumed := calling_off.resume_documents(tx, study, now)):
+            events.append(tx, now, "study.deliveries_resumed", study, count=resumed)
+        return retraction.due(tx, study, self.judging.notes, now)
+
+    def _revision(self, tx: Tx, study: str, images: list[Image]) -> Revision:
+        standing, earlier = assess(images, self.judging.cutoffs), studies.revisions(tx, study)
+        number, films = 1 + len(earlier), {image.sop_instance_uid: image.digest for image in images}
         return Revision(
-            number=previous.number + 1 if previous else 1,
-            images={image.sop_instance_uid: image.digest for image in images},
+            number=number,
+            images=films,
+            again=number if any(one.images == films for one in earlier) else 0,
             pending=frozenset(image.sop_instance_uid for image in images if image.pending),
             tier=standing.tier,
             positive=standing.positive,

@@ -98,6 +98,17 @@ def call_off(tx: Tx, study: str, code: str, reason: str, now: float) -> list[New
     return [job for name in {row["destination"] for row in waiting} for job in next_up(tx, name)]
 
 
+def resume(tx: Tx, study: str, code: str) -> list[NewJob]:
+    """What was called off of a study under a code is sent after all; the jobs of what is first in a queue."""
+    unsent = """
+        kind = 'transmit' AND state = 'skipped' AND error_code = ? AND subject IN (
+            SELECT control_id FROM message WHERE study_instance_uid = ? AND sent_at IS NULL)
+    """
+    rows = tx.rows(f"SELECT DISTINCT target FROM job WHERE {unsent}", (code, study))  # noqa: S608 - a constant
+    tx.execute(f"DELETE FROM job WHERE {unsent}", (code, study))  # noqa: S608
+    return [job for row in rows for job in next_up(tx, row["target"])]
+
+
 def priority_told(tx: Tx, study: str) -> set[str]:
     """The priorities of a study that were asked for, as codes of table 0485."""
     rows = tx.rows(

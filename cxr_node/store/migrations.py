@@ -3,7 +3,7 @@
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
-from cxr_node.store import message_schema, workitem_schema
+from cxr_node.store import correction_schema, message_schema, workitem_schema
 
 migrations = Migrations("cxr_node")
 
@@ -262,3 +262,9 @@ def m008_workitems(db: Database) -> None:
 def m009_hl7(db: Database) -> None:
     """Messages to the RIS, what it said of orders, and which of its messages were answered."""
     message_schema.create(db)
+
+
+@migrations()
+def m010_corrections(db: Database) -> None:
+    """What was said of studies, films and patients that takes them out of use, or names them otherwise."""
+    correction_schema.create(db)

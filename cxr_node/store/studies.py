@@ -1,6 +1,7 @@
 """Instances, and the revisions in which a study was reported."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -80,6 +81,16 @@ def of_study(tx: Tx, study: str) -> list[Stored]:
     ]
 
 
+def of_instances(tx: Tx, uids: Sequence[str]) -> list[str]:
+    """The studies that instances came under, in whatever version."""
+    rows = tx.rows(
+        "SELECT DISTINCT study_instance_uid FROM instance WHERE sop_instance_uid IN (SELECT value FROM json_each(?)) "
+        "ORDER BY study_instance_uid",
+        (json.dumps(list(uids)),),
+    )
+    return [str(row["study_instance_uid"]) for row in rows]
+
+
 def set_state(tx: Tx, digest: str, state: InstanceState) -> None:
     tx.execute("UPDATE instance SET state = ? WHERE digest = ?", (state, digest))
 
@@ -134,6 +145,12 @@ def latest_revision(tx: Tx, study: str) -> Revision | None:
     return _revision(row) if row else None
 
 
+def revisions(tx: Tx, study: str) -> list[Revision]:
+    """Every revision of a study, the first first."""
+    rows = tx.rows("SELECT * FROM study_revision WHERE study_instance_uid = ? ORDER BY revision", (study,))
+    return [_revision(row) for row in rows]
+
+
 @dataclass(frozen=True, slots=True)
 class Settled:
     """A revision, when it settled (seconds since 1970 UTC), and the model that it rests on.
@@ -161,10 +178,11 @@ def add_revision(tx: Tx, study: str, revised: Revision, settled_at: float, judgi
     read = {"cutoffs": asdict(judging.cutoffs), "prevalence": judging.prevalence}
     tx.execute(
         "INSERT INTO study_revision (study_instance_uid, revision, settled_at, model_digest, images, pending, tier, "
-        "positive, judging) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "positive, judging, correction) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             study, revised.number, settled_at, judging.model_digest, json.dumps(revised.images, sort_keys=True),
             json.dumps(sorted(revised.pending)), revised.tier, int(revised.positive), json.dumps(read),
+            json.dumps({"again": revised.again} if revised.again else {}),
         ),
     )  # fmt: skip
 
@@ -176,6 +194,7 @@ def _revision(row: Row) -> Revision:
         pending=frozenset(json.loads(row["pending"])),
         tier=Tier(row["tier"]),
         positive=bool(row["positive"]),
+        again=int(json.loads(row["correction"]).get("again", 0)),
     )
 
 

@@ -421,8 +421,8 @@ def test_a_message_whose_study_is_withdrawn_does_not_leave_and_holds_nothing_up(
     site.tell(ris, probabilities=(0.9, 0.9, 0.9))
     first, second, third = (site.settled(AccessionNumber=f"ACC{number}") for number in range(3))
     with site.store.transaction() as tx:
-        withdrawal.withdraw(tx, first, "taken back", NOON)
-        withdrawal.withdraw(tx, second, "taken back", NOON)
+        for study in (first, second):
+            withdrawal.withdraw(tx, study, "taken back", Actor("ana"), judging=JUDGING, now=NOON)
     site.do("transmit")
     assert [str(message.segment("OBR")[18]) for message in ris.messages] == ["ACC2"]
     assert [site.message(study)["state"] for study in (first, second, third)] == ["failed", "failed", "sent"]

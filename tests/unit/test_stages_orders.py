@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cxr_node.domain.callers import Refusals
+from cxr_node.domain.correction import CANCELLED
 from cxr_node.domain.intake import Refusal
 from cxr_node.domain.priority import Policy, Priority
 from cxr_node.domain.reading import Actor
@@ -188,7 +189,7 @@ def test_a_cancelled_order_withdraws_its_study_and_an_order_brings_it_back(desk:
     study = desk.film("ACC1")
     assert desk.say(order("1", "ACC1", control="CA")) == "AA"
     entry = desk.entry(study)
-    assert (entry["state"], entry["reason"]) == ("withdrawn", withdrawal.CANCELLED)
+    assert (entry["state"], entry["reason"]) == ("withdrawn", CANCELLED)
     assert desk.last("study.withdrawn")["alarm"] is True
     assert desk.say(order("2", "ACC1", "S")) == "AA"
     entry = desk.entry(study)
@@ -199,7 +200,7 @@ def test_a_cancelled_order_withdraws_its_study_and_an_order_brings_it_back(desk:
 def test_what_was_withdrawn_for_another_reason_stays_so(desk: Desk) -> None:
     study = desk.film("ACC1")
     with desk.store.transaction() as tx:
-        withdrawal.withdraw(tx, study, "taken back", NOON)
+        withdrawal.withdraw(tx, study, "taken back", ANA, judging=JUDGING, now=NOON)
     assert desk.say(order("1", "ACC1", "S")) == desk.say(report("2", "ACC1")) == "AA"
     assert (desk.entry(study)["state"], desk.entry(study)["priority"]) == ("withdrawn", None)
 
@@ -207,7 +208,7 @@ def test_what_was_withdrawn_for_another_reason_stays_so(desk: Desk) -> None:
 def test_a_study_that_is_held_is_not_closed_by_a_report(desk: Desk) -> None:
     study = desk.film("ACC1")
     with desk.store.transaction() as tx:
-        withdrawal.withdraw(tx, study, "whose is it", NOON, worklist.EntryState.HELD)
+        worklist.put(tx, study, worklist.EntryState.HELD, "whose is it", NOON)
     assert desk.say(report("1", "ACC1")) == "AA"
     assert desk.entry(study)["state"] == "held"
 

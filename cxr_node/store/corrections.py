@@ -1,0 +1,124 @@
+"""What was said of studies and of films that takes them out of use: facts, each with who said it and when."""
+
+import json
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from cxr_node.domain.correction import Facts, Rejection, Spoken, Word, gravest
+from cxr_node.domain.instance import InstanceState
+from cxr_node.domain.order import Identifier, Said, of_patient
+from cxr_node.store import steps
+from cxr_node.store.db import Row, Tx
+from cxr_node.store.kept import keep, told
+
+_KEPT_SECONDS = 30 * 86_400.0
+_HERE = (InstanceState.CURRENT, InstanceState.REJECTED)
+
+
+def say(
+    tx: Tx, study: str, word: Word, source: str, now: float, *, at: float | None = None, order: str = "",
+    reason: str = "", grounds: Collection[str] = (),
+) -> None:  # fmt: skip
+    """Record a word of a study that is here, as `Spoken` has it; it covers the films that are here now."""
+    told_of = {"reason": reason, "message": json.loads(keep(reason) or "null"), "grounds": sorted(grounds)}
+    detail, said_at = told_of | {"films": sorted(_films(tx, study))}, now if at is None else at
+    _add(tx, word, study, order, source=source, said_at=said_at, recorded_at=now, detail=detail)
+
+
+def say_of_order(tx: Tx, word: Word, said: Said, source: str, *, now: float, at: float) -> None:
+    """Record a word of an order of which no film is here, for films that come later; drop what none came for."""
+    detail = {"study": said.study_instance_uid, "patients": [[one.value, one.authority] for one in said.patients]}
+    _add(tx, word, None, said.accession, source=source, said_at=at, recorded_at=now, detail=detail)
+    _forget(tx, now)
+
+
+def film_came(tx: Tx, study: str, accession: str, patient: Identifier | None) -> None:
+    """What was said of the order of a study before its first film came is said of the study, and covers no film."""
+    rows = tx.rows(
+        """
+        SELECT * FROM correction WHERE study_instance_uid IS NULL AND kind IN (:cancelled, :ordered)
+            AND (subject = :accession AND subject != '' OR json_extract(detail, '$.study') = :study) ORDER BY id
+        """,
+        {"cancelled": Word.CANCELLED, "ordered": Word.ORDERED, "accession": accession, "study": study},
+    )
+    for row in rows:
+        detail = json.loads(row["detail"])
+        if of_patient([Identifier(*one) for one in detail["patients"]], patient):
+            tx.execute("UPDATE correction SET study_instance_uid = ? WHERE id = ?", (study, row["id"]))
+
+
+def reject(tx: Tx, sop_instance_uid: str, title: Rejection, source: str, *, note: str, now: float) -> bool:
+    """Record that an instance was rejected by a note, whether it is here or not; False where that is known."""
+    added = tx.execute(
+        "INSERT OR IGNORE INTO correction (kind, subject, source, message, said_at, recorded_at, detail) "
+        "VALUES ('rejected', ?, ?, ?, ?, ?, ?)",
+        (sop_instance_uid, source, note, now, now, json.dumps({"title": title})),
+    )
+    _forget(tx, now)
+    return added == 1
+
+
+def _forget(tx: Tx, now: float) -> None:
+    """Drop what has waited for long for a study or a film that did not come."""
+    tx.execute(
+        """
+        DELETE FROM correction WHERE study_instance_uid IS NULL AND recorded_at < ? AND (kind != 'rejected'
+            OR NOT EXISTS (SELECT 1 FROM instance i WHERE i.sop_instance_uid = correction.subject))
+        """,
+        (now - _KEPT_SECONDS,),
+    )
+
+
+def is_rejected(tx: Tx, sop_instance_uid: str) -> bool:
+    """Whether an instance was rejected before it came."""
+    return bool(_rejected(tx, [sop_instance_uid]))
+
+
+def facts(tx: Tx, study: str, doubts: Mapping[str, str]) -> Facts:
+    """All that is known of a study; `doubts` as `Facts` has them."""
+    films = _films(tx, study)
+    rows = tx.rows("SELECT * FROM correction WHERE study_instance_uid = ? ORDER BY id", (study,))
+    return Facts(films, _rejected(tx, films), steps.disowned(tx, study), [_spoken(row) for row in rows], doubts)
+
+
+def _films(tx: Tx, study: str) -> frozenset[str]:
+    rows = tx.rows(
+        "SELECT sop_instance_uid FROM instance WHERE study_instance_uid = ? AND state IN (?, ?)", (study, *_HERE)
+    )
+    return frozenset(str(row["sop_instance_uid"]) for row in rows)
+
+
+def _rejected(tx: Tx, films: Collection[str]) -> dict[str, Rejection]:
+    rows = tx.rows(
+        "SELECT subject, json_extract(detail, '$.title') AS title FROM correction "
+        "WHERE kind = 'rejected' AND subject IN (SELECT value FROM json_each(?))",
+        (json.dumps(sorted(films)),),
+    )
+    found: dict[str, list[Rejection]] = {}
+    for row in rows:
+        found.setdefault(str(row["subject"]), []).append(Rejection(row["title"]))
+    return {uid: gravest(titles) for uid, titles in found.items()}
+
+
+def _add(tx: Tx, word: Word, study: str | None, subject: str, **said: Any) -> None:
+    tx.execute(
+        "INSERT INTO correction (kind, study_instance_uid, subject, source, said_at, recorded_at, detail) "
+        "VALUES (:kind, :study, :subject, :source, :said_at, :recorded_at, :detail)",
+        {"kind": word, "study": study, "subject": subject}
+        | said
+        | {"detail": json.dumps(said["detail"], ensure_ascii=False)},
+    )
+
+
+def _spoken(row: Row) -> Spoken:
+    detail = json.loads(row["detail"])
+    message = detail.get("message")
+    return Spoken(
+        number=int(row["id"]),
+        word=Word(row["kind"]),
+        at=float(row["said_at"]),
+        films=frozenset(detail.get("films", ())),
+        order=str(row["subject"]),
+        reason=told(detail.get("reason", ""), json.dumps(message) if message else None) or "",
+        grounds=frozenset(detail.get("grounds", ())),
+    )
