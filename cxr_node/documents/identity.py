@@ -23,6 +23,7 @@ def document_uid(
     parts = [json.dumps(inputs), _render_profile(report.profile), kind, sop_class_uid, about]
     parts += [variant] if variant else []
     parts += [f"again {report.again}"] if report.again else []
+    parts += [f"identity {json.dumps(dict(report.identity), sort_keys=True)}"] if report.identity else []
     return derive_uid(report.profile.uid_root, ["instance", *parts])
 
 

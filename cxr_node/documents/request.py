@@ -1,7 +1,7 @@
 """What a document is made from, and what comes back: plain values, checked once."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from typing import Literal
 from zoneinfo import ZoneInfo
@@ -103,8 +103,8 @@ class StudyReport:
 
     `revision` counts from 1. `analysed_at` (aware) is when the newest of the analyses was made: a stored fact, and
     every time in the documents comes from it. `predecessor` is the report that a revision follows; `corrected`:
-    since then patient or order of a film were corrected. `again`: as in `Revision`. The sources are of one study;
-    patient and order are those of the first.
+    since then patient or order of a film were corrected. `again`, `identity`: as in `Revision`; the headers of the
+    sources say the latter already. The sources are of one study; patient and order are those of the first.
 
     Raises ValueError without an analysed source, with a revision below 1 or with a naive time.
     """
@@ -116,6 +116,7 @@ class StudyReport:
     predecessor: Reference | None = None
     corrected: bool = False
     again: int = 0
+    identity: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not any(source.analysis for source in self.sources):

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
+from cxr_node.domain.patient import Change, Identifier
 from cxr_node.domain.priority import Priority, more_urgent
 
 
@@ -48,20 +49,11 @@ class Deed(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Identifier:
-    """An identifier, and who gave it where that is said."""
-
-    value: str
-    authority: str = ""
-
-    def meets(self, other: "Identifier") -> bool:
-        """Whether both may be the same: authorities count where both say theirs."""
-        return self.value == other.value and (not self.authority or not other.authority or self == other)
-
-
-@dataclass(frozen=True, slots=True)
 class Said:
-    """What a message says of one order. `code` is its priority as the sender writes it, `patients` whose it is."""
+    """What a message says of one order. `code` is its priority as the sender writes it, `patients` whose it is.
+
+    `changes`: that the order is another one than it was (ORC-1 XO, XX).
+    """
 
     deed: Deed
     accession: str
@@ -69,11 +61,12 @@ class Said:
     patients: tuple[Identifier, ...] = ()
     priority: Priority | None = None
     code: str = ""
+    changes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A message that was understood: from whom, which, and what it says of each of its orders.
+    """A message that was understood: from whom, which, and what it says of each of its orders, or of patients.
 
     `at`: when its sender made it (MSH-7), seconds since 1970 UTC, taken for UTC where it says no offset; None where it
     does not say.
@@ -84,6 +77,7 @@ class Notice:
     kind: str
     said: tuple[Said, ...]
     at: float | None = None
+    changes: tuple[Change, ...] = ()
 
 
 def of_patient(said: Collection[Identifier], known: Identifier | None) -> bool:

@@ -1,7 +1,7 @@
 """What a study stands for, judged from its images: its place in the worklist, and whether documents are due."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from cxr_node.domain.finding import Cutoffs, Tier
@@ -106,7 +106,8 @@ class Revision:
     """What documents were made from (`images`: digest by SOP Instance UID) and what was concluded.
 
     `pending`: the SOP Instance UIDs of those that were still being analysed. `again`: the number of this revision,
-    where an earlier one was made from the same; its documents are others all the same. Else 0.
+    where an earlier one was made from the same; its documents are others all the same. Else 0. `identity`: by keyword,
+    what they say in the place of what the films say.
     """
 
     number: int
@@ -115,18 +116,24 @@ class Revision:
     positive: bool
     pending: frozenset[str] = frozenset()
     again: int = 0
+    identity: Mapping[str, str] = field(default_factory=dict)
 
     def corrects(self, earlier: "Revision") -> bool:
-        """Whether a film of an earlier revision stands here in another version: its identity or order is another."""
-        return any(earlier.images.get(uid, digest) != digest for uid, digest in self.images.items())
+        """Whether identity or order are others: those that are known, or those of a film that has another version."""
+        return self.identity != earlier.identity or any(
+            earlier.images.get(uid, digest) != digest for uid, digest in self.images.items()
+        )
 
 
-def revision_due(previous: Revision | None, images: Sequence[Image], cutoffs: Cutoffs) -> bool:
+def revision_due(
+    previous: Revision | None, images: Sequence[Image], cutoffs: Cutoffs, identity: Mapping[str, str] | None = None
+) -> bool:
     """Whether documents are to be made: the first time anything was judged, and later only for a change that matters.
 
     A late image, or one that was pending, matters if it was judged and changes the result or the tier (Law 5); a
     corrected version of an image that was reported matters always, because its identity stands in the documents, and so
-    does one that was filed under another study since.
+    does one that was filed under another study since. `identity`: as in `Revision`, what is known now; it is to stand
+    in the documents, too.
     """
     judged = [image for image in images if image.probability is not None]
     if not judged:
@@ -134,8 +141,10 @@ def revision_due(previous: Revision | None, images: Sequence[Image], cutoffs: Cu
     if previous is None:
         return True
     left = previous.images.keys() - {image.sop_instance_uid for image in images}
-    corrected = bool(left) or any(
-        previous.images.get(image.sop_instance_uid, image.digest) != image.digest for image in judged
+    corrected = (
+        bool(left)
+        or previous.identity != (identity or {})
+        or any(previous.images.get(image.sop_instance_uid, image.digest) != image.digest for image in judged)
     )
     now = assess(judged, cutoffs)
     return corrected or now.positive != previous.positive or now.tier.rank < previous.tier.rank

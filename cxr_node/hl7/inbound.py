@@ -1,14 +1,19 @@
-"""What messages of the RIS say of studies: ORM^O01 and OMI^O23 (HL7 v2.5.1, 4.4.1, 4.4.6), ORU^R01 (7.3.1)."""
+"""What messages of the RIS say of studies: ORM^O01 and OMI^O23 (HL7 v2.5.1, 4.4.1, 4.4.6), ORU^R01 (7.3.1).
+
+What admissions say of patients is read by `admissions`.
+"""
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
 from typing import Literal
 
-from cxr_node.domain.order import Deed, Fault, Identifier, Notice, Place, Said
+from cxr_node.domain.order import Deed, Fault, Notice, Place, Said
+from cxr_node.domain.patient import Identifier
 from cxr_node.domain.priority import Priority
+from cxr_node.hl7 import admissions
 from cxr_node.hl7.message import Message, Segment, Unreadable
 
 AccessionPlace = Literal["IPC-1", "OBR-18", "OBR-3", "OBR-2"]
@@ -17,6 +22,7 @@ StatusPlace = Literal["OBR-25", "OBX-11"]
 _ORDERS = ("ORM^O01", "OMI^O23")
 _REPORT = "ORU^R01"
 _MOST_ORDERS = 100
+_CHANGES = ("XO", "XX")
 _STUDY = "113014"  # Study (DCM), as an observation that names the Study Instance UID
 _TIME = re.compile(r"(?P<day>[0-9]{8})(?P<clock>[0-9]{2}|[0-9]{4}|[0-9]{6})?(\.[0-9]{1,4})?(?P<offset>[+-][0-9]{4})?")
 _UID = re.compile(r"[0-9]+(\.[0-9]+)+")
@@ -57,6 +63,9 @@ class _Group:
 def read(message: Message, terms: Terms) -> Notice:
     """What a message says. Raises Unreadable where it is none that is served, or lacks what it must have."""
     _require_served(message)
+    at = _moment(message.header.text(7))
+    if message.kind in admissions.KINDS:
+        return Notice(message.sender, message.control_id, message.kind, (), at, admissions.read(message))
     groups = list(islice(_groups(message), _MOST_ORDERS + 1))
     if len(groups) > _MOST_ORDERS:  # all are done in one transaction, and films wait for its end
         where = Place("ORC", _MOST_ORDERS + 1)
@@ -65,7 +74,7 @@ def read(message: Message, terms: Terms) -> Notice:
         raise Unreadable(Fault(100, "the message has no order: ORC and OBR are missing", Place("OBR", 1)))
     read_one = _report if message.kind == _REPORT else _order
     said = tuple(read_one(group, terms) for group in groups)
-    return Notice(message.sender, message.control_id, message.kind, said, _moment(message.header.text(7)))
+    return Notice(message.sender, message.control_id, message.kind, said, at)
 
 
 def _moment(text: str) -> float | None:
@@ -88,7 +97,7 @@ def _require_served(message: Message) -> None:
         raise Unreadable(Fault(203, "messages of HL7 version 2 are served here (MSH-12)", msh.place(12)))
     if msh.text(11) not in ("", "P"):
         raise Unreadable(Fault(202, "only production messages are served here (MSH-11 = P)", msh.place(11)))
-    served = (*_ORDERS, _REPORT)
+    served = (*_ORDERS, _REPORT, *admissions.KINDS)
     if message.kind not in served:
         known = any(kind.split("^")[0] == msh.text(9) for kind in served)
         said = f"messages of this type are not served here; served are {', '.join(served)}"
@@ -125,7 +134,7 @@ def _order(group: _Group, terms: Terms) -> Said:
     if code and code not in terms.priorities:
         said = f"the priority {code[:20]!r} is not in the table hl7.priorities of this node"
         raise Unreadable(Fault(103, said, place))
-    return _said(Deed.ORDER, group, terms, code)
+    return replace(_said(Deed.ORDER, group, terms, code), changes=control in _CHANGES)
 
 
 def _report(group: _Group, terms: Terms) -> Said:

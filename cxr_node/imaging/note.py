@@ -4,10 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pydicom.dataset import Dataset
-from pydicom.sequence import Sequence
 
 from cxr_node.domain.correction import Rejection
-from cxr_node.imaging.header import first_item, read, texts
+from cxr_node.imaging.header import first_item, items, texts
 
 KEY_OBJECTS = "1.2.840.10008.5.1.4.1.1.88.59"
 
@@ -36,22 +35,17 @@ def read_note(dataset: Dataset) -> Note | None:
 
 
 def _references(dataset: Dataset) -> Iterator[str]:
-    for study in _items(dataset, "CurrentRequestedProcedureEvidenceSequence"):
-        for series in _items(study, "ReferencedSeriesSequence"):
+    for study in items(dataset, "CurrentRequestedProcedureEvidenceSequence"):
+        for series in items(study, "ReferencedSeriesSequence"):
             yield from _instances(series)
-    for item in _items(dataset, "ContentSequence"):
+    for item in items(dataset, "ContentSequence"):
         yield from _instances(item)
 
 
 def _instances(item: Dataset) -> Iterator[str]:
-    for one in _items(item, "ReferencedSOPSequence"):
+    for one in items(item, "ReferencedSOPSequence"):
         if uid := _text(one, "ReferencedSOPInstanceUID"):
             yield uid
-
-
-def _items(dataset: Dataset, keyword: str) -> list[Dataset]:
-    value = read(dataset, keyword)
-    return list(value) if isinstance(value, Sequence) else []
 
 
 def _text(dataset: Dataset, keyword: str) -> str:

@@ -14,12 +14,13 @@ from cxr_node.domain.reading import OPEN
 from cxr_node.domain.study import Judging
 from cxr_node.errors import Ineligible, Permanent
 from cxr_node.hl7.outbound import Ours, Recipient, Result, priority_message, result_message
+from cxr_node.imaging.correction import with_identity
 from cxr_node.imaging.part10 import read_film_header
 from cxr_node.imaging.request import Requested, requested
 from cxr_node.message import Message
 from cxr_node.spool import Spool
 from cxr_node.stages.stage import Commit, SingleStage
-from cxr_node.store import events, messages, results, studies, worklist
+from cxr_node.store import events, identities, messages, results, studies, worklist
 from cxr_node.store.db import Store, Tx
 from cxr_node.store.messages import Outgoing
 from cxr_node.store.studies import Settled, Stored
@@ -74,7 +75,7 @@ class Announce(SingleStage):
         cutoffs = judging.cutoffs if judging else self.profile.cutoffs
         prevalence = judging.prevalence if judging else self.profile.prevalence
         result = self._put(analysis, cutoffs, found.revision.tier, at, calibrated=prevalence is not None)
-        return result_message(result, self._header(film), self.ours, to)
+        return result_message(result, self._header(film, found.revision.identity), self.ours, to)
 
     def _put(self, analysis: Analysis, cutoffs: Cutoffs, tier: Tier, at: float, *, calibrated: bool) -> Result:
         """A judgement in the terms of a message; the same words as in the documents."""
@@ -106,14 +107,14 @@ class Announce(SingleStage):
                 raise Ineligible("NOT_JUDGED", Message("the model in service has not judged a film of the study"))
             leading = max(judged, key=lambda image: image.probability or 0.0).digest
             film = studies.by_digest(tx, leading)
-            at = results.analysed_at(tx, leading, self.judging.model_digest)
+            at, identity = results.analysed_at(tx, leading, self.judging.model_digest), identities.stands(tx, study)
         assert film is not None  # noqa: S101 - it was found in this transaction, with its result
         assert at is not None  # noqa: S101
-        return priority_message(tier, self._header(film), at, self.ours, to)
+        return priority_message(tier, self._header(film, identity), at, self.ours, to)
 
-    def _header(self, film: Stored) -> Requested:
+    def _header(self, film: Stored, identity: Mapping[str, str]) -> Requested:
         charset = self.charsets.get(film.arrival.calling_ae_title)
-        return requested(read_film_header(self.spool.path(film.arrival.path), charset))
+        return requested(with_identity(read_film_header(self.spool.path(film.arrival.path), charset), identity))
 
 
 def _leading(tx: Tx, settled: Settled) -> tuple[Stored, Analysis]:

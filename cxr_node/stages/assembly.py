@@ -6,6 +6,7 @@ from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom import Dataset
 
 from cxr_node.documents import Document, Form, Profile, Reference, Source, StudyReport
 from cxr_node.domain.clock import Clock, moment
@@ -14,6 +15,7 @@ from cxr_node.domain.outputs import Target, Taste
 from cxr_node.domain.quality import grade
 from cxr_node.domain.report_class import REPORT_CLASSES, ReportClass
 from cxr_node.errors import Permanent
+from cxr_node.imaging.correction import with_identity
 from cxr_node.imaging.film import read_picture
 from cxr_node.imaging.part10 import read_film_header
 from cxr_node.message import Message
@@ -23,6 +25,7 @@ from cxr_node.stages.stage import SingleStage
 from cxr_node.store import assessments, events, report_classes, results, studies
 from cxr_node.store.db import Store, Tx
 from cxr_node.store.results import Written
+from cxr_node.store.studies import Stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +68,7 @@ class Desk:
             flagged = {digest: assessments.flags(tx, digest) for digest in judged}
         sources = tuple(
             Source(
-                header=read_film_header(
-                    self.spool.path(one.arrival.path), self.charsets.get(one.arrival.calling_ae_title)
-                ),
+                header=self._header(one, revision.identity),
                 digest=one.arrival.digest,
                 received_at=moment(one.arrival.received_at),
                 analysis=analyses.get(one.arrival.digest),
@@ -83,7 +84,13 @@ class Desk:
             profile = replace(profile, cutoffs=judging.cutoffs, prevalence=judging.prevalence)
         analysed_at = moment(max(filter(None, times), default=found.at))
         corrected = before is not None and revision.corrects(before.revision)
-        return StudyReport(sources, profile, number, analysed_at, corrected=corrected, again=revision.again)
+        return StudyReport(
+            sources, profile, number, analysed_at, corrected=corrected, again=revision.again, identity=revision.identity
+        )
+
+    def _header(self, film: Stored, identity: Mapping[str, str]) -> Dataset:
+        charset = self.charsets.get(film.arrival.calling_ae_title)
+        return with_identity(read_film_header(self.spool.path(film.arrival.path), charset), identity)
 
     def predecessor(self, study: str, target: Target, form: Form) -> Reference | None:
         """The report that a revision in this form follows: of the same class, where there is one."""

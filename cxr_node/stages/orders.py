@@ -13,13 +13,14 @@ from cxr_node.domain.callers import Refusals
 from cxr_node.domain.clock import Clock
 from cxr_node.domain.correction import Word
 from cxr_node.domain.order import Deed, Fault, Notice, Said
+from cxr_node.domain.patient import Change
 from cxr_node.domain.reading import OPEN, Actor
 from cxr_node.domain.study import EntryState, Judging
 from cxr_node.errors import Transient
 from cxr_node.hl7 import acknowledgement, inbound
 from cxr_node.hl7.message import Unreadable, parse
 from cxr_node.stages.stage import attempt
-from cxr_node.store import corrections, events, messages, orders, reading, withdrawal, worklist
+from cxr_node.store import corrections, events, identities, messages, orders, reading, withdrawal, worklist
 from cxr_node.store.db import Store, Tx
 
 log = structlog.get_logger()
@@ -81,6 +82,8 @@ class Orders:
                 return []
             for said in notice.said:
                 found += self._follow(tx, notice, said, now)
+            for change in notice.changes:
+                found += self._rename(tx, notice, change, now)
             orders.remember(tx, notice, digest, now)
         return found
 
@@ -106,9 +109,21 @@ class Orders:
             self._move(tx, study, said, notice.sender, now)
         return studies
 
+    def _rename(self, tx: Tx, notice: Notice, change: Change, now: float) -> list[str]:
+        """What an admission says of a patient; of patients without studies there is a fact and no event."""
+        identities.say(tx, change, notice.sender, at=now if notice.at is None else notice.at, now=now)
+        studies = identities.studies_of(tx, change)
+        known = {"sender": notice.sender, "control_id": notice.control_id, "kind": notice.kind}
+        for study in studies:
+            events.append(tx, now, "patient.changed", study, **known, merged=bool(change.prior))
+            withdrawal.follow(tx, study, self.judging, now)
+        return studies
+
     def _say(self, tx: Tx, study: str, said: Said, sender: str, *, now: float, at: float) -> None:
         """An order that is cancelled withdraws its study; one that is given again brings it back."""
         corrections.say(tx, study, _WORDS[said.deed], sender, now, at=at, order=said.accession)
+        if said.changes and said.accession and said.study_instance_uid == study:
+            corrections.say(tx, study, Word.RENUMBERED, sender, now, at=at, order=said.accession)
         moved = withdrawal.follow(tx, study, self.judging, now, Actor(sender, overrules=True))
         if moved:
             known = {"reason": moved.reason, "sender": sender, "delivered": moved.delivered}

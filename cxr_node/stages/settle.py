@@ -8,7 +8,7 @@ from cxr_node.domain.job import Job, NewJob
 from cxr_node.domain.study import EntryState, Image, Judging, Revision, Waiting, assess, revision_due
 from cxr_node.message import Message
 from cxr_node.stages.stage import Commit, SingleStage
-from cxr_node.store import calling_off, events, retraction, studies, windows, worklist
+from cxr_node.store import calling_off, events, identities, retraction, studies, windows, worklist
 from cxr_node.store.db import Tx
 
 
@@ -40,7 +40,7 @@ class Settle(SingleStage):
         images, previous = studies.images(tx, study, model), studies.latest_revision(tx, study)
         gone = previous is not None and retraction.is_rejected(tx, study, previous.number)
         if unasked := [image.digest for image in images if image.refusal is None and not image.asked]:
-            if not gone and _reported(previous, images):
+            if not gone and _reported(previous, images, identities.stands(tx, study)):
                 return self._take_up(tx, study, previous, now)
             return [NewJob("analyse", digest, model) for digest in unasked]  # the end of each calls again
         if studies.comparing(tx, study) or any(image.pending for image in images):
@@ -50,8 +50,9 @@ class Settle(SingleStage):
         windows.close(tx, study, now)
         if reason := studies.conflict(tx, study):
             events.append(tx, now, "study.identities_differ", study, reason=reason)
+        identity = identities.stands(tx, study)
         judged = any(image.probability is not None for image in images)
-        if not (gone and judged) and not revision_due(previous, images, self.judging.cutoffs):
+        if not (gone and judged) and not revision_due(previous, images, self.judging.cutoffs, identity):
             events.append(tx, now, "study.unchanged" if previous else "study.not_reported", study)
             return self._take_up(tx, study, previous, now)
         revision = self._revision(tx, study, images)
@@ -72,11 +73,13 @@ class Settle(SingleStage):
 
     def _revision(self, tx: Tx, study: str, images: list[Image]) -> Revision:
         standing, earlier = assess(images, self.judging.cutoffs), studies.revisions(tx, study)
+        identity = identities.stands(tx, study)
         number, films = 1 + len(earlier), {image.sop_instance_uid: image.digest for image in images}
         return Revision(
             number=number,
             images=films,
-            again=number if any(one.images == films for one in earlier) else 0,
+            again=number if any((one.images, one.identity) == (films, identity) for one in earlier) else 0,
+            identity=identity,
             pending=frozenset(image.sop_instance_uid for image in images if image.pending),
             tier=standing.tier,
             positive=standing.positive,
@@ -89,6 +92,7 @@ _NOT_REPORTED = {
 }
 
 
-def _reported(previous: Revision | None, images: list[Image]) -> bool:
-    """Whether these very images stand in a report already."""
-    return previous is not None and previous.images == {image.sop_instance_uid: image.digest for image in images}
+def _reported(previous: Revision | None, images: list[Image], identity: Mapping[str, str]) -> bool:
+    """Whether these very images stand in a report already, under this identity."""
+    films = {image.sop_instance_uid: image.digest for image in images}
+    return previous is not None and (previous.images, previous.identity) == (films, identity)

@@ -29,6 +29,11 @@ def create(db: Database) -> None:
 
         ALTER TABLE delivery ADD COLUMN tried_at REAL;
         ALTER TABLE delivery ADD COLUMN rejected_by TEXT;
+        ALTER TABLE worklist_entry ADD COLUMN identity TEXT NOT NULL DEFAULT '{}';
+        ALTER TABLE worklist_entry ADD COLUMN film_patient_id TEXT;
+        UPDATE worklist_entry SET film_patient_id = patient_id;
+        CREATE INDEX worklist_patient ON worklist_entry (patient_id);
+        CREATE INDEX worklist_film_patient ON worklist_entry (film_patient_id);
         ALTER TABLE study_revision ADD COLUMN correction TEXT NOT NULL DEFAULT '{}';
 
         INSERT INTO correction (kind, study_instance_uid, subject, source, said_at, recorded_at, detail)

@@ -6,7 +6,8 @@ from typing import Any
 
 from cxr_node.domain.correction import Facts, Rejection, Spoken, Word, gravest
 from cxr_node.domain.instance import InstanceState
-from cxr_node.domain.order import Identifier, Said, of_patient
+from cxr_node.domain.order import Said, of_patient
+from cxr_node.domain.patient import Identifier
 from cxr_node.store import steps
 from cxr_node.store.db import Row, Tx
 from cxr_node.store.kept import keep, told
@@ -22,13 +23,13 @@ def say(
     """Record a word of a study that is here, as `Spoken` has it; it covers the films that are here now."""
     told_of = {"reason": reason, "message": json.loads(keep(reason) or "null"), "grounds": sorted(grounds)}
     detail, said_at = told_of | {"films": sorted(_films(tx, study))}, now if at is None else at
-    _add(tx, word, study, order, source=source, said_at=said_at, recorded_at=now, detail=detail)
+    add(tx, word, study, order, source=source, said_at=said_at, recorded_at=now, detail=detail)
 
 
 def say_of_order(tx: Tx, word: Word, said: Said, source: str, *, now: float, at: float) -> None:
     """Record a word of an order of which no film is here, for films that come later; drop what none came for."""
     detail = {"study": said.study_instance_uid, "patients": [[one.value, one.authority] for one in said.patients]}
-    _add(tx, word, None, said.accession, source=source, said_at=at, recorded_at=now, detail=detail)
+    add(tx, word, None, said.accession, source=source, said_at=at, recorded_at=now, detail=detail)
     _forget(tx, now)
 
 
@@ -77,7 +78,12 @@ def is_rejected(tx: Tx, sop_instance_uid: str) -> bool:
 def facts(tx: Tx, study: str, doubts: Mapping[str, str]) -> Facts:
     """All that is known of a study; `doubts` as `Facts` has them."""
     films = _films(tx, study)
-    rows = tx.rows("SELECT * FROM correction WHERE study_instance_uid = ? ORDER BY id", (study,))
+    words = json.dumps(list(Word))
+    rows = tx.rows(
+        "SELECT * FROM correction WHERE study_instance_uid = ? "
+        "AND kind IN (SELECT value FROM json_each(?)) ORDER BY id",
+        (study, words),
+    )
     return Facts(films, _rejected(tx, films), steps.disowned(tx, study), [_spoken(row) for row in rows], doubts)
 
 
@@ -100,11 +106,12 @@ def _rejected(tx: Tx, films: Collection[str]) -> dict[str, Rejection]:
     return {uid: gravest(titles) for uid, titles in found.items()}
 
 
-def _add(tx: Tx, word: Word, study: str | None, subject: str, **said: Any) -> None:
+def add(tx: Tx, kind: str, study: str | None, subject: str, **said: Any) -> None:
+    """Record a fact of a kind, of a study or (None) of a subject that is none; `said`: the other columns."""
     tx.execute(
         "INSERT INTO correction (kind, study_instance_uid, subject, source, said_at, recorded_at, detail) "
         "VALUES (:kind, :study, :subject, :source, :said_at, :recorded_at, :detail)",
-        {"kind": word, "study": study, "subject": subject}
+        {"kind": kind, "study": study, "subject": subject}
         | said
         | {"detail": json.dumps(said["detail"], ensure_ascii=False)},
     )

@@ -2,7 +2,8 @@
 
 import json
 
-from cxr_node.domain.order import Identifier, Notice, Said, of_patient, ordered
+from cxr_node.domain.order import Notice, Said, of_patient, ordered
+from cxr_node.domain.patient import Identifier
 from cxr_node.domain.priority import Priority
 from cxr_node.store import corrections, events, worklist
 from cxr_node.store.db import Row, Tx

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from cxr_node.domain.instance import InstanceState
 from cxr_node.domain.job import NewJob
 from cxr_node.domain.study import EntryState
-from cxr_node.store import results, studies, worklist
+from cxr_node.store import identities, results, studies, worklist
 from cxr_node.store.db import Tx
 from cxr_node.store.results import Written
 
@@ -83,14 +83,16 @@ def outdated(tx: Tx, study: str, destination: str) -> list[Retracted]:
 
 
 def stands(tx: Tx, study: str, number: int) -> bool:
-    """Whether a revision rests on films that count as they are."""
+    """Whether a revision rests on films that count as they are, and says whose they are as it is known now."""
     found = studies.revision(tx, study, number)
     current = {
         one.arrival.header.sop_instance_uid: one.arrival.digest
         for one in studies.of_study(tx, study)
         if one.state is InstanceState.CURRENT
     }
-    return found is not None and found.revision.images.items() <= current.items()
+    if found is None or not found.revision.images.items() <= current.items():
+        return False
+    return found.revision.identity == identities.stands(tx, study)
 
 
 def reject(tx: Tx, documents: Collection[str], destination: str, note: str) -> None:
@@ -117,7 +119,8 @@ def since(tx: Tx, study: str) -> float:
     row = tx.row(
         """
         SELECT max(time) AS at FROM event WHERE study_instance_uid = ?
-            AND event IN ('study.withdrawn', 'instance.rejected', 'instance.corrected', 'study.settled')
+            AND event IN ('study.withdrawn', 'instance.rejected', 'instance.corrected', 'study.identified',
+                'study.settled')
         """,
         (study,),
     )

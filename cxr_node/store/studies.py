@@ -182,19 +182,21 @@ def add_revision(tx: Tx, study: str, revised: Revision, settled_at: float, judgi
         (
             study, revised.number, settled_at, judging.model_digest, json.dumps(revised.images, sort_keys=True),
             json.dumps(sorted(revised.pending)), revised.tier, int(revised.positive), json.dumps(read),
-            json.dumps({"again": revised.again} if revised.again else {}),
+            json.dumps({"again": revised.again, "identity": dict(revised.identity)}, ensure_ascii=False),
         ),
     )  # fmt: skip
 
 
 def _revision(row: Row) -> Revision:
+    correction = json.loads(row["correction"])
     return Revision(
         number=int(row["revision"]),
         images=json.loads(row["images"]),
         pending=frozenset(json.loads(row["pending"])),
         tier=Tier(row["tier"]),
         positive=bool(row["positive"]),
-        again=int(json.loads(row["correction"]).get("again", 0)),
+        again=int(correction.get("again", 0)),
+        identity=correction.get("identity", {}),
     )
 
 

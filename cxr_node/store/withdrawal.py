@@ -26,6 +26,7 @@ from cxr_node.store import (
     calling_off,
     corrections,
     events,
+    identities,
     jobs,
     reading,
     results,
@@ -38,6 +39,7 @@ from cxr_node.store.db import Tx
 from cxr_node.store.studies import Stored
 
 _CALLED_OFF = Message("the study was withdrawn")
+_RENAMED = Message("its patient or its order has been corrected since")
 _FILM_GONE = Message("a film that it was made from was rejected")
 
 
@@ -110,6 +112,7 @@ def follow(tx: Tx, study: str, judging: Judging, now: float, actor: Actor | None
         return None
     facts = _facts(tx, study)
     _cast_out(tx, study, facts, judging, now)
+    _identify(tx, study, now)
     decides, state = ground(facts), worklist.state(tx, study)
     if decides is None:
         if state in (EntryState.HELD, EntryState.WITHDRAWN):
@@ -150,6 +153,20 @@ def _cast_out(tx: Tx, study: str, facts: Facts, judging: Judging, now: float) ->
         calling_off.documents(tx, study, calling_off.SUPERSEDED, _FILM_GONE, now)
     worklist.recompute(tx, study, judging, now)
     jobs.enqueue_unless_open(tx, [NewJob("settle", study)], now)
+
+
+def _identify(tx: Tx, study: str, now: float) -> None:
+    """What is known otherwise than the films say it stands in the worklist at once, and in the documents to come."""
+    if not _current(tx, study):
+        return
+    before, (said, identity) = identities.stands(tx, study), identities.known(tx, study)
+    identities.put(tx, study, said, identity)
+    if identity == before:
+        return
+    events.append(tx, now, "study.identified", study, attributes=sorted(identity), **worklist.identity(tx, study))
+    if studies.latest_revision(tx, study):
+        calling_off.documents(tx, study, calling_off.SUPERSEDED, _RENAMED, now)
+        jobs.enqueue_unless_open(tx, [NewJob("settle", study)], now)
 
 
 def _take_out(tx: Tx, study: str, decides: Ground, actor: Actor | None, *, judging: Judging, now: float) -> Withdrawn:

@@ -6,7 +6,7 @@ from operator import itemgetter
 from typing import Any
 
 from cxr_node.domain.finding import Tier
-from cxr_node.domain.instance import Header, InstanceState
+from cxr_node.domain.instance import Header
 from cxr_node.domain.priority import REQUESTED, Place, Policy, Priority, group, more_urgent, sort_key
 from cxr_node.domain.study import EntryState, Image, Judging, Standing, assess
 from cxr_node.message import Message
@@ -104,21 +104,9 @@ def _concluded(row: Row, images: Sequence[Image]) -> Standing | None:
 
 
 def recompute(tx: Tx, study: str, judging: Judging, now: float) -> None:
-    """A film does not count any more: neither what was shown because of it, nor whose study it said it is."""
+    """A film does not count any more, and nothing is shown because of it."""
     tx.execute("UPDATE worklist_entry SET tier = ? WHERE study_instance_uid = ?", (Tier.NONE, study))
-    identify(tx, study)
     refresh(tx, study, judging, now)
-
-
-def identify(tx: Tx, study: str) -> None:
-    """Whose study it is, as the films say that count: what one does not say, the next one may."""
-    headers = [one.arrival.header for one in studies.of_study(tx, study) if one.state is InstanceState.CURRENT]
-    said = [(one.accession_number, one.patient_id, one.issuer_of_patient_id) for one in headers]
-    tx.execute(
-        "UPDATE worklist_entry SET accession_number = ?, patient_id = ?, issuer_of_patient_id = ? "
-        "WHERE study_instance_uid = ?",
-        (*(next(filter(None, values), None) for values in zip(*said, strict=True)), study),
-    )
 
 
 def put(tx: Tx, study: str, state: EntryState, reason: str, now: float, *, by: str | None = None) -> None:

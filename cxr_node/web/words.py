@@ -86,6 +86,8 @@ EVENTS: Final[Mapping[str, str]] = {
     "study.deliveries_called_off": N_("Documents called off"),
     "study.withdrawn": N_("Study withdrawn"),
     "study.held": N_("Study held"),
+    "study.identified": N_("Patient or order known otherwise"),
+    "patient.changed": N_("An admission has written of the patient"),
     "study.released": N_("Study released"),
     "study.deliveries_resumed": N_("Documents taken up again"),
     "study.requeued": N_("Tried again"),

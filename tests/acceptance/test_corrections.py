@@ -13,7 +13,7 @@ from tests.modality import Modality, begun, ended
 from tests.node import Node, free_port, wait_for
 from tests.orthanc import Orthanc
 from tests.rejection import rejection
-from tests.ris import order, say
+from tests.ris import merge, message, order, say, update
 
 pytestmark = pytest.mark.peers
 
@@ -222,3 +222,77 @@ def test_a_wrong_entry_then_a_discontinued_step(site: Node, orthanc: Orthanc) ->
     site.wait_idle()
     assert state(site, film)[0] == "withdrawn"
     assert kinds(orthanc, film) == []
+
+
+def patients(orthanc: Orthanc, film: Any, modality: str) -> list[tuple[str, str]]:
+    """Patient and name of each instance of a modality that the PACS has of a study, sorted."""
+    found = [one for one in orthanc.instances(film.StudyInstanceUID) if one["Modality"] == modality]
+    return sorted((one["PatientID"], one["PatientName"]) for one in found)
+
+
+def test_a_temporary_number_then_a_merge(site: Node, orthanc: Orthanc) -> None:
+    listening(site)
+    film = chest(PatientID="TEMP1", PatientName="Unknown^Trauma")
+    site.send(film)
+    site.wait_final()
+    first = delivered(site, film, "sr", "sc")
+    received = {path: path.read_bytes() for path in site.files("films")}
+    merged = merge("1", "TEMP1", "P1")
+    say(PORT, merged, merged, merge("2", "TEMP1", "P1"))
+    wait_for(lambda: len(delivered(site, film, "sr", "sc")) == 4 and notes(orthanc, film), what="a revision and a note")
+    site.wait_idle()
+    assert patients(orthanc, film, "SR") == [("P1", "Doe^Jane"), ("TEMP1", "Unknown^Trauma")]
+    assert patients(orthanc, film, "OT") == [("P1", "Doe^Jane"), ("TEMP1", "Unknown^Trauma")]
+    assert patients(orthanc, film, "KO") == [("TEMP1", "Unknown^Trauma")]
+    assert notes(orthanc, film) == [("113037", first)]
+    (newer,) = [r for r in orthanc.instances(film.StudyInstanceUID) if (r["Modality"], r["PatientID"]) == ("SR", "P1")]
+    assert newer["PredecessorDocumentsSequence"]
+    assert (newer["PatientBirthDate"], newer["PatientSex"]) == ("19600229", "F")
+    assert [entry["patient_id"] for entry in site.worklist()] == ["P1"]
+    assert {path: path.read_bytes() for path in site.files("films")} == received
+    assert "Doe" not in site.log()
+    require_valid(site)
+
+
+def test_a_merge_while_the_pacs_is_away(site: Node, orthanc: Orthanc) -> None:
+    listening(site)
+    orthanc.stop()
+    film = chest(PatientID="TEMP1", PatientName="Unknown^Trauma")
+    site.send(film)
+    wait_for(lambda: len(site.study(film.StudyInstanceUID).get("outputs", [])) == 2, what="documents")
+    say(PORT, merge("1", "TEMP1", "P1"))
+    wait_for(lambda: len(site.study(film.StudyInstanceUID).get("outputs", [])) == 4, what="a revision")
+    orthanc.start()
+    site.wait_idle()
+    assert patients(orthanc, film, "SR") == patients(orthanc, film, "OT") == [("P1", "Doe^Jane")]
+    assert notes(orthanc, film) == []
+    require_valid(site)
+
+
+def test_merges_before_the_film_and_in_the_wrong_order(site: Node, orthanc: Orthanc) -> None:
+    listening(site)
+    film = chest(PatientID="TEMP1", PatientName="Unknown^Trauma")
+    say(PORT, merge("1", "P1", "P2", "Doe^Janet"), merge("2", "TEMP1", "P1"), update("3", "P9", "Roe^Richard"))
+    site.send(film)
+    site.wait_final()
+    assert patients(orthanc, film, "SR") == [("P2", "Doe^Janet")]
+    assert len(site.rows("SELECT * FROM study_revision")) == 1
+    say(PORT, update("4", "P2", "Doe^Jeanette"))
+    site.wait_idle()
+    assert patients(orthanc, film, "SR") == [("P2", "Doe^Janet"), ("P2", "Doe^Jeanette")]
+    require_valid(site)
+
+
+def test_an_order_gets_another_accession_number(site: Node, orthanc: Orthanc) -> None:
+    listening(site)
+    film = chest(AccessionNumber="A1")
+    site.send(film)
+    site.wait_final()
+    lines = ["ORC|XO|PL1", "OBR|1|PL1||XC^Chest^L", f"IPC|A2|RP1|{film.StudyInstanceUID}|SPS1"]
+    changed = message("OMI^O23^OMI_O23", "1", f"PID|||{film.PatientID}", *lines)
+    say(PORT, changed)
+    site.wait_idle()
+    reports = [one for one in orthanc.instances(film.StudyInstanceUID) if one["Modality"] == "SR"]
+    assert sorted(one["AccessionNumber"] for one in reports) == ["A1", "A2"]
+    assert [entry["accession_number"] for entry in site.worklist()] == ["A2"]
+    require_valid(site)

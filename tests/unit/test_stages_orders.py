@@ -248,7 +248,7 @@ def test_a_message_of_several_orders_is_taken_whole_or_not_at_all(desk: Desk) ->
 
 
 def test_what_is_refused_is_answered_with_its_place_and_on_record_without_the_patient(desk: Desk) -> None:
-    text = desk.answer(message("ADT^A08^ADT_A01", "9", "PID|||SECRET||Secret^Name"))
+    text = desk.answer(message("MDM^T02^MDM_T02", "9", "PID|||SECRET||Secret^Name"))
     answer = hl7.parse(text)
     assert [str(answer.segment("MSA")[n]) for n in (1, 2)] == ["AR", "9"]
     assert str(answer.segment("ERR")[3]) == "200^Unsupported message type^HL70357"
