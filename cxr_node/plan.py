@@ -109,7 +109,7 @@ class Plan:
             medium=tiers.get("medium"),
             high=tiers.get("high"),
         )
-        return Judging(model.digest, cutoffs, prevalence, self.notes())
+        return Judging(model.digest, cutoffs, prevalence, self.notes(), self.config.corrections.hold)
 
     def notes(self) -> frozenset[str]:
         """The destinations that are told by a rejection note what does not stand any more."""

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from cxr_node.config.basis import PemName, Port, Section, distinct, is_loopback, network
+from cxr_node.config.corrections import Corrections
 from cxr_node.config.hl7 import Hl7
 from cxr_node.config.sections import (
     Audit,
@@ -83,6 +84,7 @@ class Config(Section):
     receive: Receive = Receive()
     tls: Tls = Tls()
     study: Study = Study()
+    corrections: Corrections = Corrections()
     eligibility: Eligibility = Eligibility()
     model: Model = Model()
     inference: Inference = Inference()

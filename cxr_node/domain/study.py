@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from cxr_node.domain.doubt import About
 from cxr_node.domain.finding import Cutoffs, Tier
 from cxr_node.message import Message
 
@@ -63,13 +64,14 @@ class Judging:
     """Under which model and cut-offs studies are judged.
 
     `prevalence` (0..1) is the site's of the model's finding, where it states one. `notes`: the destinations that are
-    told by a rejection note which documents do not stand any more.
+    told by a rejection note which documents do not stand any more. `hold`: which contradictions hold a study.
     """
 
     model_digest: str
     cutoffs: Cutoffs
     prevalence: float | None = None
     notes: frozenset[str] = frozenset()
+    hold: frozenset[About] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,7 +102,9 @@ class Orders:
             orders.keep(tx, notice.sender, said, now)
         at = now if notice.at is None else notice.at
         if said.deed in _WORDS and not studies:
-            corrections.say_of_order(tx, _WORDS[said.deed], said, notice.sender, now=now, at=at)
+            corrections.say_of_order(tx, None, _WORDS[said.deed], said, notice.sender, now=now, at=at)
+            for study in orders.studies_named(tx, said):  # of another patient: one of the two is wrong
+                self._follow_study(tx, study, notice.sender, now)
         for study in studies:
             if said.deed in _WORDS and worklist.state(tx, study) is not EntryState.READ:
                 self._say(tx, study, said, notice.sender, now=now, at=at)
@@ -121,9 +123,12 @@ class Orders:
 
     def _say(self, tx: Tx, study: str, said: Said, sender: str, *, now: float, at: float) -> None:
         """An order that is cancelled withdraws its study; one that is given again brings it back."""
-        corrections.say(tx, study, _WORDS[said.deed], sender, now, at=at, order=said.accession)
+        corrections.say_of_order(tx, study, _WORDS[said.deed], said, sender, now=now, at=at)
         if said.changes and said.accession and said.study_instance_uid == study:
             corrections.say(tx, study, Word.RENUMBERED, sender, now, at=at, order=said.accession)
+        self._follow_study(tx, study, sender, now)
+
+    def _follow_study(self, tx: Tx, study: str, sender: str, now: float) -> None:
         moved = withdrawal.follow(tx, study, self.judging, now, Actor(sender, overrules=True))
         if moved:
             known = {"reason": moved.reason, "sender": sender, "delivered": moved.delivered}

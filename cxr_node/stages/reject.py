@@ -1,12 +1,13 @@
 """reject: tell a destination by a note which of the documents that it has do not stand any more."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cxr_node.documents import Document, build_rejection
 from cxr_node.domain.clock import moment
 from cxr_node.domain.job import Job, NewJob
 from cxr_node.domain.outputs import Target
+from cxr_node.domain.study import Judging
 from cxr_node.errors import Permanent
 from cxr_node.imaging.part10 import read_film_header
 from cxr_node.message import Message
@@ -21,17 +22,17 @@ from cxr_node.store.retraction import Retracted
 class Reject(SingleStage):
     """Compares what a destination has with what stands, and writes a note about the rest, one a revision.
 
-    `notes`: the destinations that want them.
+    `judging` says which destinations want them.
     """
 
     desk: Desk
-    notes: Collection[str]
+    judging: Judging
 
     def run(self, job: Job) -> Commit:
         study, destination = job.subject, job.target
         with self.desk.store.reading() as tx:
-            found = retraction.outdated(tx, study, destination) if destination in self.notes else []
-            titles = {each.revision: withdrawal.title(tx, study, each.revision) for each in found}
+            found = retraction.outdated(tx, study, destination) if destination in self.judging.notes else []
+            titles = {each.revision: withdrawal.title(tx, study, each.revision, self.judging) for each in found}
             at = retraction.since(tx, study)
         written = []
         for each in found:

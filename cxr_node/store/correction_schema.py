@@ -7,7 +7,8 @@ def create(db: Database) -> None:
     """What was said of studies, of single films and of patients; documents know by which note they were rejected.
 
     `subject`: what is meant where that is no study that is here: an accession number, a SOP Instance UID, a Patient ID.
-    `message`: the UID of the note, by which a repetition is known. What withdrew a study before this becomes a fact.
+    `message`: the UID of the note, by which a repetition is known, or of the study that an order names. What withdrew a
+    study before this becomes a fact.
     """
     db.executescript(
         """
@@ -25,6 +26,7 @@ def create(db: Database) -> None:
         CREATE INDEX correction_study ON correction (study_instance_uid);
         CREATE INDEX correction_subject ON correction (kind, subject);
         CREATE UNIQUE INDEX correction_rejected ON correction (subject, message) WHERE kind = 'rejected';
+        CREATE INDEX correction_named ON correction (kind, message);
         CREATE INDEX correction_waiting ON correction (recorded_at) WHERE study_instance_uid IS NULL;
 
         ALTER TABLE delivery ADD COLUMN tried_at REAL;

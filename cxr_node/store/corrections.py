@@ -26,26 +26,38 @@ def say(
     add(tx, word, study, order, source=source, said_at=said_at, recorded_at=now, detail=detail)
 
 
-def say_of_order(tx: Tx, word: Word, said: Said, source: str, *, now: float, at: float) -> None:
-    """Record a word of an order of which no film is here, for films that come later; drop what none came for."""
-    detail = {"study": said.study_instance_uid, "patients": [[one.value, one.authority] for one in said.patients]}
-    add(tx, word, None, said.accession, source=source, said_at=at, recorded_at=now, detail=detail)
+def say_of_order(tx: Tx, study: str | None, word: Word, said: Said, source: str, *, now: float, at: float) -> None:
+    """Record a word of an order: of a study that is here, or (None) for films that come later.
+
+    What none came for is dropped.
+    """
+    detail: dict[str, Any] = {"patients": [[one.value, one.authority] for one in said.patients]}
+    if study:
+        detail["films"] = sorted(_films(tx, study))
+    named = {"message": said.study_instance_uid, "source": source, "said_at": at, "recorded_at": now}
+    add(tx, word, study, said.accession, **named, detail=detail)
     _forget(tx, now)
 
 
 def film_came(tx: Tx, study: str, accession: str, patient: Identifier | None) -> None:
-    """What was said of the order of a study before its first film came is said of the study, and covers no film."""
+    """What was said of the order of a study before its film came is said of the study, too, and covers no film."""
     rows = tx.rows(
         """
         SELECT * FROM correction WHERE study_instance_uid IS NULL AND kind IN (:cancelled, :ordered)
-            AND (subject = :accession AND subject != '' OR json_extract(detail, '$.study') = :study) ORDER BY id
+            AND subject = :accession AND subject != ''
+        UNION SELECT * FROM correction WHERE study_instance_uid IS NULL AND kind IN (:cancelled, :ordered)
+            AND message = :study
+        ORDER BY id
         """,
         {"cancelled": Word.CANCELLED, "ordered": Word.ORDERED, "accession": accession, "study": study},
     )
+    taken = tx.rows("SELECT detail FROM correction WHERE study_instance_uid = ?", (study,))
+    known = {json.loads(row["detail"]).get("waited") for row in taken}
     for row in rows:
         detail = json.loads(row["detail"])
-        if of_patient([Identifier(*one) for one in detail["patients"]], patient):
-            tx.execute("UPDATE correction SET study_instance_uid = ? WHERE id = ?", (study, row["id"]))
+        if row["id"] not in known and of_patient([Identifier(*one) for one in detail["patients"]], patient):
+            said = {name: row[name] for name in ("message", "source", "said_at", "recorded_at")}
+            add(tx, row["kind"], study, row["subject"], **said, detail=detail | {"waited": row["id"]})
 
 
 def reject(tx: Tx, sop_instance_uid: str, title: Rejection, source: str, *, note: str, now: float) -> bool:
@@ -65,6 +77,8 @@ def _forget(tx: Tx, now: float) -> None:
         """
         DELETE FROM correction WHERE study_instance_uid IS NULL AND recorded_at < ? AND (kind != 'rejected'
             OR NOT EXISTS (SELECT 1 FROM instance i WHERE i.sop_instance_uid = correction.subject))
+            AND NOT (kind = 'ordered' AND EXISTS (SELECT 1 FROM worklist_entry w
+                WHERE w.accession_number = correction.subject OR w.study_instance_uid = correction.message))
         """,
         (now - _KEPT_SECONDS,),
     )
@@ -108,12 +122,11 @@ def _rejected(tx: Tx, films: Collection[str]) -> dict[str, Rejection]:
 
 def add(tx: Tx, kind: str, study: str | None, subject: str, **said: Any) -> None:
     """Record a fact of a kind, of a study or (None) of a subject that is none; `said`: the other columns."""
+    detail = json.dumps(said["detail"], ensure_ascii=False)
     tx.execute(
-        "INSERT INTO correction (kind, study_instance_uid, subject, source, said_at, recorded_at, detail) "
-        "VALUES (:kind, :study, :subject, :source, :said_at, :recorded_at, :detail)",
-        {"kind": kind, "study": study, "subject": subject}
-        | said
-        | {"detail": json.dumps(said["detail"], ensure_ascii=False)},
+        "INSERT INTO correction (kind, study_instance_uid, subject, source, message, said_at, recorded_at, detail) "
+        "VALUES (:kind, :study, :subject, :source, :message, :said_at, :recorded_at, :detail)",
+        {"message": "", **said, "kind": kind, "study": study, "subject": subject, "detail": detail},
     )
 
 

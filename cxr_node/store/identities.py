@@ -48,6 +48,19 @@ def whose(tx: Tx, study: str) -> Whose:
     return Whose(*(next(filter(None, values), "") for values in said))
 
 
+def patients(tx: Tx, study: str) -> set[Identifier]:
+    """The patients that the films of a study name that count, as they are known now."""
+    found = set()
+    for one in studies.of_study(tx, study):
+        header = one.arrival.header
+        if one.state is InstanceState.CURRENT and header.patient_id:
+            said = Whose(header.patient_id, header.issuer_of_patient_id or "")
+            identity = patient.corrected(said, _changes(tx, said.patient_id))
+            value, issuer = identity.get("PatientID", said.patient_id), identity.get("IssuerOfPatientID", said.issuer)
+            found.add(Identifier(value, issuer))
+    return found
+
+
 def known(tx: Tx, study: str) -> tuple[Whose, Identity]:
     """What the films say, and what is known otherwise."""
     said = whose(tx, study)

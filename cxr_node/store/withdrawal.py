@@ -25,6 +25,7 @@ from cxr_node.message import Message
 from cxr_node.store import (
     calling_off,
     corrections,
+    doubts,
     events,
     identities,
     jobs,
@@ -60,7 +61,7 @@ def withdraw(tx: Tx, study: str, why: str, actor: Actor, *, judging: Judging, no
     """
     if worklist.state(tx, study) is None:
         raise Permanent("STUDY_UNKNOWN", "no film of this study has been received")
-    known = standing_grounds(_facts(tx, study))
+    known = standing_grounds(_facts(tx, study, judging))
     if any(each.state is EntryState.WITHDRAWN and each.name.startswith(Word.WITHDRAWN) for each in known):
         return None
     reason = Message("withdrawn by {name}: {why}", name=actor.name, why=why)
@@ -75,7 +76,7 @@ def release(tx: Tx, study: str, actor: Actor, judging: Judging, now: float) -> N
     """
     if worklist.state(tx, study) is None:
         raise Permanent("STUDY_UNKNOWN", "no film of this study has been received")
-    grounds = standing_grounds(_facts(tx, study))
+    grounds = standing_grounds(_facts(tx, study, judging))
     require_releasable(grounds)
     names = [each.name for each in grounds if each.releasable]
     corrections.say(tx, study, Word.RELEASED, actor.name, now, grounds=names)
@@ -93,9 +94,9 @@ def disown(tx: Tx, study: str, source: str, judging: Judging, now: float) -> Wit
     return follow(tx, study, judging, now)
 
 
-def title(tx: Tx, study: str, number: int) -> Rejection:
+def title(tx: Tx, study: str, number: int, judging: Judging) -> Rejection:
     """What a note about the documents of a revision is to be titled."""
-    facts, found = _facts(tx, study), studies.revision(tx, study, number)
+    facts, found = _facts(tx, study, judging), studies.revision(tx, study, number)
     decides = ground(facts)
     if decides and decides.state is EntryState.WITHDRAWN:
         return decides.title
@@ -110,10 +111,9 @@ def follow(tx: Tx, study: str, judging: Judging, now: float, actor: Actor | None
     """
     if worklist.state(tx, study) is None:
         return None
-    facts = _facts(tx, study)
-    _cast_out(tx, study, facts, judging, now)
+    _cast_out(tx, study, corrections.facts(tx, study, {}), judging, now)
     _identify(tx, study, now)
-    decides, state = ground(facts), worklist.state(tx, study)
+    decides, state = ground(_facts(tx, study, judging)), worklist.state(tx, study)
     if decides is None:
         if state in (EntryState.HELD, EntryState.WITHDRAWN):
             _reinstate(tx, study, actor or Actor(""), judging, now)
@@ -123,8 +123,10 @@ def follow(tx: Tx, study: str, judging: Judging, now: float, actor: Actor | None
     return _take_out(tx, study, decides, actor, judging=judging, now=now)
 
 
-def _facts(tx: Tx, study: str) -> Facts:
-    return corrections.facts(tx, study, {})
+def _facts(tx: Tx, study: str, judging: Judging) -> Facts:
+    """Of a study that was read nothing is doubted any more: who read it has seen whose it is."""
+    closed = worklist.state(tx, study) is EntryState.READ
+    return corrections.facts(tx, study, {} if closed else doubts.of_study(tx, study, judging))
 
 
 def _current(tx: Tx, study: str, uids: Collection[str] | None = None) -> list[Stored]:

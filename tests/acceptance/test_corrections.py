@@ -296,3 +296,58 @@ def test_an_order_gets_another_accession_number(site: Node, orthanc: Orthanc) ->
     assert sorted(one["AccessionNumber"] for one in reports) == ["A1", "A2"]
     assert [entry["accession_number"] for entry in site.worklist()] == ["A2"]
     require_valid(site)
+
+
+def test_an_order_for_another_patient_holds_the_study_until_a_merge_says_that_it_is_the_same(
+    site: Node, orthanc: Orthanc
+) -> None:
+    listening(site)
+    say(PORT, order("1", "A1", "", patient="P1"))
+    film, other = chest(AccessionNumber="A1", PatientID="TEMP1"), chest()
+    site.send(film)
+    site.send(other)
+    site.wait_final()
+    assert state(site, film) == ("held", "the RIS has ordered it for another patient than its films name")
+    assert kinds(orthanc, film) == []
+    assert {entry["study_instance_uid"] for entry in site.worklist()} == {film.StudyInstanceUID, other.StudyInstanceUID}
+    say(PORT, merge("2", "TEMP1", "P1"))
+    site.wait_final()
+    assert state(site, film)[0] == "analysed"
+    assert patients(orthanc, film, "SR") == [("P1", "Doe^Jane")]
+    require_valid(site)
+
+
+def test_films_of_two_patients_in_one_study_are_for_a_person(site: Node, orthanc: Orthanc) -> None:
+    one = chest(PatientID="P1")
+    two = change(chest(PatientID="P2"), StudyInstanceUID=one.StudyInstanceUID)
+    site.send(one, two)
+    site.wait_final()
+    assert state(site, one)[0] == "held"
+    assert "more than one patient" in str(state(site, one)[1])
+    assert kinds(orthanc, one) == []
+    assert site.command("release", one.StudyInstanceUID).returncode == 0
+    wait_for(lambda: kinds(orthanc, one).count("SR") == 1, what="a report after the release")
+    site.wait_idle()
+    site.send(rejection("113038", two))
+    site.wait_idle()
+    assert patients(orthanc, one, "SR") == [("P1", str(one.PatientName))] * 2
+
+
+def test_an_order_with_another_accession_number_holds_the_study_until_it_is_changed(
+    site: Node, orthanc: Orthanc
+) -> None:
+    listening(site)
+    film = chest(AccessionNumber="A1")
+
+    def told(number: str, control: str) -> str:
+        lines = [f"ORC|{control}|PL1", "OBR|1|PL1||XC^Chest^L", f"IPC|A2|RP1|{film.StudyInstanceUID}|SPS1"]
+        return message("OMI^O23^OMI_O23", number, f"PID|||{film.PatientID}", *lines)
+
+    say(PORT, told("1", "NW"))
+    site.send(film)
+    site.wait_final()
+    assert state(site, film) == ("held", "the RIS knows the study under another accession number than its films name")
+    say(PORT, told("2", "XO"))
+    site.wait_final()
+    (report,) = [one for one in orthanc.instances(film.StudyInstanceUID) if one["Modality"] == "SR"]
+    assert report["AccessionNumber"] == "A2"

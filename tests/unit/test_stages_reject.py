@@ -36,7 +36,7 @@ class Archive(Site):
         super().document({"pacs": Taste()}, {"pacs": Pacs()})
         peer = {"pacs": Peer("pacs", "PACS", "127.0.0.1", 104)}
         sending = deliver(self, peer, {"pacs": Terms("off", 600.0)}, self._takes, notes=self.judging.notes)
-        stages = {"deliver": sending, "reject": Reject(self.desk, self.judging.notes)}
+        stages = {"deliver": sending, "reject": Reject(self.desk, self.judging)}
         self.worker.stages = {**self.worker.stages, **{kind: (STEPS[kind], stage) for kind, stage in stages.items()}}
         return self
 
