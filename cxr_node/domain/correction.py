@@ -56,7 +56,6 @@ class Word(StrEnum):
     DISOWNED = "disowned"  # its X-ray machine had the wrong worklist entry, whatever it lists
     CANCELLED = "cancelled"  # its order
     ORDERED = "ordered"
-    RENUMBERED = "renumbered"  # its order has another accession number
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,8 +124,6 @@ class Orders:
     def _say(self, tx: Tx, study: str, said: Said, sender: str, *, now: float, at: float) -> None:
         """An order that is cancelled withdraws its study; one that is given again brings it back."""
         corrections.say_of_order(tx, study, _WORDS[said.deed], said, sender, now=now, at=at)
-        if said.changes and said.accession and said.study_instance_uid == study:
-            corrections.say(tx, study, Word.RENUMBERED, sender, now, at=at, order=said.accession)
         self._follow_study(tx, study, sender, now)
 
     def _follow_study(self, tx: Tx, study: str, sender: str, now: float) -> None:

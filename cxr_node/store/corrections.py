@@ -1,6 +1,7 @@
 """What was said of studies and of films that takes them out of use: facts, each with who said it and when."""
 
 import json
+import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -31,7 +32,8 @@ def say_of_order(tx: Tx, study: str | None, word: Word, said: Said, source: str,
 
     What none came for is dropped.
     """
-    detail: dict[str, Any] = {"patients": [[one.value, one.authority] for one in said.patients]}
+    patients = [[one.value, one.authority] for one in said.patients]
+    detail: dict[str, Any] = {"patients": patients, "changes": said.changes}
     if study:
         detail["films"] = sorted(_films(tx, study))
     named = {"message": said.study_instance_uid, "source": source, "said_at": at, "recorded_at": now}
@@ -39,25 +41,27 @@ def say_of_order(tx: Tx, study: str | None, word: Word, said: Said, source: str,
     _forget(tx, now)
 
 
-def film_came(tx: Tx, study: str, accession: str, patient: Identifier | None) -> None:
-    """What was said of the order of a study before its film came is said of the study, too, and covers no film."""
+def adopt(tx: Tx, study: str, accession: str, patient: Identifier | None) -> bool:
+    """What was said of the orders of a study when they were not known for its own is said of it; whether there is any.
+
+    It covers the films that were there when it was said.
+    """
+    waiting = "SELECT * FROM correction WHERE study_instance_uid IS NULL AND kind IN (:cancelled, :ordered)"
     rows = tx.rows(
-        """
-        SELECT * FROM correction WHERE study_instance_uid IS NULL AND kind IN (:cancelled, :ordered)
-            AND subject = :accession AND subject != ''
-        UNION SELECT * FROM correction WHERE study_instance_uid IS NULL AND kind IN (:cancelled, :ordered)
-            AND message = :study
-        ORDER BY id
-        """,
+        f"{waiting} AND subject = :accession AND subject != '' UNION {waiting} AND message = :study ORDER BY id",
         {"cancelled": Word.CANCELLED, "ordered": Word.ORDERED, "accession": accession, "study": study},
     )
-    taken = tx.rows("SELECT detail FROM correction WHERE study_instance_uid = ?", (study,))
+    taken = tx.rows("SELECT detail FROM correction WHERE study_instance_uid = ?", (study,)) if rows else []
     known = {json.loads(row["detail"]).get("waited") for row in taken}
+    found = False
     for row in rows:
         detail = json.loads(row["detail"])
         if row["id"] not in known and of_patient([Identifier(*one) for one in detail["patients"]], patient):
             said = {name: row[name] for name in ("message", "source", "said_at", "recorded_at")}
-            add(tx, row["kind"], study, row["subject"], **said, detail=detail | {"waited": row["id"]})
+            covered = sorted(_films(tx, study, row["recorded_at"]))
+            add(tx, row["kind"], study, row["subject"], **said, detail=detail | {"waited": row["id"], "films": covered})
+            found = True
+    return found
 
 
 def reject(tx: Tx, sop_instance_uid: str, title: Rejection, source: str, *, note: str, now: float) -> bool:
@@ -101,9 +105,10 @@ def facts(tx: Tx, study: str, doubts: Mapping[str, str]) -> Facts:
     return Facts(films, _rejected(tx, films), steps.disowned(tx, study), [_spoken(row) for row in rows], doubts)
 
 
-def _films(tx: Tx, study: str) -> frozenset[str]:
+def _films(tx: Tx, study: str, until: float = math.inf) -> frozenset[str]:
     rows = tx.rows(
-        "SELECT sop_instance_uid FROM instance WHERE study_instance_uid = ? AND state IN (?, ?)", (study, *_HERE)
+        "SELECT sop_instance_uid FROM instance WHERE study_instance_uid = ? AND state IN (?, ?) AND received_at <= ?",
+        (study, *_HERE, until),
     )
     return frozenset(str(row["sop_instance_uid"]) for row in rows)
 

@@ -90,8 +90,11 @@ def put(tx: Tx, study: str, said: Whose, identity: Identity) -> None:
 def _accession(tx: Tx, study: str) -> str:
     """The accession number that the RIS gave an order of the study last, in the place of another one."""
     row = tx.row(
-        "SELECT subject FROM correction WHERE kind = ? AND study_instance_uid = ? ORDER BY said_at DESC, id DESC",
-        (Word.RENUMBERED, study),
+        """
+        SELECT subject FROM correction WHERE kind = ? AND study_instance_uid = ? AND message = ? AND subject != ''
+            AND json_extract(detail, '$.changes') ORDER BY said_at DESC, id DESC
+        """,
+        (Word.ORDERED, study, study),
     )
     return str(row["subject"]) if row else ""
 

@@ -5,7 +5,7 @@ import json
 from cxr_node.domain.order import Notice, Said, of_patient, ordered
 from cxr_node.domain.patient import Identifier
 from cxr_node.domain.priority import Priority
-from cxr_node.store import corrections, events, worklist
+from cxr_node.store import events, worklist
 from cxr_node.store.db import Row, Tx
 
 _KEPT_SECONDS = 30 * 86_400.0
@@ -95,10 +95,8 @@ def prioritise(tx: Tx, study: str, priority: Priority, sender: str, now: float) 
 
 
 def film_came(tx: Tx, study: str, now: float) -> None:
-    """What was said of a study's order before it came is said of it; the priority that was kept it gets once."""
+    """Give a study the priority of the order that was kept for it, once."""
     row = tx.row("SELECT * FROM worklist_entry WHERE study_instance_uid = ?", (study,))
-    if row is not None:
-        corrections.film_came(tx, study, row["accession_number"] or "", _patient(row))
     if row is None or row["ordered"]:
         return
     kept = tx.rows(

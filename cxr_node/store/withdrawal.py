@@ -18,6 +18,7 @@ from cxr_node.domain.correction import (
 )
 from cxr_node.domain.instance import InstanceState
 from cxr_node.domain.job import NewJob
+from cxr_node.domain.patient import Identifier
 from cxr_node.domain.reading import Actor
 from cxr_node.domain.study import EntryState, Judging
 from cxr_node.errors import Permanent
@@ -113,6 +114,10 @@ def follow(tx: Tx, study: str, judging: Judging, now: float, actor: Actor | None
         return None
     _cast_out(tx, study, corrections.facts(tx, study, {}), judging, now)
     _identify(tx, study, now)
+    whose = worklist.identity(tx, study)
+    patient = Identifier(whose["patient_id"], whose["issuer_of_patient_id"] or "") if whose["patient_id"] else None
+    if corrections.adopt(tx, study, whose["accession_number"] or "", patient):
+        _identify(tx, study, now)
     decides, state = ground(_facts(tx, study, judging)), worklist.state(tx, study)
     if decides is None:
         if state in (EntryState.HELD, EntryState.WITHDRAWN):
@@ -179,6 +184,7 @@ def _take_out(tx: Tx, study: str, decides: Ground, actor: Actor | None, *, judgi
         calling_off.analyses(tx, films, _CALLED_OFF, now)
     elif before is EntryState.WITHDRAWN:
         calling_off.resume_analyses(tx, films, now)
+        worklist.recompute(tx, study, judging, now)  # of films that may be gone since
     called_off = calling_off.documents(tx, study, calling_off.WITHDRAWN, _CALLED_OFF, now)
     found = Withdrawn(decides.state, decides.reason, called_off, results.delivered_count(tx, study))
     known = {"called_off": found.called_off, "delivered": found.delivered}
@@ -192,5 +198,7 @@ def _take_out(tx: Tx, study: str, decides: Ground, actor: Actor | None, *, judgi
 def _reinstate(tx: Tx, study: str, actor: Actor, judging: Judging, now: float) -> None:
     """The study stands again; documents follow when it has settled."""
     calling_off.resume_analyses(tx, [one.arrival.digest for one in _current(tx, study)], now)
+    if worklist.state(tx, study) is EntryState.WITHDRAWN:
+        worklist.recompute(tx, study, judging, now)
     reading.reinstate(tx, study, actor, judging, now)
     jobs.enqueue_unless_open(tx, [NewJob("settle", study)], now)

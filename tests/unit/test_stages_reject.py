@@ -29,7 +29,7 @@ class Archive(Site):
     """A node whose PACS is told what does not stand; `answer` is what a delivery meets after it has come."""
 
     judging = replace(JUDGING, notes=frozenset({"pacs"}))
-    kinds = ("report", "heatmap", "deliver", "reject")
+    kinds = ("report", "heatmap", "companions", "deliver", "reject")
     answer: Callable[[Dataset], Any] = lambda _: None
 
     def document(self, *_: Any, **__: Any) -> "Archive":
