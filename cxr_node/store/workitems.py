@@ -68,7 +68,8 @@ def to_rank(tx: Tx, *, closed: bool, only: Collection[str] | None = None) -> lis
                       "OR study_instance_uid IN (SELECT value FROM json_each(:only)))")  # fmt: skip
     return tx.rows(
         f"""
-        SELECT w.sequence, w.uid, w.state, coalesce(e.received_at, w.created_at) AS received_at, e.tier, e.priority,
+        SELECT w.sequence, w.uid, w.state, coalesce(e.received_at, w.created_at) AS received_at,
+            CASE WHEN e.state = 'held' THEN 'none' ELSE e.tier END AS tier, e.priority,
             e.study_instance_uid IS NOT NULL AS listed, CASE WHEN w.creator IS NULL THEN '{{}}' ELSE w.said END AS said
         FROM workitem w LEFT JOIN worklist_entry e USING (study_instance_uid)
         {"WHERE " + " AND ".join(wanted) if wanted else ""}

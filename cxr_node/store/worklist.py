@@ -228,7 +228,8 @@ def is_frozen(tx: Tx) -> bool:
 
 def _place(row: Row) -> Place:
     priority = Priority(row["priority"]) if row["priority"] else None
-    return Place(row["study_instance_uid"], row["received_at"], Tier(row["tier"]), priority)
+    tier = Tier.NONE if row["state"] == EntryState.HELD else Tier(row["tier"])  # whose it is, is not known
+    return Place(row["study_instance_uid"], row["received_at"], tier, priority)
 
 
 def _reason(row: Row) -> str | None:

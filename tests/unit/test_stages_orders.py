@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cxr_node.domain.callers import Refusals
-from cxr_node.domain.correction import CANCELLED
+from cxr_node.domain.correction import CANCELLED, LATE
 from cxr_node.domain.intake import Refusal
 from cxr_node.domain.priority import Policy, Priority
 from cxr_node.domain.reading import Actor
@@ -315,3 +315,34 @@ def test_a_correction_brings_a_film_to_the_order_that_waits_for_it(desk: Desk) -
         tx.execute("UPDATE worklist_entry SET accession_number = 'RIGHT'")
         orders.film_came(tx, study, NOON)
     assert desk.entry(study)["priority"] == "stat"
+
+
+def test_an_accession_number_of_several_studies_means_each_of_them_and_a_uid_one(desk: Desk) -> None:
+    one, two = desk.film("ACC1"), desk.film("ACC1")
+    assert desk.say(order("1", "ACC1", control="CA")) == "AA"
+    assert [desk.entry(study)["state"] for study in (one, two)] == ["withdrawn", "withdrawn"]
+    again = message("ORM^O01", "2", "PID|||", "ORC|NW", "OBR|1||" + "|" * 14 + "ACC1", f"ZDS|{two}")
+    assert desk.say(again) == "AA"
+    assert [desk.entry(study)["state"] for study in (one, two)] == ["withdrawn", "waiting"]
+
+
+def test_a_cancellation_that_comes_before_the_films_of_several_studies_holds_each(desk: Desk) -> None:
+    assert desk.say(order("1", "ACC1", control="CA")) == "AA"
+    studies = [desk.film("ACC1"), desk.film("ACC1")]
+    assert [(desk.entry(study)["state"], desk.entry(study)["reason"]) for study in studies] == [("held", LATE)] * 2
+
+
+def test_an_older_order_that_comes_late_does_not_undo_a_cancellation(desk: Desk) -> None:
+    study = desk.film("ACC1")
+    desk.say(order("1", "ACC1", control="CA").replace("20260101120000", "20260101120500"))
+    desk.say(order("2", "ACC1", "S").replace("20260101120000", "20260101120100"))
+    assert desk.entry(study)["state"] == "withdrawn"
+    desk.say(order("3", "ACC1", "S").replace("20260101120000", "20260101120600"))
+    assert desk.entry(study)["state"] == "waiting"
+
+
+def test_a_study_that_was_read_stays_read_when_its_order_is_cancelled(desk: Desk) -> None:
+    study = desk.film("ACC1")
+    desk.say(report("1", "ACC1"))
+    desk.say(order("2", "ACC1", control="CA"))
+    assert desk.entry(study)["state"] == "read"
