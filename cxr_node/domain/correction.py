@@ -164,9 +164,14 @@ def _nothing_left(facts: Facts) -> Ground:
 
 
 def _ordered_again(said: Spoken, spoken: Sequence[Spoken]) -> bool:
-    """Whether an order that was cancelled has been given again since; of words of one moment the later counts."""
+    """Whether an order that was cancelled has been given again since; of words of one moment the later counts.
+
+    A word that names the study alone, and no accession number, is about every order of it.
+    """
     return said.word is Word.CANCELLED and any(
-        other.word is Word.ORDERED and other.order == said.order and (other.at, other.number) > (said.at, said.number)
+        other.word is Word.ORDERED
+        and ("" in (other.order, said.order) or other.order == said.order)
+        and (other.at, other.number) > (said.at, said.number)
         for other in spoken
     )
 

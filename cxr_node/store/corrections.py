@@ -107,7 +107,7 @@ def facts(tx: Tx, study: str, doubts: Mapping[str, str]) -> Facts:
 
 def _films(tx: Tx, study: str, until: float = math.inf) -> frozenset[str]:
     rows = tx.rows(
-        "SELECT sop_instance_uid FROM instance WHERE study_instance_uid = ? AND state IN (?, ?) AND received_at <= ?",
+        "SELECT sop_instance_uid FROM instance WHERE study_instance_uid = ? AND state IN (?, ?) AND received_at < ?",
         (study, *_HERE, until),
     )
     return frozenset(str(row["sop_instance_uid"]) for row in rows)
