@@ -351,3 +351,25 @@ def test_an_order_with_another_accession_number_holds_the_study_until_it_is_chan
     site.wait_final()
     (report,) = [one for one in orthanc.instances(film.StudyInstanceUID) if one["Modality"] == "SR"]
     assert report["AccessionNumber"] == "A2"
+
+
+def test_what_was_acknowledged_holds_when_the_node_is_killed_at_once(site: Node, orthanc: Orthanc) -> None:
+    listening(site)
+    film, other = chest(), chest(AccessionNumber="A1")
+    site.send(film, other)
+    site.wait_final()
+    first = delivered(site, film, "sr", "sc")
+    site.send(rejection("113001", film))
+    site.kill()
+    site.start()
+    wait_for(lambda: len(site.logged("hl7.ready")) == 2, what="a port for messages")
+    say(PORT, order("1", "A1", control="CA"))
+    site.kill("work")
+    site.kill()
+    site.start()
+    wait_for(lambda: notes(orthanc, film) and notes(orthanc, other), what="notes in the PACS")
+    site.wait_idle()
+    assert notes(orthanc, film) == [("113001", first)]
+    assert notes(orthanc, other) == [("113001", delivered(site, other, "sr", "sc"))]
+    assert [state(site, one)[0] for one in (film, other)] == ["withdrawn", "withdrawn"]
+    require_valid(site)
