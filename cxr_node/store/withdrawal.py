@@ -187,6 +187,7 @@ def _take_out(tx: Tx, study: str, decides: Ground, actor: Actor | None, *, judgi
         worklist.recompute(tx, study, judging, now)  # of films that may be gone since
     called_off = calling_off.documents(tx, study, calling_off.WITHDRAWN, _CALLED_OFF, now)
     found = Withdrawn(decides.state, decides.reason, called_off, results.delivered_count(tx, study))
+    jobs.hasten(tx, NewJob("settle", study, not_before=now))  # there is nothing to wait for
     known = {"called_off": found.called_off, "delivered": found.delivered}
     who = {"by": actor.name} if actor else {}
     events.append(tx, now, f"study.{found.state}", study, alarm=True, reason=found.reason, **known, **who)
