@@ -51,7 +51,7 @@ def examine(config: Config, *, offline: bool) -> Iterator[Finding]:
     yield from _guarded("database", lambda: _database(config))
     yield from _guarded("audit trail", lambda: _trail(config))
     yield from _guarded("model", lambda: _model(config))
-    yield from _shadows(config)
+    yield from _beside(config)
     yield from _guarded("gate", lambda: _gate(config))
     yield from _guarded("device", lambda: _device(config))
     yield from _each("certificate", lambda: _certificates(config, datetime.now(UTC)))
@@ -174,7 +174,7 @@ def by_activation(activation: Activation) -> str:
     return f"activated by {activation.by} at {iso(activation.at)}"
 
 
-def _shadows(config: Config) -> Iterator[Finding]:
+def _beside(config: Config) -> Iterator[Finding]:
     """The models beside the one in service; one that is missing holds nobody up."""
     try:
         plan = Plan.in_service(config)
@@ -182,10 +182,24 @@ def _shadows(config: Config) -> Iterator[Finding]:
         return  # told of the model in service
     for build in plan.lineup.idle:
         yield Finding("warning", "calibration", f"model.calibration has a file for {build}, which does not serve")
+    for name, reason in plan.lineup.missing.items():
+        yield Finding("failed", f"further {name}", f"{reason} Reports say that it is lacking.")
+    for model in plan.further:
+        yield from _guarded(f"further {model.called}", partial(_further, plan, model))
     for name, reason in plan.lineup.absent.items():
         yield Finding("warning", f"shadow {name}", reason)
     for model in plan.shadows:
         yield from _guarded(f"shadow {model.called}", partial(_shadow, model))
+
+
+def _further(plan: Plan, model: Manifest) -> Finding:
+    verify(model)
+    whose = "every file as released" if is_release(model) else "whole, and not a released model"
+    threshold = plan.judging_of(model).cutoffs.threshold
+    said = f"digest {model.digest[:12]}, {whose}; for the report, positive from {threshold:.3f}"
+    if model.restriction:
+        return Finding("warning", f"further {model.called}", f"{said}. RESTRICTED: {model.restriction}")
+    return Finding("ok", f"further {model.called}", said)
 
 
 def _shadow(model: Manifest) -> Finding:

@@ -78,6 +78,13 @@ def work(file: Path | None) -> None:
 
 @main.command(hidden=True)
 @click.option("-c", "--config", "file", type=click.Path(path_type=Path))
+def further(file: Path | None) -> None:
+    """Run the process of the models that the report has beside the one in service alone, for debugging."""
+    _child("further", file)
+
+
+@main.command(hidden=True)
+@click.option("-c", "--config", "file", type=click.Path(path_type=Path))
 def shadow(file: Path | None) -> None:
     """Run the process of the models beside the one in service alone, for debugging."""
     _child("shadow", file)

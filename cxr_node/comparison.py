@@ -34,8 +34,8 @@ def compare(config: Config, store: Store, one: str, other: str, since: float) ->
     if not pairs:
         raise Permanent(
             "NO_FILMS",
-            f"no film was judged by both {first.called} and {second.called}; one of them has to stand in model.shadow "
-            "for a while",
+            f"no film was judged by both {first.called} and {second.called}; one of them has to stand in model.shadow, "
+            "or in model.further, for a while",
         )
     weeks = by_week(pairs, ZoneInfo(config.node.timezone))
     return {

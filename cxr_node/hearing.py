@@ -48,7 +48,7 @@ def run(config: Config | None) -> int:
     except CxrNodeError as error:
         log.error("hl7.unavailable", code=error.code, reason=error.message)
         if link:
-            link.say("failed", error.code, error.message)
+            link.fail(error.code, error.message)
         return 1
     server.start()
     if link:

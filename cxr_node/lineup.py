@@ -9,6 +9,7 @@ from cxr_node.inference import manifest as models
 from cxr_node.inference import site
 from cxr_node.inference.manifest import Manifest
 from cxr_node.inference.site import SiteCalibration
+from cxr_node.message import Message
 from cxr_node.store.activations import Activation
 
 Calibrations = dict[tuple[str, str], tuple[SiteCalibration, str]]
@@ -17,11 +18,14 @@ Calibrations = dict[tuple[str, str], tuple[SiteCalibration, str]]
 
 @dataclass(frozen=True, slots=True)
 class Lineup:
-    """`absent` says why models that the configuration names beside the one in service are not to be had; `idle` are the
-    builds that the site has a calibration for and that do not serve."""
+    """`further` are the models that the report has beside the one in service, but for one of its name; `shadows` those
+    that have no consequence. `missing` and `absent` say why further models, and shadows, are not to be had; `idle` are
+    the builds that the site has a calibration for and that do not serve."""
 
     serving: Manifest
+    further: tuple[Manifest, ...] = ()
     shadows: tuple[Manifest, ...] = ()
+    missing: dict[str, str] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
     idle: tuple[str, ...] = ()
 
@@ -31,19 +35,29 @@ def line_up(config: Config, activation: Activation | None) -> Lineup:
     missing."""
     calibrations = _calibrations(config)
     serving = _calibrated(_activated(config, activation) if activation else _configured(config), calibrations)
-    shadows: dict[str, Manifest] = {}
-    absent = {}
-    for name in config.model.shadow:
+    wanted = [name for name in config.model.further if name.partition(":")[0] != serving.name]
+    further, missing = _found(config, wanted, calibrations, {serving.digest})
+    shadows, absent = _found(config, config.model.shadow, calibrations, {serving.digest, *further})
+    used = {serving.digest, *further, *shadows}
+    idle = tuple(f"{each.model} {each.version}" for each, _ in calibrations.values() if each.digest not in used)
+    return Lineup(serving, tuple(further.values()), tuple(shadows.values()), missing, absent, idle)
+
+
+def _found(
+    config: Config, names: Sequence[str], calibrations: Calibrations, taken: set[str]
+) -> tuple[dict[str, Manifest], dict[str, str]]:
+    """The models of these names by digest, but for those that are `taken`, and why others are not to be had."""
+    found: dict[str, Manifest] = {}
+    absent: dict[str, str] = {}
+    for name in names:
         try:
             model = models.named(config.model.directory, name)
         except ConfigError as error:
             absent[name] = error.message
         else:
-            if model.digest != serving.digest:
-                shadows[model.digest] = _calibrated(model, calibrations)
-    used = {serving.digest, *shadows}
-    idle = tuple(f"{each.model} {each.version}" for each, _ in calibrations.values() if each.digest not in used)
-    return Lineup(serving, tuple(shadows.values()), absent, idle)
+            if model.digest not in taken:
+                found[model.digest] = _calibrated(model, calibrations)
+    return found, absent
 
 
 def calibrated(config: Config, model: Manifest) -> Manifest:
@@ -79,14 +93,26 @@ def _configured(config: Config) -> Manifest:
 
 def _activated(config: Config, activation: Activation) -> Manifest:
     """Raises ConfigError where the build that was activated is gone."""
-    known = f"The model {activation.name} {activation.version}, which {activation.by} activated,"
-    advice = "Put it back, or take it out of service with `cxr-node models rollback`."
+    name, version, by = activation.name, activation.version, activation.by
     try:
         found = models.find(config.model.directory, activation.name, activation.version)
     except ConfigError as error:
-        raise ConfigError(f"{known} is not there. {advice} {error.message}") from error
+        gone = Message(
+            "The model {name} {version}, which {by} activated, is not there. Put it back, or take it out of service "
+            "with `cxr-node models rollback`. {why}",
+            name=name, version=version, by=by, why=error.message,
+        )  # fmt: skip
+        raise ConfigError(gone) from error
     if found.digest != activation.digest:
-        raise ConfigError(f"{known} is another build than it was then. {advice}")
+        raise ConfigError(
+            Message(
+                "The model {name} {version}, which {by} activated, is another build than it was then. Put it back, or "
+                "take it out of service with `cxr-node models rollback`.",
+                name=name,
+                version=version,
+                by=by,
+            )
+        )
     return found
 
 

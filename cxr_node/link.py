@@ -1,16 +1,19 @@
 """The line between the daemon and its children: one socket pair each, one word a line.
 
     parent -> child    config {model digest} {json}, or candidate with the same, and go later; then hints: wake, ping
-    child -> parent    standing (a candidate, that it is loaded), ready, failed <code> <sentence>; hints: pong, wake
+    child -> parent    standing (a candidate, that it is loaded), ready, failed {code} {json: why}; hints: pong, wake
 
 The end of the line is the end of the child: when the daemon is gone, however it went, the child reads end of file.
 """
 
 import contextlib
+import json
 import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
+
+from cxr_node.message import Message
 
 VARIABLE = "CXR_NODE_LINK"
 
@@ -40,6 +43,10 @@ class Link:
         with self._writing, contextlib.suppress(OSError):
             self._connection.sendall(line.encode())
 
+    def fail(self, code: str, reason: str) -> None:
+        """Say why there is nothing to be done here, so that `failure` gives a message as the message that it was."""
+        self.say("failed", code, json.dumps(reason.to_json() if isinstance(reason, Message) else reason))
+
     def hint(self, word: str) -> None:
         """Write a word without waiting; it is dropped where the other end has hundreds of them still to read."""
         with self._writing, contextlib.suppress(OSError):  # a line as short as this is sent whole or not at all
@@ -56,6 +63,13 @@ class Link:
         with contextlib.suppress(OSError):
             self._connection.shutdown(socket.SHUT_RDWR)
         self._connection.close()
+
+
+def failure(rest: str) -> tuple[str, str]:
+    """The code and the reason in what follows the word `failed`."""
+    code, _, kept = rest.partition(" ")
+    reason = json.loads(kept)
+    return code, Message.from_json(reason) if isinstance(reason, list) else str(reason)
 
 
 def attend(

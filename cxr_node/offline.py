@@ -26,7 +26,7 @@ DICOM = frozenset({".dcm", ".dicom"})
 
 
 def analyze(config: Config, paths: Sequence[Path], out: Path, name: str | None, explain: str | None) -> int:
-    """Analyse files, and the films in folders, into the folder `out`; 1 when a file could not be judged, else 0.
+    """Analyse files, and the films in folders, into the folder `out`; 1 when a file or a model failed, else 0.
 
     `name` and `explain` take the place of what the configuration says.
 
@@ -48,9 +48,11 @@ def analyze(config: Config, paths: Sequence[Path], out: Path, name: str | None, 
             batch = named[start : start + config.inference.batch_size]
             results += analyst.judge(batch)
             bar.update(len(batch))
+    for called, reason in analyst.lacking.items():
+        click.echo(f"{called} judges nothing: {reason}", err=True)
     write_results(results, out)
     write_index(results, out, config.node.language)
-    return _say(results, out)
+    return _say(results, out) or int(bool(analyst.lacking))
 
 
 def find_films(paths: Sequence[Path], out: Path) -> list[Path]:
@@ -106,17 +108,21 @@ def write_results(results: Sequence[Result], out: Path) -> None:
     classes = dict.fromkeys(name for row in rows for name in row["probabilities"] or ())
     flat = [_flat(row, list(classes)) for row in rows]
     with (out / "results.csv").open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, flat[0])
+        writer = csv.DictWriter(stream, dict.fromkeys(name for row in flat for name in row))
         writer.writeheader()
         writer.writerows(flat)
 
 
 def _flat(row: dict[str, Any], classes: Sequence[str]) -> dict[str, Any]:
-    """A result with a cell for each class in the place of the dictionary, and one for all flags."""
+    """A result with a cell for each class in the place of the dictionary, two for a further model, one for flags."""
     cells: dict[str, Any] = {}
     for key, value in row.items():
         if key == "probabilities":
             cells |= {f"probabilities.{name}": (value or {}).get(name) for name in classes}
+        elif key == "further":
+            cells |= {
+                f"further.{one['model']}.{part}": one[part] for one in value for part in ("positive", "probability")
+            }
         elif key == "flags":
             cells[key] = " ".join(value)
         else:

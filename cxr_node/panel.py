@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr_node.documents import Profile
+from cxr_node.documents import Further, Profile
 from cxr_node.documents.language import sentence
 from cxr_node.documents.picture import AMBER, BACKGROUND, SOFT, WHITE, Colour, Picture, overlay
-from cxr_node.documents.wording import figures, flagged, output_name, percent
+from cxr_node.documents.wording import consulted, figures, flagged, output_name, percent
 from cxr_node.documents.wording import headline as headline_of
 from cxr_node.domain.finding import Analysis, Tier
 from cxr_node.domain.quality import Flag
@@ -38,7 +38,13 @@ class Place:
 
 
 def draw_panel(
-    film: NDArray[np.uint8], analysis: Analysis, title: str, profile: Profile, flags: Sequence[Flag] = ()
+    film: NDArray[np.uint8],
+    analysis: Analysis,
+    title: str,
+    profile: Profile,
+    *,
+    flags: Sequence[Flag] = (),
+    further: Sequence[Further] = (),
 ) -> Picture:
     """The panel, 776 pixels high. `film` has square pixels, (rows, columns), 0 black to 255 white.
 
@@ -55,7 +61,9 @@ def draw_panel(
     place = Place(2 * width + 3 * _MARGIN, _MARGIN, _WORDS)
     top = _words(panel, place, analysis, title, profile)
     if flags:
-        write_lines(panel, flagged(flags, profile.language), Place(place.left, top + 8, _WORDS), 18, AMBER)
+        top = write_lines(panel, flagged(flags, profile.language), Place(place.left, top + 8, _WORDS), 18, AMBER)
+    for one in further:
+        top = write_lines(panel, consulted(profile, one), Place(place.left, top + 8, _WORDS), 18, SOFT)
     return panel
 
 

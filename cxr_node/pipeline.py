@@ -19,6 +19,7 @@ the RIS for a study's priority, beside all else.
 `reject` tells destinations by a note which of the documents that they have do not stand; whatever withdraws a study
 enqueues it, or the next revision.
 `shadow` has other models judge the film beside the one in service, in a process of their own; nothing follows from it.
+`further` does so, too, for the report, which waits for it as for films that are still being analysed; it moves nothing.
 
 Stages are named here and resolved only in the process that runs them, so that no other process imports what they need.
 """
@@ -31,7 +32,7 @@ from typing import Any, Literal
 from cxr_node.domain.job import RetryPolicy
 from cxr_node.stages.stage import Stage
 
-Role = Literal["infer", "shadow", "work"]
+Role = Literal["infer", "further", "shadow", "work"]
 
 _PATIENT = RetryPolicy(base=1.0, ceiling=60.0, attempts=5000)  # a peer may be away, or a disk full, for days
 
@@ -63,9 +64,10 @@ PIPELINE = (
         "instance digest, model digest",
         "analyse:Analyse",
         "infer",
-        then=("settle", "shadow", "announce"),
+        then=("settle", "further", "shadow", "announce"),
         batched=True,
     ),
+    Step("further", "instance digest, model digest", "further:Further", "further", then=("settle",), batched=True),
     Step("shadow", "instance digest, model digest", "shadow:Shadow", "shadow", then=(), batched=True),
     Step("compare", "instance digest", "compare:Compare", "infer", then=("settle",)),
     Step(
@@ -73,7 +75,7 @@ PIPELINE = (
         "study",
         "settle:Settle",
         "work",
-        then=("settle", "analyse", "report", "heatmap", "companions", "announce", "reject"),
+        then=("settle", "analyse", "further", "report", "heatmap", "companions", "announce", "reject"),
     ),
     Step("report", _REPORTED, "report:Report", "work", then=("deliver", "heatmap", "companions", "key_objects")),
     Step("heatmap", "study, revision/mode", "heatmap:Heatmap", "work", then=("deliver", "companions", "key_objects")),

@@ -63,8 +63,13 @@ class Plan:
         return self.lineup.serving
 
     @property
+    def further(self) -> tuple[Manifest, ...]:
+        """The models that the report has beside it."""
+        return self.lineup.further
+
+    @property
     def shadows(self) -> tuple[Manifest, ...]:
-        """The models beside it."""
+        """The models beside it that have no consequence."""
         return self.lineup.shadows
 
     @property
@@ -83,8 +88,9 @@ class Plan:
 
     def pinned(self) -> Config:
         """The configuration with these models and their versions, whatever may be installed later."""
-        shadows = tuple(each.called for each in self.shadows)
-        pins = {"name": self.manifest.name, "version": self.manifest.version, "shadow": shadows}
+        pins: dict[str, object] = {"name": self.manifest.name, "version": self.manifest.version}
+        pins |= {"further": (*(each.called for each in self.further), *self.lineup.missing)}
+        pins |= {"shadow": tuple(each.called for each in self.shadows)}
         return self.config.model_copy(update={"model": self.config.model.model_copy(update=pins)})
 
     def spool(self) -> Spool:
@@ -109,11 +115,13 @@ class Plan:
             medium=tiers.get("medium"),
             high=tiers.get("high"),
         )
-        return Judging(model.digest, cutoffs, prevalence, self.notes(), self.config.corrections.hold)
+        restricted, hold = bool(model.restriction), self.config.corrections.hold
+        return Judging(model.digest, cutoffs, prevalence, restricted, notes=self.config.noted, hold=hold)
 
-    def notes(self) -> frozenset[str]:
-        """The destinations that are told by a rejection note what does not stand any more."""
-        return frozenset(each.name for each in self.config.destination if each.rejection_notes)
+    def consulting(self) -> dict[str, Judging | None]:
+        """By what people call them: how this site reads the further models; None for one that is not there."""
+        found = {f"{each.name} {each.version}": self.judging_of(each) for each in self.further}
+        return {**found, **{name.replace(":", " "): None for name in self.lineup.missing}}
 
     def prevalence_of(self, model: Manifest) -> float | None:
         """The site's prevalence (0..1) of what a model finds, where it states one or has calibrated the model."""
@@ -122,7 +130,7 @@ class Plan:
 
     def _findings(self, key: str) -> set[str]:
         """What models find here; those that serve first, since others are looked at only where that is not enough."""
-        serving = {each.finding for each in (self.manifest, *self.shadows)}
+        serving = {each.finding for each in (self.manifest, *self.further, *self.shadows)}
         if getattr(self.config.model, key).keys() <= serving:
             return serving
         return {each.finding for each in models.list_models(self.config.model.directory)}

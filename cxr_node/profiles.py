@@ -21,4 +21,5 @@ def profile_of(plan: Plan, mode: Mode) -> Profile:
         institution=node.institution,
         station=node.station,
         node_version=cxr_node.__version__,
+        restricted=judging.restricted,
     )

@@ -1,11 +1,11 @@
-"""What the daemon's children do: `work` makes and sends documents, `infer` judges films, `shadow` judges them too."""
+"""What the daemon's children do: `work` makes and sends documents, `infer`, `further` and `shadow` judge films."""
 
 import os
 import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,9 @@ from cxr_node import keys, messaging
 from cxr_node.config import Config
 from cxr_node.domain.uid import UUID_ROOT
 from cxr_node.errors import CxrNodeError, Permanent
+from cxr_node.inference.manifest import Manifest
 from cxr_node.link import Link, attend
+from cxr_node.message import Message
 from cxr_node.observe import log as logging
 from cxr_node.pipeline import Role, assemble
 from cxr_node.plan import Plan, modalities_of, open_store
@@ -73,7 +75,7 @@ def run(role: Role, config: Config | None) -> int:
     except CxrNodeError as error:
         log.error(f"{role}.unavailable", code=error.code, reason=error.message)
         if link:
-            link.say("failed", error.code, error.message)
+            link.fail(error.code, error.message)
         return 1
     worker = Worker(
         store,
@@ -150,9 +152,13 @@ def plan_of(config: Config, model: str | None) -> Plan:
     if model not in (None, plan.identity):
         raise Permanent(
             "MODEL_REPLACED",
-            f"the model {plan.manifest.name} {plan.manifest.version} in {plan.manifest.directory}, or the site's "
-            "calibration of it, is not the one that the node was started with; put that one back, or restart the node "
-            "to take this one into service",
+            Message(
+                "the model {name} {version} in {directory}, or the site's calibration of it, is not the one that the "
+                "node was started with; put that one back, or restart the node to take this one into service",
+                name=plan.manifest.name,
+                version=plan.manifest.version,
+                directory=plan.manifest.directory,
+            ),
         )
     return plan
 
@@ -171,8 +177,8 @@ def _inferring(plan: Plan, store: Store) -> Part:
     model = plan.manifest
     predictor = Predictor(model, plan.config.inference.device, plan.config.report.explain)
     judge = partial(analyse, model, prevalence=plan.prevalence_of(model))
-    shadows = [each.digest for each in plan.shadows]
-    values = _common(plan, store) | {"predictor": predictor, "judge": judge, "shadows": shadows}
+    values = _common(plan, store) | {"predictor": predictor, "judge": judge}
+    values |= {"further": [each.digest for each in plan.further], "shadows": [each.digest for each in plan.shadows]}
     values["asked"] = messaging.asked(plan.config)
     values["admit"] = admission(plan.gate())
     # Films that wait for another model are for its process: while one takes over from another both are there.
@@ -180,25 +186,31 @@ def _inferring(plan: Plan, store: Store) -> Part:
 
 
 def _shadowing(plan: Plan, store: Store) -> Part:
+    os.nice(_SHADOW_NICENESS)
+    return _beside("shadow", plan.shadows, plan, store)
+
+
+def _beside(role: Role, models: Sequence[Manifest], plan: Plan, store: Store) -> Part:
+    """A process for models beside the one in service; one that cannot be loaded is told, and the others go on."""
     from cxr_node.inference.memory import keep_freed_memory  # noqa: PLC0415 - torch again, in a process of its own
     from cxr_node.inference.predictor import Predictor, analyse  # noqa: PLC0415
-    from cxr_node.stages.shadow import Beside  # noqa: PLC0415
+    from cxr_node.stages.beside import Bench, Beside  # noqa: PLC0415
 
     keep_freed_memory()
-    os.nice(_SHADOW_NICENESS)
     beside, lacking = {}, {}
-    for model in plan.shadows:
+    for model in models:
         try:
             predictor = Predictor(model, plan.config.inference.device, plan.config.report.explain)
-        except CxrNodeError as error:  # the others go on without it
-            log.error("shadow.lacking", model=model.called, code=error.code, reason=error.message)
+        except CxrNodeError as error:
+            log.error(f"{role}.lacking", model=model.called, code=error.code, reason=error.message)
             lacking[model.called] = error.message
         else:
             beside[model.digest] = Beside(predictor, partial(analyse, model, prevalence=plan.prevalence_of(model)))
     with store.transaction() as tx:
-        events.append(tx, time.time(), "shadow.loaded", None, models=len(beside), lacking=lacking)
-    values = _common(plan, store) | {"beside": beside}
-    return Part(values, [Lane("shadow", ("shadow",))], plan.config.inference.batch_size)
+        events.append(tx, time.time(), f"{role}.loaded", None, models=len(beside), lacking=lacking)
+    common = _common(plan, store)
+    values = common | {"bench": Bench(store, common["spool"], beside)}
+    return Part(values, [Lane(role, (role,))], plan.config.inference.batch_size)
 
 
 def _working(plan: Plan, store: Store) -> Part:
@@ -216,11 +228,12 @@ def _working(plan: Plan, store: Store) -> Part:
             store, common["spool"], profiles, destinations, plan.tastes(), plan.next_documents(),
             config.receive.charset_override, config.report.key_objects, common["clock"],
         ),
+        "further": plan.consulting(),
         "first_document": plan.first_documents(),
         "tastes": plan.tastes(),
         "companions": plan.companions(),
         "key_objects": config.report.key_objects,
-        "notes": plan.notes(),
+        "notes": config.noted,
         "peers": plan.peers(),
         "send": lambda peer, path: sender.send(peer, calling, path),
         "accepted": lambda peer, classes: sender.accepted(peer, calling, classes),
@@ -280,6 +293,7 @@ def _common(plan: Plan, store: Store) -> dict[str, Any]:
 
 ROLES: Mapping[Role, Callable[[Plan, Store], Part]] = {
     "infer": _inferring,
+    "further": lambda plan, store: _beside("further", plan.further, plan, store),
     "shadow": _shadowing,
     "work": _working,
 }

@@ -17,11 +17,11 @@ from cxr_node.domain.outputs import Target
 from cxr_node.domain.study import Judging
 from cxr_node.errors import ConfigError, Transient
 from cxr_node.plan import Plan
-from cxr_node.stages import analyse, compare, ties
+from cxr_node.stages import analyse, compare, further, ties
 from cxr_node.store import activations, events, jobs, subjects
 from cxr_node.store.activations import Wanted
 from cxr_node.store.db import Store, Tx
-from cxr_node.store.requeue import adopt_model
+from cxr_node.store.requeue import adopt_model, drop_beside
 from cxr_node.supervisor import Child
 
 log = structlog.get_logger()
@@ -42,8 +42,9 @@ class Service:
         self.plan = Plan.of(config, stack[-1] if stack else None)
         self._judging = self.plan.judging()
         taking = {"web": config.web.enabled, "hl7": config.hl7.port is not None}
-        wanted = {"infer": True, "work": True, "shadow": bool(self.plan.shadows), **taking}
-        self._children: Mapping[str, Child] = {role: self._child(role, self.plan) for role in wanted if wanted[role]}
+        wanted = {"infer": True, "work": True, **taking}
+        roles = [*(role for role in wanted if wanted[role]), *_beside(self.plan)]
+        self._children: Mapping[str, Child] = {role: self._child(role, self.plan) for role in roles}
         self._succession: threading.Thread | None = None
         self._candidate: Child | None = None
         self._stopping = threading.Event()
@@ -53,8 +54,9 @@ class Service:
         return self._judging
 
     def start(self) -> None:
-        for model, reason in self.plan.lineup.absent.items():
-            log.error("shadow.lacking", model=model, reason=reason)
+        for role, lacking in (("further", self.plan.lineup.missing), ("shadow", self.plan.lineup.absent)):
+            for model, reason in lacking.items():
+                log.error(f"{role}.lacking", model=model, reason=reason)
         for model in self.plan.lineup.idle:
             log.warning("calibration.idle", model=model, meaning="model.calibration is for a build that does not serve")
         for child in self._children.values():
@@ -83,8 +85,11 @@ class Service:
         return all(child.alive() for child in self._children.values())
 
     def adopt(self, tx: Tx) -> None:
-        """Films that wait for a model that is out of service wait for the one that is in."""
-        adopt_model(tx, self._judging.model_digest, time.time())
+        """Films that wait for a model that is out of service wait for the one that is in, and for none out of use."""
+        now, plan = time.time(), self.plan
+        adopt_model(tx, self._judging.model_digest, now)
+        beside = {"further": plan.further, "shadow": plan.shadows}
+        drop_beside(tx, {kind: [each.digest for each in models] for kind, models in beside.items()}, now)
 
     def look(self) -> None:
         """Begin what an operator wants of the model in service, if it is not begun yet."""
@@ -148,10 +153,11 @@ class Service:
         for role, child in self._children.items():
             if role != "infer":
                 child.renew(_configuration(plan))
-        if plan.shadows and "shadow" not in self._children:
-            child = self._child("shadow", plan)
-            self._children = {**self._children, "shadow": child}
-            child.start()
+        for role in _beside(plan):
+            if role not in self._children:
+                child = self._child(role, plan)
+                self._children = {**self._children, role: child}
+                child.start()
 
     def _refuse(self, wanted: Wanted, code: str, reason: str) -> None:
         log.error("model.not_activated", code=code, reason=reason, by=wanted.by)
@@ -176,12 +182,19 @@ class Service:
         log.error("job.set_aside", kind=job.kind, study=self._pseudonym(study) if study else None)
         if job.kind == "compare":
             jobs.enqueue(tx, compare.set_aside(tx, job.subject, self.plan.waiting(), now), now)
+        elif job.kind == "further":
+            jobs.enqueue(tx, further.settle(tx, job.subject, self.plan.waiting(), now), now)
         elif job.kind == "analyse" and study:
             jobs.enqueue(tx, analyse.follow(tx, study, self._judging, self.plan.waiting(), now), now)
         elif job.kind in _WRITES and self._config.report.key_objects:
             target = Target.parse(job.target)
             destinations = {str(mode): names for mode, names in self.plan.routes().items()}
             jobs.enqueue(tx, ties.due(tx, job.subject, target, destinations.get(target.mode, ())), now)
+
+
+def _beside(plan: Plan) -> list[str]:
+    """The roles of the models beside the one in service, where there are any."""
+    return [role for role, models in (("further", plan.further), ("shadow", plan.shadows)) if models]
 
 
 def _configuration(plan: Plan) -> str:

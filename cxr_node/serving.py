@@ -56,7 +56,7 @@ def run(config: Config | None) -> int:
     except CxrNodeError as error:
         log.error("web.unavailable", code=error.code, reason=error.message)
         if link:
-            link.say("failed", error.code, error.message)
+            link.fail(error.code, error.message)
         return 1
     server = Server(app, secure)
     serving.begin(server)

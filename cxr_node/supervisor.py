@@ -14,7 +14,7 @@ import structlog
 from cxr_node.domain.clock import Clock
 from cxr_node.domain.job import Job
 from cxr_node.errors import Transient
-from cxr_node.link import VARIABLE, Link
+from cxr_node.link import VARIABLE, Link, failure
 from cxr_node.message import Message
 from cxr_node.pipeline import PIPELINE
 from cxr_node.roles import owner_of
@@ -94,7 +94,7 @@ class Child:
     def standing(self, seconds: float) -> str:
         """Wait until a candidate stands by; why it does not, or nothing."""
         if not self._decided.wait(seconds):
-            return f"it was not loaded within {seconds:g} s"
+            return Message("it was not loaded within {seconds:g} s", seconds=seconds)
         return self._failure
 
     def promote(self) -> None:
@@ -114,7 +114,7 @@ class Child:
     def stop(self, grace: float) -> None:
         """Let it finish the job in hand for `grace` seconds; hand its jobs back."""
         self._stopping.set()
-        self._give_up("the node stops")
+        self._give_up(Message("the node stops"))
         if running := self._running:
             running.link.close()
             try:
@@ -160,7 +160,7 @@ class Child:
                 self._record("ready", device=rest)
             elif word == "failed":
                 running.excused = True
-                code, _, reason = rest.partition(" ")
+                code, reason = failure(rest)
                 self._record("unavailable", code=code, reason=reason)
                 self._give_up(reason)
             elif word == "wake":
@@ -186,7 +186,7 @@ class Child:
             return
         how = signal.Signals(-status).name if status < 0 else f"exit status {status}"
         log.error("child.died", role=self._name(), pid=running.process.pid, how=how)
-        self._give_up(f"its process died ({how})")
+        self._give_up(Message("its process died ({how})", how=how))
         self._write(lambda tx: self._blame(tx, owner, how))
         self._wake()
 

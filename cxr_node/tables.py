@@ -47,6 +47,10 @@ def status(found: dict[str, Any]) -> str:
         f"inference     {found['inference']['state']}{f' ({reason})' if reason else ''}",
         f"model         {found['model']} on {found['device'] or 'an unknown device'}{_activated(found['activated'])}",
         *(
+            f"further       {each['model']}{': judges nothing; ' + each['reason'] if each['reason'] else ''}"
+            for each in found["further"]
+        ),
+        *(
             f"shadow        {each['model']}{': judges nothing; ' + each['reason'] if each['reason'] else ''}"
             for each in found["shadow"]
         ),
@@ -123,7 +127,7 @@ def study(found: dict[str, Any]) -> str:
         refusal = f": {one['refusal']['reason']}" if one["refusal"] else ""
         lines.append(f"image  {one['sop_instance_uid']}  {one['state']}{refusal}")
     for one in found["results"]:
-        beside = " (shadow)" if one["shadow"] else ""
+        beside = "" if one["role"] == "service" else f" ({one['role']})"
         lines.append(f"result {one['model']} {one['version']}{beside}: {one['finding']} {tenths(one['probability'])} %")
         if flags := (one["quality"] or {}).get("flags"):
             lines.append(f"       gate: {', '.join(flag.replace('_', ' ') for flag in flags)}")

@@ -1,6 +1,6 @@
 """What people and scripts ask of a node's state, from its database: shapes of `--json`."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from cxr_node.domain.pseudonym import is_study_pseudonym
 from cxr_node.errors import Permanent, Transient
 from cxr_node.hl7 import mllp
 from cxr_node.hl7.outbound import KINDS
+from cxr_node.inference.manifest import Manifest
 from cxr_node.message import Message
 from cxr_node.plan import Plan, peers_of, policy_of, spool_of
 from cxr_node.store import (
@@ -23,6 +24,7 @@ from cxr_node.store import (
     overview,
     report_classes,
     results,
+    revisions,
     steps,
     studies,
     trail,
@@ -64,7 +66,8 @@ def status(config: Config, store: Store, now: float, *, call: bool = True) -> di
         frozen = worklist.is_frozen(tx)
         newest, failed = overview.newest_studies(tx, _STUDIES_SHOWN), overview.failed_jobs(tx, _FAILED_SHOWN)
         aside = overview.kept_aside(tx)
-        shadows = _shadows(tx, plan)
+        further = _beside(tx, "further", plan.further, plan.lineup.missing)
+        shadows = _beside(tx, "shadow", plan.shadows, plan.lineup.absent)
         unsent = {target: trail.unsent(tx, target) for target in auditing.targets(config)}
     listening = answers(config)
     analysing = inference.get("event") == "infer.ready"
@@ -75,6 +78,7 @@ def status(config: Config, store: Store, now: float, *, call: bool = True) -> di
         "frozen": frozen,
         "model": f"{plan.manifest.name} {plan.manifest.version}",
         "activated": {"by": plan.activation.by, "at": iso(plan.activation.at)} if plan.activation else None,
+        "further": further,
         "shadow": shadows,
         "device": inference.get("device"),
         "inference": {
@@ -150,15 +154,16 @@ def _hl7(config: Config, latest: dict[str, Any], *, listening: bool) -> dict[str
     }
 
 
-def _shadows(tx: Tx, plan: Plan) -> list[dict[str, Any]]:
-    """The models beside the one in service, and why one of them judges nothing."""
-    loaded, latest = events.latest(tx, "shadow.loaded"), events.latest(tx, "shadow.")
-    ended = latest is not None and latest["event"] in ("shadow.died", "shadow.unavailable")
-    trouble = (latest.get("reason") or f"its process died ({latest.get('how')})") if latest and ended else None
+def _beside(tx: Tx, role: str, models: Sequence[Manifest], absent: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The models beside the one in service in a role, and why one of them judges nothing."""
+    loaded, latest = events.latest(tx, f"{role}.loaded"), events.latest(tx, f"{role}.")
+    ended = latest is not None and latest["event"] in (f"{role}.died", f"{role}.unavailable")
+    died = Message("its process died ({how})", how=latest.get("how")) if latest else None
+    trouble = latest.get("reason") or died if latest and ended else None
     lacking = loaded["lacking"] if loaded else {}
     return [
-        *({"model": each.called, "reason": lacking.get(each.called) or trouble} for each in plan.shadows),
-        *({"model": name, "reason": reason} for name, reason in plan.lineup.absent.items()),
+        *({"model": each.called, "reason": lacking.get(each.called) or trouble} for each in models),
+        *({"model": name, "reason": reason} for name, reason in absent.items()),
     ]
 
 
@@ -227,7 +232,7 @@ def study(store: Store, uid: str) -> dict[str, Any] | None:
         instances = studies.of_study(tx, uid)
         if not instances:
             return None
-        revision = studies.latest_revision(tx, uid)
+        revision = revisions.latest(tx, uid)
         found: dict[str, Any] = _timed(
             {
                 "study_instance_uid": uid,

@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,12 +21,17 @@ _OPTIONS = (
 
 
 @contextmanager
-def browser(width: int = 1280, height: int = 900, *, dark: bool = False, insecure: bool = False) -> Iterator[WebDriver]:
-    """A fresh browser, with a window of this size; `insecure`: it takes certificates that nobody vouches for."""
+def browser(
+    width: int = 1280, height: int = 900, *, dark: bool = False, insecure: bool = False, more: Sequence[str] = ()
+) -> Iterator[WebDriver]:
+    """A fresh browser, with a window of this size; `insecure`: it takes certificates that nobody vouches for.
+
+    `more` are further options of Chromium.
+    """
     options, home = Options(), tempfile.mkdtemp()
     options.binary_location = str(CHROMIUM)
     options.accept_insecure_certs = insecure
-    for option in (*_OPTIONS, f"--user-data-dir={home}", f"--window-size={width},{height}"):
+    for option in (*_OPTIONS, *more, f"--user-data-dir={home}", f"--window-size={width},{height}"):
         options.add_argument(option)
     if dark:
         options.add_argument("--blink-settings=preferredColorScheme=0")

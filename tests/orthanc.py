@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import urllib.error
 import urllib.request
 from contextlib import suppress
 from pathlib import Path
@@ -66,6 +67,15 @@ class Orthanc:
     def file(self, instance: str) -> bytes:
         """An instance as the file that it is kept as."""
         return self._call(f"/instances/{instance}/file")
+
+    def asked(self, path: str, accept: str) -> tuple[str, bytes]:
+        """What it answers to a GET, with the type of that; nothing, where it fails."""
+        request = urllib.request.Request(f"http://127.0.0.1:{self._http}{path}", headers={"Accept": accept})
+        try:
+            with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:  # noqa: S310 - our own Orthanc
+                return str(answer.headers["Content-Type"]), bytes(answer.read())
+        except urllib.error.HTTPError as error:
+            return "text/plain", str(error.reason).encode()
 
     def get(self, path: str, query: dict[str, Any] | None = None) -> Any:
         return json.loads(self._call(path, query))

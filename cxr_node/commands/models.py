@@ -46,6 +46,7 @@ def _roles(config: Config) -> dict[str, str]:
     return {
         **({gate.digest: "gate"} if gate else {}),
         **{each.digest: "shadow" for each in plan.shadows},
+        **{each.digest: "further" for each in plan.further},
         plan.manifest.digest: "in service",
     }
 

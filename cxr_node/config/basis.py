@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 Port = Annotated[int, Field(ge=1, le=65535)]
+Probability = Annotated[float, Field(gt=0, lt=1)]
 PemName = Annotated[str, Field(min_length=1)]
 """A file in PEM: its path, or "credential:NAME" for one that systemd passes to the service."""
 

@@ -8,14 +8,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from cxr_node.config.basis import Called, PemName, Port, Section, distinct, network
+from cxr_node.config.basis import Called, PemName, Port, Probability, Section, distinct, network
 from cxr_node.config.hl7 import Hl7Peer
 from cxr_node.domain.eligibility import MAXIMUM_PIXELS, Rules
 from cxr_node.domain.report_class import ReportClass
 
 AETitle = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[\x21-\x5b\x5d-\x7e][\x20-\x5b\x5d-\x7e]*$")]
 Seconds = Annotated[float, Field(ge=0, le=86400)]
-Probability = Annotated[float, Field(gt=0, lt=1)]
 Mode = Literal["shadow", "triage", "full"]
 
 _RULES = Rules()
@@ -128,39 +127,6 @@ class Eligibility(Section):
         if age is not None and age[0] > age[1]:
             raise ValueError("the lower age comes first")
         return age
-
-
-OF_NAMED = ""
-
-
-class Model(Section):
-    """The model in service, those beside it, and where the site reads their outputs as positive."""
-
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")] = "cxr-pneumonia"
-    version: Annotated[str, Field(pattern=r"^(latest|[0-9]+\.[0-9]+\.[0-9]+)$")] = "latest"
-    directory: Path | None = None
-    shadow: tuple[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*(:[0-9]+\.[0-9]+\.[0-9]+)?$")], ...] = ()
-    gate: Annotated[str, Field(pattern=r"^([a-z0-9][a-z0-9._-]*)?$")] = "cxr-gate"
-    thresholds: dict[str, Probability] = {}
-    calibration: tuple[Path, ...] = ()
-    prevalence: dict[str, Probability] = {}
-    """By finding; under `OF_NAMED` that of what the model of `name` finds."""
-
-    @field_validator("calibration", mode="before")
-    @classmethod
-    def _one_or_several(cls, stated: object) -> object:
-        return [stated] if isinstance(stated, str) else stated
-
-    @field_validator("prevalence", mode="before")
-    @classmethod
-    def _of_the_named(cls, stated: object) -> object:
-        if isinstance(stated, int | float):
-            if not 0 < stated < 1:
-                raise ValueError("a prevalence lies between 0 and 1")
-            return {OF_NAMED: stated}
-        if not isinstance(stated, dict):
-            raise ValueError("write a number such as 0.2, or a table by finding such as { pneumonia = 0.2 }")
-        return stated
 
 
 class Inference(Section):

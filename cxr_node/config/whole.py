@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from cxr_node.config.basis import PemName, Port, Section, distinct, is_loopback, network
 from cxr_node.config.corrections import Corrections
 from cxr_node.config.hl7 import Hl7
+from cxr_node.config.model import Model
 from cxr_node.config.sections import (
     Audit,
     Destination,
@@ -15,7 +16,6 @@ from cxr_node.config.sections import (
     Inference,
     Log,
     Modality,
-    Model,
     Node,
     Receive,
     Report,
@@ -99,6 +99,11 @@ class Config(Section):
     retention: Retention = Retention()
     audit: Audit = Audit()
     log: Log = Log()
+
+    @property
+    def noted(self) -> frozenset[str]:
+        """The destinations that are told by a rejection note what does not stand any more."""
+        return frozenset(each.name for each in self.destination if each.rejection_notes)
 
     @field_validator("destination")
     @classmethod

@@ -12,6 +12,8 @@ from pydicom import Dataset, dcmread, dcmwrite
 from cxr_node.documents import (
     Document,
     Form,
+    Further,
+    Lacking,
     Profile,
     Reference,
     Source,
@@ -25,7 +27,7 @@ from cxr_node.documents import (
     build_segmentation,
 )
 from cxr_node.domain.correction import Rejection
-from cxr_node.domain.finding import Analysis
+from cxr_node.domain.finding import Analysis, ModelIdentity
 from cxr_node.domain.report_class import REPORT_CLASSES, ReportClass
 from cxr_node.inference.manifest import Manifest
 
@@ -39,8 +41,10 @@ def reports(manifest: Manifest, profile: Profile, sr_class: ReportClass) -> list
     probability = (1 + profile.cutoffs.threshold) / 2
     before = Reference(REPORT_CLASSES[sr_class], "2.25.1", "2.25.2")
     found = _study(manifest, profile, 1, probability)
-    failed = replace(found.sources[0], header=_film(3), analysis=None)
-    several = replace(found, sources=(*found.sources, failed), revision=2, predecessor=before)
+    judged = found.sources[0]
+    failed = replace(judged, header=_film(3), analysis=None)
+    joined = replace(judged, further=(_further(manifest, profile, probability),), lacking=(Lacking("another model"),))
+    several = replace(found, sources=(joined, failed), revision=2, predecessor=before)
     nothing = _study(manifest, profile, 2, profile.cutoffs.threshold / 2)
     triage = _study(manifest, replace(profile, mode="triage"), 2, probability)
     return [build_report(one, Form(sr_class)) for one in (several, nothing, triage)]
@@ -73,6 +77,13 @@ def _study(manifest: Manifest, profile: Profile, number: int, probability: float
     when = datetime(2020, number, number, 10 + number, number, number, tzinfo=UTC)
     source = Source(_film(number), f"{number:064x}", when, _analysis(manifest, probability))
     return StudyReport((source,), profile, number, when)
+
+
+def _further(manifest: Manifest, profile: Profile, probability: float) -> Further:
+    """What a model beside the one in service may say."""
+    beside = ModelIdentity("another-model", "1.0.0", "a" * 64)
+    analysis = replace(_analysis(manifest, probability), model=beside)
+    return Further(analysis, profile.cutoffs, profile.prevalence, restricted=True)
 
 
 def _analysis(manifest: Manifest, probability: float) -> Analysis:

@@ -7,13 +7,14 @@ from cxr_node.documents.presentation import build_presentation
 from cxr_node.documents.references import Reference
 from cxr_node.documents.rejection import build_rejection
 from cxr_node.documents.report import build_report
-from cxr_node.documents.request import Document, Form, Further, Profile, Source, StudyReport
+from cxr_node.documents.request import Document, Form, Further, Lacking, Profile, Source, StudyReport
 from cxr_node.documents.segmentation import build_segmentation
 
 __all__ = [
     "Document",
     "Form",
     "Further",
+    "Lacking",
     "Profile",
     "Reference",
     "Source",

@@ -2,21 +2,15 @@
 
 from collections.abc import Sequence
 
-from highdicom.sr import (
-    DeviceObserverIdentifyingAttributes,
-    LanguageOfContentItemAndDescendants,
-    MeasurementReport,
-    ObservationContext,
-    ObserverContext,
-)
+from highdicom.sr import LanguageOfContentItemAndDescendants, MeasurementReport
 from highdicom.sr.coding import CodedConcept
 from pydicom import Dataset
 from pydicom.sr.coding import Code
 
-from cxr_node.documents import codes, identity, language
-from cxr_node.documents.envelope import MANUFACTURER
+from cxr_node.documents import codes, language
 from cxr_node.documents.groups import measurement_groups
 from cxr_node.documents.library import Image, image_library
+from cxr_node.documents.observers import observers
 from cxr_node.documents.request import StudyReport
 
 
@@ -31,7 +25,7 @@ def build_content(
     """
     spoken = CodedConcept.from_code(codes.LANGUAGES[report.profile.language])
     root = MeasurementReport(
-        observation_context=observers(report),
+        observation_context=observers(report.profile, [report.leading.model]),
         procedure_reported=procedure or codes.RADIOGRAPHY,
         imaging_measurements=measurement_groups(report, images, whole_image=whole_image),
         title=codes.REPORT,
@@ -40,20 +34,3 @@ def build_content(
     root.ContentSequence.insert(len(root.ContentSequence) - 1, image_library(images))
     language.translate(root, report.profile.language)
     return root
-
-
-def observers(report: StudyReport) -> ObservationContext:
-    """The model builds that judged, as devices (TID 1002, TID 1004)."""
-    judged = [*report.analyses, *(one.analysis for source in report.sources for one in source.further)]
-    models = {analysis.model.digest: analysis.model for analysis in judged}
-    context = ObservationContext()
-    for _, model in sorted(models.items()):
-        attributes = DeviceObserverIdentifyingAttributes(
-            uid=identity.device_uid(report.profile.uid_root, model),
-            name=report.profile.station or MANUFACTURER,
-            manufacturer_name=MANUFACTURER,
-            model_name=f"{model.name} {model.version}",
-            serial_number=model.digest[:16],
-        )
-        context.extend(ObserverContext(CodedConcept.from_code(codes.DEVICE), attributes))
-    return context

@@ -10,7 +10,8 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from cxr_node.documents import codes, headers, language
 from cxr_node.documents.identity import device_uid
-from cxr_node.documents.request import Document, Kind, StudyReport
+from cxr_node.documents.request import Document, Kind, Profile, StudyReport
+from cxr_node.domain.finding import ModelIdentity
 from cxr_node.domain.uid import IMPLEMENTATION_CLASS_UID
 
 MANUFACTURER: Final = "cxr_node"
@@ -24,21 +25,24 @@ def describe(dataset: Dataset, report: StudyReport) -> None:
     dataset.InstanceCreationTime = dataset.ContentTime = moment.strftime("%H%M%S")
     dataset.TimezoneOffsetFromUTC = moment.strftime("%z")
     dataset.InstanceNumber = report.revision
-    _equipment(dataset, report)
-    contributor = Dataset()
-    _equipment(contributor, report)
-    contributor.DeviceUID = device_uid(report.profile.uid_root, report.leading.model)
-    contributor.ContributionDateTime = moment.strftime("%Y%m%d%H%M%S%z")
-    said = report.profile.language
-    contributor.ContributionDescription = language.sentence("intended_use." + report.profile.mode, said)
+    _equipment(dataset, report.profile, report.leading.model)
+    dataset.ContributingEquipmentSequence = [contributor(report, report.leading.model)]
+
+
+def contributor(report: StudyReport, model: ModelIdentity) -> Dataset:
+    """A model build as Contributing Equipment (PS3.3 C.12.1)."""
+    item, said = Dataset(), report.profile.language
+    _equipment(item, report.profile, model)
+    item.DeviceUID = device_uid(report.profile.uid_root, model)
+    item.ContributionDateTime = report.local_time.strftime("%Y%m%d%H%M%S%z")
+    item.ContributionDescription = language.sentence("intended_use." + report.profile.mode, said)
     purpose = language.named(codes.PROCESSING_EQUIPMENT, said)
-    contributor.PurposeOfReferenceCodeSequence = [headers.as_item(purpose)]
-    dataset.ContributingEquipmentSequence = [contributor]
+    item.PurposeOfReferenceCodeSequence = [headers.as_item(purpose)]
+    return item
 
 
-def _equipment(dataset: Dataset, report: StudyReport) -> None:
+def _equipment(dataset: Dataset, profile: Profile, model: ModelIdentity) -> None:
     """General Equipment (PS3.3 C.7.5.1), in the terms that Contributing Equipment has too."""
-    profile, model = report.profile, report.leading.model
     dataset.Manufacturer = MANUFACTURER
     dataset.ManufacturerModelName = model.name
     dataset.SoftwareVersions = [f"cxr_node {profile.node_version}", f"{model.name} {model.version}"]

@@ -2,7 +2,8 @@
 
 Where a finding has a region, every group has one: OHIF shows a report of which one group has none as a black pane, and
 a validator takes the groups without a region for broken ones. So what holds for the study, and what is said of images
-without a finding, is part of the group of the image that sets the tier, which comes first.
+without a finding, is part of the group of the image that sets the tier, which comes first. The model in service
+decides whether there are regions: a further model has one only beside its.
 """
 
 from collections.abc import Sequence
@@ -32,8 +33,9 @@ from highdicom.sr import (
 from cxr_node.documents import codes, identity, language
 from cxr_node.documents.envelope import MANUFACTURER
 from cxr_node.documents.library import Image
+from cxr_node.documents.observers import observers
 from cxr_node.documents.region import begun_for_words, outlines
-from cxr_node.documents.remarks import Judged, judgements, parameters, remarks, run_status
+from cxr_node.documents.remarks import Judged, judgements, parameters, remarks, run_status, told
 from cxr_node.documents.request import Profile, StudyReport
 from cxr_node.documents.wording import explanation_code, finding_code, likelier_kind
 from cxr_node.domain.finding import Analysis, cut
@@ -42,31 +44,43 @@ Group = MeasurementsAndQualitativeEvaluations | PlanarROIMeasurementsAndQualitat
 
 
 def measurement_groups(report: StudyReport, images: Sequence[Image], *, whole_image: bool = False) -> list[Group]:
-    """One group for each finding of a model in an image; where there is none, one for each thing that a model gave out.
+    """One group for each finding of a model in an image; for a model without one, one for each thing that it gave out.
 
-    `whole_image` as in `Form`. Raises Permanent (DOCUMENT_CODE) for a finding or an explanation that has no code.
+    Beside groups with a region what has none to show gets no group, but a comment. `whole_image` as in `Form`.
+
+    Raises Permanent (DOCUMENT_CODE) for a finding or an explanation that has no code.
     """
     judged = judgements(report, images)
-    shown = [one for one in judged if one.positive] or judged
-    groups = [_group(report.profile, one, whole_image=whole_image) for one in shown]
+    localised = report.profile.mode == "full" and any(
+        one.positive and not one.further and _region(one) for one in judged
+    )
+    shown = [one for one in judged if _fits(one)] if localised and not whole_image else told(judged)
+    groups = [_group(one, localised=localised, whole_image=whole_image) for one in shown]
     groups[0][0].ContentSequence.extend(_study_items(report, judged))
-    said = [TextContentItem(codes.COMMENT, text, RelationshipTypeValues.CONTAINS) for text in remarks(report, images)]
+    texts = remarks(report, images, shown)
+    said = [TextContentItem(codes.COMMENT, text, RelationshipTypeValues.CONTAINS) for text in texts]
     groups[0][0].ContentSequence.extend(said)
     return groups
 
 
-def _group(profile: Profile, one: Judged, *, whole_image: bool) -> Group:
+def _fits(one: Judged) -> bool:
+    """Whether its group may stand beside groups with a region: a finding, and of a further model one with its own."""
+    return one.positive and (not one.further or _region(one) is not None)
+
+
+def _group(one: Judged, *, localised: bool, whole_image: bool) -> Group:
     """What one model says of one image.
 
-    A finding is called so, in full mode with the outline of where the model looked (TID 1410), else as TID 1501.
-    Without a finding, what the model gave out is a measurement, and nothing reads as a finding.
+    A finding is called so, where findings are `localised` with the outline of where the model looked (TID 1410), else
+    as TID 1501. Without a finding, what the model gave out is a measurement, and nothing reads as a finding.
     """
-    region = _region(one) if profile.mode == "full" and one.positive else None
+    profile = one.profile
+    region = _region(one) if localised and one.positive else None
     explained, key = region is not None, "group.finding" if one.positive else "group.output"
     whole = _whole(one.image) if whole_image and not explained else None
     shared: dict[str, Any] = {
         "tracking_identifier": _tracking(profile, one, key, whole=whole is not None),
-        "algorithm_id": _algorithm(profile, one),
+        "algorithm_id": _algorithm(one),
         "measurements": [_certainty(profile, one.analysis.probability)],
         "qualitative_evaluations": _evaluations(one, explained=explained),
     }
@@ -74,6 +88,8 @@ def _group(profile: Profile, one: Judged, *, whole_image: bool) -> Group:
         found = finding_code(one.analysis, one.analysis.finding, profile.language)
         shared |= {"finding_type": found, "finding_sites": [FindingSite(codes.LUNG)]}
     group = _placed(one.image, region or whole, shared)
+    if one.further:  # the observer of the document is the model in service
+        group[0].ContentSequence.extend(observers(profile, [one.analysis.model]))
     if one.positive and (kind := likelier_kind(one.analysis)):
         group[0].ContentSequence.append(_impression(profile, one.analysis, kind))
     return group
@@ -158,12 +174,12 @@ def _polyline(image: Image, points: Any) -> ImageRegion:
     return ImageRegion(GraphicTypeValues.POLYLINE, points, source)
 
 
-def _algorithm(profile: Profile, one: Judged) -> AlgorithmIdentification:
+def _algorithm(one: Judged) -> AlgorithmIdentification:
     """The model build, and in one text the settings that its output was read with (TID 4019)."""
     return AlgorithmIdentification(
         name=one.analysis.model.name,
         version=one.analysis.model.version,
         manufacturer=MANUFACTURER,
-        parameters=[parameters(profile, one)],
+        parameters=[parameters(one)],
         family=codes.ARTIFICIAL_INTELLIGENCE,
     )

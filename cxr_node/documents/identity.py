@@ -33,9 +33,12 @@ def instance_uid(source: Source) -> str:
 
 
 def _input(source: Source) -> list[object]:
-    judged = _judgement(source.analysis) if source.analysis else source.pending
-    further = [[*_judgement(one.analysis), *_cutoffs(one.cutoffs)] for one in source.further]
-    return [instance_uid(source), source.digest, source.quality, list(source.flags), judged, *further]
+    judged: object = _judgement(source.analysis) if source.analysis else source.failure or source.pending
+    further = [
+        [*_judgement(one.analysis), *_cutoffs(one.cutoffs), one.prevalence, one.restricted] for one in source.further
+    ]
+    lacking = [[one.model, one.reason] for one in source.lacking]
+    return [instance_uid(source), source.digest, source.quality, list(source.flags), judged, *further, *lacking]
 
 
 def _judgement(analysis: Analysis) -> list[object]:
@@ -50,19 +53,18 @@ def _cutoffs(cutoffs: Cutoffs) -> list[float]:
 
 
 def _render_profile(profile: Profile) -> str:
-    return json.dumps(
-        [
-            profile.mode,
-            profile.language,
-            _cutoffs(profile.cutoffs),
-            profile.prevalence,
-            sorted(profile.triage_category.items()),
-            profile.timezone,
-            profile.institution,
-            profile.station,
-            profile.node_version.split(".")[:2],
-        ]
-    )
+    stated = [
+        profile.mode,
+        profile.language,
+        _cutoffs(profile.cutoffs),
+        profile.prevalence,
+        sorted(profile.triage_category.items()),
+        profile.timezone,
+        profile.institution,
+        profile.station,
+        profile.node_version.split(".")[:2],
+    ]
+    return json.dumps([*stated, "restricted"] if profile.restricted else stated)
 
 
 def series_uid(report: StudyReport, kind: Kind, sop_class_uid: str, study_uid: str) -> str:

@@ -17,8 +17,8 @@ from pydicom import Dataset
 from pydicom.config import disable_value_validation
 
 from cxr_node.documents import codes, envelope, identity, language
-from cxr_node.documents.content import observers
 from cxr_node.documents.headers import image_facts, requests, study_header
+from cxr_node.documents.observers import observers
 from cxr_node.documents.received import Received
 from cxr_node.documents.references import Reference, evidence
 from cxr_node.documents.request import Document, StudyReport
@@ -71,7 +71,7 @@ def _content(report: StudyReport, films: Sequence[Reference], documents: Sequenc
     root.ContentSequence = ContentSequence(
         [
             CodeContentItem(codes.LANGUAGE, codes.LANGUAGES[said], RelationshipTypeValues.HAS_CONCEPT_MOD),
-            *observers(report),
+            *observers(report.profile, [report.leading.model]),
             TextContentItem(codes.KEY_OBJECT_DESCRIPTION, words, RelationshipTypeValues.CONTAINS),
             *(selected(each, picture=True) for each in films),
             *(selected(each) for each in documents),

@@ -10,7 +10,12 @@ from cxr_node.locale import Language, translated
 
 def sentence(key: str, language: Language, **values: object) -> str:
     """The sentence `key` with its values filled in. Raises KeyError for a key that there is not."""
-    return translated(SENTENCES[key], language).format(**values)
+    return template(key, language).format(**values)
+
+
+def template(key: str, language: Language) -> str:
+    """The sentence `key` with its places open. Raises KeyError for a key that there is not."""
+    return translated(SENTENCES[key], language)
 
 
 def named(code: Code, language: Language) -> Code:

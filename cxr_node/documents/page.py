@@ -25,6 +25,11 @@ _INK, _SOFT, _TRACK, _WARNING, _BAR = (
 )
 _LONGEST_SIDE: Final = 900  # pixels of a picture on the page: 250 a printed inch
 _QUALITY: Final = 92
+_TALL, _LESS_TALL = 330.0, 230.0  # points, of a picture beside few remarks, and beside many
+_FEW: Final = 8
+_SIZES: Final = (10.0, 9.0, 8.0, 7.0)
+"""Of remarks, in points: the largest that fits."""
+_LEAST_GAP: Final = 14.0
 _ENCODING: Final = "cp1252"  # what the standard fonts of PDF have
 
 
@@ -39,7 +44,10 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What stands on the page, from the top: `pictures` with a caption each, side by side."""
+    """What stands on the page, from the top: `pictures` with a caption each, side by side.
+
+    Where the page has no room for every remark, `more` (with a place for their `count`) stands for the last ones.
+    """
 
     title: str
     identity: tuple[str, ...]
@@ -48,6 +56,7 @@ class Page:
     pictures: tuple[tuple[str, Picture], ...]
     bars: tuple[Bar, ...]
     remarks: tuple[str, ...]
+    more: str
     warning: str
     language: str
 
@@ -72,11 +81,10 @@ def draw_page(page: Page) -> bytes:
     top = _line(canvas, page.headline, top - 12, 14, bold=True)
     for text in page.details:
         top = _text(canvas, text, top, 10, _SOFT)
-    top = _pictures(canvas, page.pictures, top - 6)
+    top = _pictures(canvas, page.pictures, top - 6, _TALL if len(page.remarks) <= _FEW else _LESS_TALL)
     for bar in page.bars:
         top = _bar(canvas, bar, top)
-    for text in page.remarks:
-        top = _text(canvas, text, top - 2, 10)
+    _remarks(canvas, page, top)
     _line(canvas, page.warning, _MARGIN, 11, _WARNING, bold=True)
     canvas.showPage()
     canvas.save()
@@ -109,12 +117,30 @@ def _text(canvas: Canvas, text: str, top: float, size: float, colour: tuple[floa
     return top
 
 
-def _pictures(canvas: Canvas, pictures: Sequence[tuple[str, Picture]], top: float) -> float:
+def _remarks(canvas: Canvas, page: Page, top: float) -> None:
+    """The remarks, in smaller letters where they are many; those that still do not fit are counted."""
+    room = top - _MARGIN - _LEAST_GAP
+    size = next((size for size in _SIZES if _height(page.remarks, size) <= room), _SIZES[-1])
+    shown, count = page.remarks, len(page.remarks)
+    while count and _height(shown, size) > room:
+        count -= 1
+        shown = (*page.remarks[:count], page.more.format(count=len(page.remarks) - count))
+    for text in shown:
+        top = _text(canvas, text, top - 2, size)
+
+
+def _height(texts: Sequence[str], size: float) -> float:
+    """How much of the page remarks take, in points."""
+    lines = [len(simpleSplit(text, _FONT, size, _WIDTH - 2 * _MARGIN)) for text in texts]
+    return 1.45 * size * sum(lines) + 2 * len(texts)
+
+
+def _pictures(canvas: Canvas, pictures: Sequence[tuple[str, Picture]], top: float, tallest: float) -> float:
     """The pictures beside each other, each with its caption below it; a single one is as large as one of two."""
     width = (_WIDTH - 2 * _MARGIN - _GAP) / 2
     lowest = top
     for index, (caption, picture) in enumerate(pictures):
-        height = min(width * picture.shape[0] / picture.shape[1], 330.0)
+        height = min(width * picture.shape[0] / picture.shape[1], tallest)
         shown = height * picture.shape[1] / picture.shape[0]
         left = _MARGIN + index * (width + _GAP)
         canvas.drawImage(ImageReader(_jpeg(picture)), left, top - height, shown, height)

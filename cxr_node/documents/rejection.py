@@ -15,9 +15,9 @@ from pydicom import Dataset
 from pydicom.config import disable_value_validation
 
 from cxr_node.documents import codes, envelope, identity, language
-from cxr_node.documents.content import observers
 from cxr_node.documents.headers import study_header
 from cxr_node.documents.keys import KEY_OBJECTS, selected, without_names
+from cxr_node.documents.observers import observers
 from cxr_node.documents.received import Received, put
 from cxr_node.documents.references import Reference, evidence
 from cxr_node.documents.request import Document, StudyReport
@@ -62,7 +62,7 @@ def _content(report: StudyReport, documents: Sequence[Reference], title: str) ->
     root.ContentSequence = ContentSequence(
         [
             CodeContentItem(codes.LANGUAGE, codes.LANGUAGES[said], RelationshipTypeValues.HAS_CONCEPT_MOD),
-            *observers(report),
+            *observers(report.profile, [report.leading.model]),
             *(selected(each) for each in documents),
         ]
     )

@@ -38,6 +38,7 @@ def build_report(report: StudyReport, form: Form = Form()) -> Document:  # noqa:
     ]
     _identify(dataset, report, form)
     envelope.describe(dataset, report)
+    dataset.ContributingEquipmentSequence.extend(envelope.contributor(report, one) for one in report.further_models)
     procedure = procedure_code(readers[0])
     if form.sr_class == "basic_text":
         dataset.update(build_text(report, images, procedure))

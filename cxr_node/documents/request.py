@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from pydicom import Dataset
 
 from cxr_node.documents.references import Reference
-from cxr_node.domain.finding import Analysis, Cutoffs, Tier
+from cxr_node.domain.finding import Analysis, Cutoffs, ModelIdentity, Tier
 from cxr_node.domain.quality import Flag
 from cxr_node.domain.report_class import ReportClass
 from cxr_node.locale import Language
@@ -23,10 +23,23 @@ UTC = ZoneInfo("UTC")
 
 @dataclass(frozen=True, slots=True)
 class Further:
-    """What a model that is not in service says of the same image, read by its own cut-offs; it sets no tier."""
+    """What a model that is not in service says of the same image; it sets no tier.
+
+    It is read by its own cut-offs, and by the site's `prevalence` of what it finds. `restricted`: as in `Profile`.
+    """
 
     analysis: Analysis
     cutoffs: Cutoffs
+    prevalence: float | None = None
+    restricted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Lacking:
+    """A further model (by its name for people) that says nothing of an image; without a reason it had not finished."""
+
+    model: str
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +60,9 @@ class Source:
 
     `header` is the film's own data set without its pixels, as received: it may break the standard. `digest` is the
     data-set digest (hex) of those bytes. `received_at` is aware. `analysis` is None where the film was eligible and
-    the analysis failed, or (`pending`) was not finished when the study settled. `quality` is stated in the report only
-    where it is known; `flags` are what the gate says of the pixels, each a comment. `further`: what other models say,
-    each a group of its own.
+    the analysis failed (`failure` says why), or (`pending`) was not finished when the study settled. `quality` is
+    stated in the report only where it is known; `flags` are what the gate says of the pixels, each a comment.
+    `further`: what other models say, each in a group of its own; `lacking`: those that should have, and did not.
     """
 
     header: Dataset
@@ -57,9 +70,11 @@ class Source:
     received_at: datetime
     analysis: Analysis | None
     quality: Quality | None = None
+    failure: str | None = None
     pending: bool = False
     flags: tuple[Flag, ...] = ()
     further: tuple[Further, ...] = ()
+    lacking: tuple[Lacking, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +84,7 @@ class Profile:
     `prevalence` (0..1, or None) is that of the site, where it has set it: only then is the model's output called a
     probability. `triage_category` gives the ACR actionable finding category of a tier: 2 (hours) or 3 (days); a tier
     that it does not name states none. `timezone` is an IANA name; None means UTC. `node_version` is major.minor.patch.
+    `restricted`: the films that the model in service learned from do not allow every use, and the documents say so.
 
     Raises ValueError for any other category (1, minutes, never follows from a probability alone), for a prevalence
     outside 0..1, and ZoneInfoNotFoundError (a KeyError) for a time zone that is not known.
@@ -84,6 +100,7 @@ class Profile:
     institution: str
     station: str
     node_version: str
+    restricted: bool = False
 
     def __post_init__(self) -> None:
         if not set(self.triage_category.values()) <= {2, 3}:
@@ -139,6 +156,12 @@ class StudyReport:
     def leading_source(self) -> Source:
         """The image that `leading` is of."""
         return next(source for source in self.sources if source.analysis is self.leading)
+
+    @property
+    def further_models(self) -> tuple[ModelIdentity, ...]:
+        """The models beside the one in service that judged an image, in the order of their names."""
+        models = {one.analysis.model for source in self.sources for one in source.further}
+        return tuple(sorted(models, key=lambda model: (model.name, model.version, model.digest)))
 
     @property
     def local_time(self) -> datetime:

@@ -1,11 +1,12 @@
 """How results are put, the same in every document: codes for the model's terms, numbers for people."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from pydicom.sr.coding import Code
 
 from cxr_node.documents import codes, language
-from cxr_node.documents.request import Profile, StudyReport
+from cxr_node.documents.request import Further, Profile, StudyReport
 from cxr_node.domain.finding import Analysis, Cutoffs, tenths
 from cxr_node.domain.quality import Flag
 from cxr_node.errors import Permanent
@@ -94,7 +95,8 @@ def _provenance(report: StudyReport, analysis: Analysis) -> list[str]:
     moment = report.local_time.isoformat(sep=" ", timespec="minutes")
     time = language.sentence("picture.time", said, time=moment[:-6], offset=moment[-6:])
     revision = f" - {language.sentence('revision', said, number=report.revision)}" if report.revision > 1 else ""
-    return [language.sentence("picture.model", said, **build), time + revision]
+    marked = [language.sentence("parameter.restricted", said)] if report.profile.restricted else []
+    return [language.sentence("picture.model", said, **build), *marked, time + revision]
 
 
 def output_name(analysis: Analysis, output: str, said: Language) -> str:
@@ -114,6 +116,16 @@ def flagged(flags: Sequence[Flag], said: Language) -> str:
     """What the gate flagged of a film, in one line."""
     words = "; ".join(language.sentence(f"flag.{flag}", said) for flag in flags)
     return language.sentence("picture.flags", said, flags=words)
+
+
+def consulted(profile: Profile, further: Further) -> str:
+    """What a further model says, in one line."""
+    said, model = profile.language, further.analysis.model
+    read = replace(profile, prevalence=further.prevalence)
+    known = {"model": f"{model.name} {model.version}", "finding": headline(read, further.analysis)}
+    key = "picture.further" if further.cutoffs.positive(further.analysis.probability) else "picture.further_below"
+    words = language.sentence(key, said, threshold=percent(further.cutoffs.threshold), **known)
+    return f"{words} - {language.sentence('parameter.restricted', said)}" if further.restricted else words
 
 
 def percent(fraction: float) -> str:

@@ -63,15 +63,17 @@ class Standing:
 class Judging:
     """Under which model and cut-offs studies are judged.
 
-    `prevalence` (0..1) is the site's of the model's finding, where it states one. `notes`: the destinations that are
-    told by a rejection note which documents do not stand any more. `hold`: which contradictions hold a study.
+    `prevalence` (0..1) is the site's of the model's finding, where it states one. `restricted`: its training films do
+    not allow every use. `notes`: the destinations that are told by a rejection note which documents do not stand any
+    more; `hold`: which contradictions hold a study; neither says how a model is read.
     """
 
     model_digest: str
     cutoffs: Cutoffs
     prevalence: float | None = None
-    notes: frozenset[str] = frozenset()
-    hold: frozenset[About] = frozenset()
+    restricted: bool = False
+    notes: frozenset[str] = field(default=frozenset(), compare=False)
+    hold: frozenset[About] = field(default=frozenset(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +106,40 @@ def assess(images: Sequence[Image], cutoffs: Cutoffs, shown: Tier = Tier.NONE) -
 
 
 @dataclass(frozen=True, slots=True)
+class Consulted:
+    """What came of the images of a study under a model that is not in service, when the study was reported.
+
+    `model` is what people call it, `judging` how it was read; None where it was not to be had. `judged`: the SOP
+    Instance UIDs of the images that it judged; `lacking`: of those that it was to judge and had not, why (None: it had
+    not finished). `positive`: it found something in one of them. It moves nothing.
+    """
+
+    model: str
+    judging: Judging | None
+    judged: frozenset[str] = frozenset()
+    lacking: Mapping[str, str | None] = field(default_factory=dict)
+    positive: bool = False
+
+
+def consult(model: str, judging: Judging | None, images: Sequence[Image]) -> Consulted:
+    """What came of `images`, as a further model judged them; without `judging` it is not to be had for any."""
+    if judging is None:
+        missing = Message("the model is not there")
+        return Consulted(model, None, lacking={image.sop_instance_uid: missing for image in images})
+    judged = [image for image in images if image.probability is not None]
+    lacking = {image.sop_instance_uid: image.failure for image in images if image.probability is None}
+    positive = any(judging.cutoffs.positive(image.probability or 0.0) for image in judged)
+    return Consulted(model, judging, frozenset(image.sop_instance_uid for image in judged), lacking, positive)
+
+
+@dataclass(frozen=True, slots=True)
 class Revision:
     """What documents were made from (`images`: digest by SOP Instance UID) and what was concluded.
 
-    `pending`: the SOP Instance UIDs of those that were still being analysed. `again`: the number of this revision,
-    where an earlier one was made from the same; its documents are others all the same. Else 0. `identity`: by keyword,
-    what they say in the place of what the films say.
+    `pending`: the SOP Instance UIDs of those that were still being analysed; `failures`: of those that were not
+    analysed, why. `consulted`: what further models had said. `again`: the number of this revision, where an earlier one
+    was made from the same; its documents are others all the same. Else 0. `identity`: by keyword, what they say in the
+    place of what the films say.
     """
 
     number: int
@@ -117,6 +147,8 @@ class Revision:
     tier: Tier
     positive: bool
     pending: frozenset[str] = frozenset()
+    failures: Mapping[str, str] = field(default_factory=dict)
+    consulted: tuple[Consulted, ...] = ()
     again: int = 0
     identity: Mapping[str, str] = field(default_factory=dict)
 
@@ -128,14 +160,18 @@ class Revision:
 
 
 def revision_due(
-    previous: Revision | None, images: Sequence[Image], cutoffs: Cutoffs, identity: Mapping[str, str] | None = None
+    previous: Revision | None,
+    images: Sequence[Image],
+    cutoffs: Cutoffs,
+    consulted: Sequence[Consulted] = (),
+    identity: Mapping[str, str] | None = None,
 ) -> bool:
     """Whether documents are to be made: the first time anything was judged, and later only for a change that matters.
 
-    A late image, or one that was pending, matters if it was judged and changes the result or the tier (Law 5); a
-    corrected version of an image that was reported matters always, because its identity stands in the documents, and so
-    does one that was filed under another study since. `identity`: as in `Revision`, what is known now; it is to stand
-    in the documents, too.
+    A late image, or one that was pending, matters if it was judged and changes the result or the tier (Law 5), or
+    whether a further model finds something; a corrected version of an image that was reported matters always, because
+    its identity stands in the documents, and so does one that was filed under another study since. `identity`: as in
+    `Revision`, what is known now; it is to stand in the documents, too.
     """
     judged = [image for image in images if image.probability is not None]
     if not judged:
@@ -148,5 +184,6 @@ def revision_due(
         or previous.identity != (identity or {})
         or any(previous.images.get(image.sop_instance_uid, image.digest) != image.digest for image in judged)
     )
-    now = assess(judged, cutoffs)
+    now, then = assess(judged, cutoffs), {one.judging: one.positive for one in previous.consulted if one.judging}
+    corrected |= any(then.get(one.judging, one.positive) != one.positive for one in consulted if one.judging)
     return corrected or now.positive != previous.positive or now.tier.rank < previous.tier.rank

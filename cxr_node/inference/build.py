@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import cxr_node
 from cxr_node.domain.finding import ModelIdentity
 from cxr_node.errors import ConfigError, Permanent
+from cxr_node.message import Message
 
 METADATA = Path("configs", "metadata.json")
 RELEASES = "RELEASES"
@@ -86,12 +87,19 @@ def loaded(directory: Path, wanted: str, otherwise: str, make: Callable[[Path, s
     digest, metadata = read_metadata(path)
     try:
         if (task := task_of(metadata)) != wanted:
-            raise ConfigError(f"The model {directory} is for the task {task!r}, {otherwise}.")
+            raise ConfigError(
+                Message(
+                    "The model {directory} is for the task {task!r}, {otherwise}.",
+                    directory=directory,
+                    task=task,
+                    otherwise=otherwise,
+                )
+            )
         return make(directory, digest, metadata)
     except ValueError as error:
-        raise ConfigError(f"{path} misstates the model: {error}.") from error
+        raise ConfigError(Message("{path} misstates the model: {error}.", path=path, error=error)) from error
     except (KeyError, TypeError, AttributeError) as error:
-        raise ConfigError(f"{path} lacks or misstates {error}.") from error
+        raise ConfigError(Message("{path} lacks or misstates {error}.", path=path, error=error)) from error
 
 
 def read_metadata(path: Path) -> tuple[str, Any]:
@@ -100,9 +108,12 @@ def read_metadata(path: Path) -> tuple[str, Any]:
         data = path.read_bytes()
         return hashlib.sha256(data).hexdigest(), json.loads(data)
     except OSError as error:
-        raise ConfigError(f"The model {path.parents[1]} has no readable {METADATA}: {error.strerror}.") from error
+        where, why = path.parents[1], error.strerror
+        raise ConfigError(
+            Message("The model {directory} has no readable {file}: {error}.", directory=where, file=METADATA, error=why)
+        ) from error
     except ValueError as error:
-        raise ConfigError(f"{path} is not valid JSON: {error}.") from error
+        raise ConfigError(Message("{path} is not valid JSON: {error}.", path=path, error=error)) from error
 
 
 def task_of(metadata: Any) -> str:
@@ -127,11 +138,7 @@ def is_release(manifest: Build) -> bool:
     digests = {(name, version): digest for name, version, digest in map(str.split, lines)}
     released = digests.get((manifest.name, manifest.version), manifest.digest)
     if released != manifest.digest:
-        raise Permanent(
-            "MODEL_DIGEST",
-            f"{METADATA} of the model {manifest.name} {manifest.version} is not as released: SHA-256 "
-            f"{manifest.digest}, expected {released}. Reinstall the model.",
-        )
+        raise _changed(manifest, str(METADATA), manifest.digest, released)
     return (manifest.name, manifest.version) in digests
 
 
@@ -157,10 +164,16 @@ def verify(manifest: Build) -> None:
         try:
             found = sha256(path)
         except OSError as error:
-            found = f"none ({error.strerror})"
+            found = Message("none ({error})", error=error.strerror)
         if found != expected:
-            raise Permanent(
-                "MODEL_DIGEST",
-                f"{name} of the model {manifest.name} {manifest.version} is not as released: SHA-256 {found}, "
-                f"expected {expected}. Reinstall the model.",
-            )
+            raise _changed(manifest, name, found, expected)
+
+
+def _changed(manifest: Build, file: str, found: str, expected: str) -> Permanent:
+    """What is said of a file that is not the one that the model was released with."""
+    why = Message(
+        "{file} of the model {name} {version} is not as released: SHA-256 {found}, expected {expected}. Reinstall the "
+        "model.",
+        file=file, name=manifest.name, version=manifest.version, found=found, expected=expected,
+    )  # fmt: skip
+    return Permanent("MODEL_DIGEST", why)

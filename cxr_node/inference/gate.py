@@ -20,6 +20,7 @@ from cxr_node.inference.calibration import sigmoid, softmax
 from cxr_node.inference.gate_manifest import GateManifest
 from cxr_node.inference.gate_network import SIDE, TURNS, VIEWS, GateNetwork
 from cxr_node.inference.network import channels_last, fold_norms
+from cxr_node.message import Message
 
 Floats = NDArray[np.float32]
 
@@ -54,7 +55,14 @@ class Gate:
     def __init__(self, manifest: GateManifest) -> None:
         verify(manifest)
         if manifest.size != SIDE:
-            raise ConfigError(f"The gate {manifest.name} is for films of {manifest.size} pixels, not {SIDE}.")
+            raise ConfigError(
+                Message(
+                    "The gate {name} is for films of {size} pixels, not {side}.",
+                    name=manifest.name,
+                    size=manifest.size,
+                    side=SIDE,
+                )
+            )
         self.manifest = manifest
         self._network = GateNetwork()
         self._network.load_state_dict({name: value.float() for name, value in load_file(manifest.weights).items()})

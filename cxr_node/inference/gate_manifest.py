@@ -16,6 +16,7 @@ from cxr_node.inference.build import (
     task_of,
     version_key,
 )
+from cxr_node.message import Message
 
 TASK = "gate"
 
@@ -33,7 +34,7 @@ def load(directory: Path) -> GateManifest:
     Raises:
         ConfigError: the metadata are missing, unreadable, incomplete, or of a model for another task.
     """
-    return loaded(directory, TASK, "and is no gate", _manifest)
+    return loaded(directory, TASK, Message("and is no gate"), _manifest)
 
 
 def _manifest(directory: Path, digest: str, metadata: Any) -> GateManifest:
@@ -76,5 +77,5 @@ def find(directory: Path | None, name: str) -> GateManifest:
     for models in dict.fromkeys((directory, None)):
         for gate in _found(models, name):
             return gate
-    known = ", ".join(f"{gate.name} {gate.version}" for gate in list_gates()) or "none at all"
-    raise ConfigError(f"There is no gate {name!r}; there are: {known}.")
+    known = ", ".join(f"{gate.name} {gate.version}" for gate in list_gates()) or Message("none at all")
+    raise ConfigError(Message("There is no gate {name!r}; there are: {known}.", name=name, known=known))

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from cxr_node.errors import Permanent
 from cxr_node.imaging import prepare_grey, read_picture
 from cxr_node.inference.build import Build
+from cxr_node.message import Message
 
 EXPECTED = Path("golden", "expected.json")
 TOLERANCE = 1e-3
@@ -68,14 +69,22 @@ def check(predictor: Judge) -> float:
     try:
         expected = json.loads((manifest.directory / EXPECTED).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise Permanent("MODEL_DIGEST", f"{EXPECTED} of the model {manifest.name} cannot be read: {error}.") from error
+        name = manifest.name
+        why = Message("{file} of the model {name} cannot be read: {error}.", file=EXPECTED, name=name, error=error)
+        raise Permanent("MODEL_DIGEST", why) from error
     logits = _logits(predictor, manifest.directory / EXPECTED.parent, list(expected))
     difference = float(np.abs(logits - np.asarray(list(expected.values()))).max())
     if difference > TOLERANCE:
         raise Permanent(
             "MODEL_GOLDEN",
-            f"The model {manifest.name} {manifest.version} computes other results here than at release: a logit "
-            f"differs by {difference:.2g}, more than {TOLERANCE:g}.",
+            Message(
+                "The model {name} {version} computes other results here than at release: a logit differs by "
+                "{difference:.2g}, more than {tolerance:g}.",
+                name=manifest.name,
+                version=manifest.version,
+                difference=difference,
+                tolerance=TOLERANCE,
+            ),
         )
     return difference
 

@@ -22,6 +22,7 @@ from cxr_node.inference.build import (
 )
 from cxr_node.inference.calibration import Calibration, ClassCalibration, shift
 from cxr_node.inference.outputs import Classes, FindingAndKind, Outputs
+from cxr_node.message import Message
 
 LATEST = "latest"
 
@@ -87,7 +88,7 @@ def load(directory: Path) -> Manifest:
     Raises:
         ConfigError: the metadata are missing, unreadable, incomplete, or of a model for another task.
     """
-    return loaded(directory, FINDING, "and finds nothing", _manifest)
+    return loaded(directory, FINDING, Message("and finds nothing"), _manifest)
 
 
 def _manifest(directory: Path, digest: str, metadata: Any) -> Manifest:
@@ -141,9 +142,10 @@ def _found(directory: Path | None, name: str) -> list[Manifest]:
     models = builtin_directory() if directory is None else directory
     try:
         if not models.is_dir():
-            raise ConfigError(f"The models folder {models} does not exist.")
+            raise ConfigError(Message("The models folder {folder} does not exist.", folder=models))
     except OSError as error:  # no permission, or no name that a folder could have
-        raise ConfigError(f"The models folder {models} cannot be looked into: {error.strerror}.") from error
+        why = Message("The models folder {folder} cannot be looked into: {error}.", folder=models, error=error.strerror)
+        raise ConfigError(why) from error
     folders = [path.parent.parent for path in models.glob(f"{name}/*/{METADATA}")]
     found = [load(folder) for folder in folders if _finds(folder)]
     newest_first = sorted(found, key=lambda each: version_key(each.version), reverse=True)
@@ -163,8 +165,10 @@ def find(directory: Path | None, name: str, version: str = LATEST) -> Manifest:
     for model in sorted(models, key=lambda each: bool(each.restriction)):
         if model.name == name and version in (LATEST, model.version):
             return model
-    known = ", ".join(f"{model.name} {model.version}" for model in list_models(directory)) or "none at all"
-    raise ConfigError(f"There is no model {name} {version}; there are: {known}.")
+    known = ", ".join(f"{model.name} {model.version}" for model in list_models(directory)) or Message("none at all")
+    raise ConfigError(
+        Message("There is no model {name} {version}; there are: {known}.", name=name, version=version, known=known)
+    )
 
 
 def named(directory: Path | None, name: str) -> Manifest:

@@ -15,6 +15,7 @@ from cxr_node.inference.explain import Explanation, explain
 from cxr_node.inference.manifest import Manifest
 from cxr_node.inference.network import FilmNetwork, channels_last, fold_norms
 from cxr_node.inference.networks import NETWORKS
+from cxr_node.message import Message
 
 DEVICES = ("auto", "cpu", "cuda")
 Floats = NDArray[np.float32]
@@ -105,15 +106,27 @@ def _evidence(prediction: Prediction, logits: list[float], manifest: Manifest) -
 def _network(manifest: Manifest) -> FilmNetwork:
     build = NETWORKS.get(manifest.network)
     if build is None:
-        raise ConfigError(f"The model {manifest.name} asks for the network {manifest.network!r}, which is not known.")
+        raise ConfigError(
+            Message(
+                "The model {name} asks for the network {network!r}, which is not known.",
+                name=manifest.name,
+                network=manifest.network,
+            )
+        )
     network = build(manifest.outputs.count)
     try:
         network.load_state_dict({name: value.float() for name, value in load_file(manifest.weights).items()})
     except (RuntimeError, SafetensorError) as error:
         raise Permanent(
             "MODEL_WEIGHTS",
-            f"The weights of the model {manifest.name} {manifest.version} are not of the network {manifest.network} "
-            f"with {manifest.outputs.count} outputs, or damaged. Reinstall the model.",
+            Message(
+                "The weights of the model {name} {version} are not of the network {network} with {count} outputs, or "
+                "damaged. Reinstall the model.",
+                name=manifest.name,
+                version=manifest.version,
+                network=manifest.network,
+                count=manifest.outputs.count,
+            ),
         ) from error
     network.eval()
     fold_norms(network)
@@ -123,8 +136,9 @@ def _network(manifest: Manifest) -> FilmNetwork:
 
 def _device(name: str) -> torch.device:
     if name not in DEVICES:
-        raise ConfigError(f"The device {name!r} is not known; it is one of {', '.join(DEVICES)}.")
+        known = ", ".join(DEVICES)
+        raise ConfigError(Message("The device {name!r} is not known; it is one of {known}.", name=name, known=known))
     available = torch.cuda.is_available()
     if name == "cuda" and not available:
-        raise ConfigError("The device is set to cuda, but no CUDA device is there; set it to auto or cpu.")
+        raise ConfigError(Message("The device is set to cuda, but no CUDA device is there; set it to auto or cpu."))
     return torch.device("cuda" if available and name != "cpu" else "cpu")

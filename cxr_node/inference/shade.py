@@ -6,6 +6,8 @@ EfficientNet-Lite0 adds what it sees beyond it, as far as the film looks familia
 early features, after Lee et al., "A Simple Unified Framework for Detecting Out-of-Distribution Samples", NeurIPS 2018.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -146,6 +148,12 @@ class ShadedLite0(FilmNetwork):
     def wholly(self, films: Tensor) -> Tensor:
         """Logits (n, outputs) as if every film were familiar."""
         return self.classify(self._trusted(films, self.detail.early(films), films.new_ones(len(films))))
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *rest: Any) -> None:
+        """As of `Module`; of weights from before it could say something else alone, the shade says the same."""
+        for name in ("alone_scale", "alone_bias"):
+            state_dict.setdefault(f"{prefix}{name}", getattr(self, name))
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def _trusted(self, films: Tensor, early: Tensor, trust: Tensor) -> Tensor:
         """The feature maps with the detail's times trust (n,), and the shade's as it speaks beside it or alone."""

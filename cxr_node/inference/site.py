@@ -16,6 +16,7 @@ from cxr_node.errors import ConfigError
 from cxr_node.inference.calibration import Calibration, ClassCalibration, logit, shift, sigmoid
 from cxr_node.inference.manifest import Manifest
 from cxr_node.inference.outputs import Outputs
+from cxr_node.message import Message
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 
@@ -130,12 +131,14 @@ def load(path: Path) -> tuple[SiteCalibration, str]:
         data = path.read_bytes()
         return SiteCalibration.model_validate(tomllib.loads(data.decode())), hashlib.sha256(data).hexdigest()
     except OSError as error:
-        raise ConfigError(f"model.calibration: cannot read {path}: {error.strerror}") from error
+        why = Message("model.calibration: cannot read {path}: {error}", path=path, error=error.strerror)
+        raise ConfigError(why) from error
     except ValidationError as error:
         mistakes = "; ".join(f"{'.'.join(map(str, each['loc'])) or 'file'}: {each['msg']}" for each in error.errors())
-        raise ConfigError(f"model.calibration: {path}: {mistakes}") from error
+        raise ConfigError(Message("model.calibration: {path}: {mistakes}", path=path, mistakes=mistakes)) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"model.calibration: {path} is not valid TOML: {error}") from error
+        why = Message("model.calibration: {path} is not valid TOML: {error}", path=path, error=error)
+        raise ConfigError(why) from error
 
 
 def recalibrated(model: Manifest, site: SiteCalibration, digest: str) -> Manifest:
@@ -145,7 +148,13 @@ def recalibrated(model: Manifest, site: SiteCalibration, digest: str) -> Manifes
         ConfigError: the calibration is of another build, or of another finding.
     """
     if (site.digest, site.finding) != (model.digest, model.finding):
-        raise ConfigError(f"model.calibration is for {site.model} {site.version}, and not for this build of it")
+        raise ConfigError(
+            Message(
+                "model.calibration is for {name} {version}, and not for this build of it",
+                name=site.model,
+                version=site.version,
+            )
+        )
     outputs = Recalibrated(model.outputs, site, digest)
     points = Cutoffs(
         *(outputs.moved(each) for each in (model.points.threshold, model.points.medium, model.points.high))

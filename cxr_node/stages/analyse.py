@@ -39,7 +39,8 @@ class _Loaded:
 class Analyse(Stage):
     """Judges films in batches; `judge` turns a prediction into the node's terms at the site's prevalence.
 
-    `shadows` are the digests of the models that judge the film too, afterwards and without consequence. `asked`: by
+    `further` are the digests of the models that judge the film too, afterwards, for the report, and `shadows` those
+    of them that do so without consequence. `asked`: by
     tier, who is asked by HL7 for a priority as soon as a study is promoted to it.
     `admit` is the gate: it raises Ineligible, or gives the film as the model is to see it, and what it says of it.
     """
@@ -51,6 +52,7 @@ class Analyse(Stage):
     judge: "Callable[[Prediction], Analysis]"
     judging: Judging
     waiting: Waiting
+    further: Sequence[str]
     shadows: Sequence[str]
     asked: Mapping[Tier, Sequence[str]]
     clock: Clock
@@ -94,7 +96,8 @@ class Analyse(Stage):
                 finding=analysis.finding, probability=analysis.probability,
                 flags=list(loaded.assessment.flags) if loaded.assessment else [],
             )  # fmt: skip
-            beside = [NewJob("shadow", loaded.job.subject, model) for model in self.shadows]
+            beside = [NewJob("further", loaded.job.subject, model) for model in self.further]
+            beside += [NewJob("shadow", loaded.job.subject, model) for model in self.shadows]
             following = follow(tx, loaded.study, self.judging, self.waiting, now)
             tier = worklist.tier(tx, loaded.study)
             asking = [NewJob("announce", loaded.study, f"{tier}/{name}") for name in self.asked.get(tier, ())]

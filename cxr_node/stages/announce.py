@@ -20,10 +20,11 @@ from cxr_node.imaging.request import Requested, requested
 from cxr_node.message import Message
 from cxr_node.spool import Spool
 from cxr_node.stages.stage import Commit, SingleStage
-from cxr_node.store import events, identities, messages, results, studies, worklist
+from cxr_node.store import events, identities, messages, results, revisions, studies, worklist
 from cxr_node.store.db import Store, Tx
 from cxr_node.store.messages import Outgoing
-from cxr_node.store.studies import Settled, Stored
+from cxr_node.store.revisions import Settled
+from cxr_node.store.studies import Stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ class Announce(SingleStage):
 
     def _result(self, study: str, number: int, to: Recipient) -> tuple[str, bytes]:
         with self.store.reading() as tx:
-            found = studies.revision(tx, study, number)
+            found = revisions.numbered(tx, study, number)
             if found is None:
                 raise Permanent("REVISION_UNKNOWN", Message("there is no revision {number} to tell of", number=number))
             film, analysis = _leading(tx, found)

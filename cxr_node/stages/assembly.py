@@ -12,7 +12,6 @@ from cxr_node.documents import Document, Form, Profile, Reference, Source, Study
 from cxr_node.domain.clock import Clock, moment
 from cxr_node.domain.job import Job, NewJob
 from cxr_node.domain.outputs import Target, Taste
-from cxr_node.domain.quality import grade
 from cxr_node.domain.report_class import REPORT_CLASSES, ReportClass
 from cxr_node.errors import Permanent
 from cxr_node.imaging.correction import with_identity
@@ -21,8 +20,9 @@ from cxr_node.imaging.part10 import read_film_header
 from cxr_node.message import Message
 from cxr_node.spool import Spool
 from cxr_node.stages import ties
+from cxr_node.stages.remembered import remembered
 from cxr_node.stages.stage import SingleStage
-from cxr_node.store import assessments, events, report_classes, results, studies
+from cxr_node.store import events, report_classes, results, revisions
 from cxr_node.store.db import Store, Tx
 from cxr_node.store.results import Written
 from cxr_node.store.studies import Stored
@@ -52,45 +52,31 @@ class Desk:
         wanted = Target.parse(target)
         number, mode = wanted.revision, wanted.mode
         with self.store.reading() as tx:
-            found = studies.revision(tx, study, number)
+            found = revisions.numbered(tx, study, number)
             if found is None or mode not in self.profiles:
                 raise Permanent(
                     "REVISION_UNKNOWN",
                     Message("there is no revision {number} in mode {mode!r} to report", number=number, mode=mode),
                 )
-            revision, model_digest = found.revision, found.model_digest
-            before = studies.revision(tx, study, number - 1)
-            stored = [one for digest in revision.images.values() if (one := studies.by_digest(tx, digest))]
-            pending = {revision.images[uid] for uid in revision.pending}  # whatever came of them since
-            judged = [one.arrival.digest for one in stored if one.arrival.digest not in pending]
-            times = [results.analysed_at(tx, digest, model_digest) for digest in judged]
-            analyses = {digest: results.load(tx, digest, model_digest) for digest in judged}
-            flagged = {digest: assessments.flags(tx, digest) for digest in judged}
-        sources = tuple(
-            Source(
-                header=self._header(one, revision.identity),
-                digest=one.arrival.digest,
-                received_at=moment(one.arrival.received_at),
-                analysis=analyses.get(one.arrival.digest),
-                quality=grade(flagged.get(one.arrival.digest)),
-                pending=one.arrival.digest in pending,
-                flags=flagged.get(one.arrival.digest) or (),
-            )
-            for one in sorted(stored, key=lambda one: (one.arrival.received_at, one.arrival.digest))
-            if one.refusal is None
-        )
+            before = revisions.numbered(tx, study, number - 1)
+            films = remembered(tx, found)
+        revision = found.revision
+        sources = tuple(Source(header=self._header(film.stored, revision.identity), **film.known) for film in films)
         profile, judging = self.profiles[mode], found.judging
         if judging is not None:  # as it was concluded, whatever model is in service since
-            profile = replace(profile, cutoffs=judging.cutoffs, prevalence=judging.prevalence)
-        analysed_at = moment(max(filter(None, times), default=found.at))
+            profile = replace(
+                profile, cutoffs=judging.cutoffs, prevalence=judging.prevalence, restricted=judging.restricted
+            )
+        analysed_at = moment(max((time for film in films for time in film.times), default=found.at))
         corrected = before is not None and revision.corrects(before.revision)
         return StudyReport(
             sources, profile, number, analysed_at, corrected=corrected, again=revision.again, identity=revision.identity
         )
 
-    def _header(self, film: Stored, identity: Mapping[str, str]) -> Dataset:
-        charset = self.charsets.get(film.arrival.calling_ae_title)
-        return with_identity(read_film_header(self.spool.path(film.arrival.path), charset), identity)
+    def _header(self, stored: Stored, identity: Mapping[str, str]) -> Dataset:
+        """The film's data set without its pixels, in the character set of its sender, and as whose it is known."""
+        charset = self.charsets.get(stored.arrival.calling_ae_title)
+        return with_identity(read_film_header(self.spool.path(stored.arrival.path), charset), identity)
 
     def predecessor(self, study: str, target: Target, form: Form) -> Reference | None:
         """The report that a revision in this form follows: of the same class, where there is one."""

@@ -34,7 +34,7 @@ def analyses(tx: Tx, digests: Collection[str], reason: str, now: float) -> None:
             """
             UPDATE job SET state = 'skipped', error_code = ?, error = ?, error_message = ?, owner = NULL,
                 lease_token = NULL, lease_until = NULL, changed_at = ?
-            WHERE kind IN ('analyse', 'shadow') AND subject = ? AND state IN ('ready', 'running')
+            WHERE kind IN ('analyse', 'shadow', 'further') AND subject = ? AND state IN ('ready', 'running')
             """,
             (WITHDRAWN, reason, keep(reason), now, digest),
         )
@@ -44,8 +44,8 @@ def resume_analyses(tx: Tx, digests: Collection[str], now: float) -> None:
     """They are judged after all."""
     for digest in digests:
         again = tx.rows(
-            "SELECT kind, target FROM job WHERE kind IN ('analyse', 'shadow') AND subject = ? AND state = 'skipped' "
-            "AND error_code = ?",
+            "SELECT kind, target FROM job WHERE kind IN ('analyse', 'shadow', 'further') AND subject = ? "
+            "AND state = 'skipped' AND error_code = ?",
             (digest, WITHDRAWN),
         )
         jobs.enqueue(tx, [NewJob(row["kind"], digest, row["target"]) for row in again], now)

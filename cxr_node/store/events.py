@@ -11,9 +11,10 @@ from cxr_node.store.db import Row, Tx
 def append(tx: Tx, now: float, event: str, study: str | None = None, **detail: Any) -> None:
     """Record `event` (noun.verb) for a study; `detail` must hold JSON values.
 
-    Of values that are messages the English text stands there, and under `messages` what they were made from.
+    Of values that are messages, or mappings that have some, the English stands there, and under `messages` what they
+    were made from.
     """
-    if told := {name: value.to_json() for name, value in detail.items() if isinstance(value, Message)}:
+    if told := {name: made for name, value in detail.items() if (made := _made_from(value))}:
         detail["messages"] = told
     last = tx.row("SELECT hash FROM event ORDER BY sequence DESC LIMIT 1")
     text = json.dumps(detail, sort_keys=True, ensure_ascii=False)
@@ -80,8 +81,19 @@ def counts(tx: Tx, after: int, through: int) -> dict[str, int]:
 def _detail(row: Row) -> dict[str, Any]:
     """The detail of an event, its messages as they were given."""
     found: dict[str, Any] = json.loads(row["detail"])
-    told = {name: Message.from_json(kept) for name, kept in found.pop("messages", {}).items()}
-    return found | told
+    for name, kept in found.pop("messages", {}).items():
+        if isinstance(kept, dict):
+            found[name] |= {key: Message.from_json(each) for key, each in kept.items()}
+        else:
+            found[name] = Message.from_json(kept)
+    return found
+
+
+def _made_from(value: object) -> list[Any] | dict[str, Any] | None:
+    """What messages were made from; None where there are none."""
+    if isinstance(value, dict):
+        return {key: each.to_json() for key, each in value.items() if isinstance(each, Message)}
+    return value.to_json() if isinstance(value, Message) else None
 
 
 def seal_of(previous: str, time: float, study: str | None, event: str, detail: str) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from cxr_node.domain.instance import InstanceState
 from cxr_node.store import studies
 from cxr_node.store.db import Tx
-from cxr_node.store.results import SERVED
+from cxr_node.store.served import SERVED
 from cxr_node.store.studies import Stored
 
 

@@ -265,6 +265,13 @@ def m009_hl7(db: Database) -> None:
 
 
 @migrations()
-def m010_corrections(db: Database) -> None:
+def m010_further(db: Database) -> None:
+    """A revision says why a film was not analysed, and what further models had said of its films."""
+    db.execute("ALTER TABLE study_revision ADD COLUMN failures TEXT NOT NULL DEFAULT '{}'")
+    db.execute("ALTER TABLE study_revision ADD COLUMN consulted TEXT NOT NULL DEFAULT '[]'")
+
+
+@migrations()
+def m011_corrections(db: Database) -> None:
     """What was said of studies, films and patients that takes them out of use, or names them otherwise."""
     correction_schema.create(db)

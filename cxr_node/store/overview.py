@@ -4,7 +4,7 @@ from cxr_node.domain.job import Job
 from cxr_node.store import subjects
 from cxr_node.store.db import Row, Tx
 from cxr_node.store.kept import told
-from cxr_node.store.results import SERVED
+from cxr_node.store.served import SERVED
 
 
 def newest_studies(tx: Tx, limit: int) -> list[Row]:

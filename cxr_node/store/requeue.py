@@ -1,12 +1,17 @@
 """Work that is to be done again: by an operator's word, or because another model is in service."""
 
+import json
+from collections.abc import Collection, Mapping
+
 from cxr_node.domain.instance import InstanceState
 from cxr_node.domain.job import NewJob
 from cxr_node.domain.study import Judging
 from cxr_node.errors import Permanent
+from cxr_node.message import Message
 from cxr_node.store import commitments, events, jobs, studies, worklist
 from cxr_node.store.db import Tx
-from cxr_node.store.results import UNJUDGED
+from cxr_node.store.kept import keep
+from cxr_node.store.served import UNJUDGED
 
 _AGAIN = """
     UPDATE job SET state = 'ready', attempt = 0, crash_count = 0, alone = 0, not_before = ?, error_code = NULL,
@@ -67,6 +72,22 @@ def requeue_unjudged(tx: Tx, model_digest: str, since: float, now: float) -> int
     )
     events.append(tx, now, "films.requeued", None, count=count, model=model_digest)
     return count
+
+
+def drop_beside(tx: Tx, wanted: Mapping[str, Collection[str]], now: float) -> int:
+    """Nobody judges films for models (digests, by kind of job) that are not `wanted` any more; how many jobs waited."""
+    reason = Message("this model is not wanted beside the one in service any more")
+    return sum(
+        tx.execute(
+            """
+            UPDATE job SET state = 'skipped', error_code = 'MODEL_UNAVAILABLE', error = ?, error_message = ?,
+                changed_at = ?
+            WHERE kind = ? AND state = 'ready' AND target NOT IN (SELECT value FROM json_each(?))
+            """,
+            (reason, keep(reason), now, kind, json.dumps(sorted(models))),
+        )
+        for kind, models in wanted.items()
+    )
 
 
 def adopt_model(tx: Tx, model_digest: str, now: float) -> int:

@@ -8,6 +8,7 @@ from cxr_node.domain.finding import Analysis, ModelIdentity, Term, Terms
 from cxr_node.domain.outputs import Target
 from cxr_node.store.db import Row, Tx
 from cxr_node.store.kept import keep, told
+from cxr_node.store.served import FURTHER, SERVED
 
 _WARNINGS = {
     0x0111: "the peer had it already",
@@ -15,19 +16,6 @@ _WARNINGS = {
     0xB006: "stored with elements discarded",
     0xB007: "stored, although the data set does not match its SOP class",
 }
-
-
-SERVED = """
-    (EXISTS (SELECT 1 FROM job WHERE kind = 'analyse' AND subject = r.instance_digest AND target = r.model_digest)
-    OR NOT EXISTS (SELECT 1 FROM job WHERE kind = 'shadow' AND subject = r.instance_digest AND target = r.model_digest))
-"""
-"""Whether the result `r` is of a model that was in service for it, and not of one beside it."""
-
-UNJUDGED = f"""
-    NOT EXISTS (SELECT 1 FROM job WHERE kind = 'analyse' AND subject = i.digest AND target = :model)
-    AND NOT EXISTS (SELECT 1 FROM result r WHERE r.instance_digest = i.digest AND r.model_digest = :model AND {SERVED})
-"""  # noqa: S608 - a constant condition
-"""Whether the film `i` was neither judged by `:model` in service, nor is about to be."""
 
 
 def save(tx: Tx, digest: str, analysis: Analysis, analysed_at: float) -> None:
@@ -70,7 +58,8 @@ def analysed_at(tx: Tx, digest: str, model_digest: str) -> float | None:
 def of_study(tx: Tx, study: str) -> list[dict[str, Any]]:
     """Results as `study --json` shows them."""
     rows = tx.rows(
-        f"SELECT r.*, i.sop_instance_uid, {SERVED} AS served, a.gate, a.version AS gate_version, a.reading, a.flags "  # noqa: S608 - a constant condition
+        f"SELECT r.*, i.sop_instance_uid, a.gate, a.version AS gate_version, a.reading, a.flags, "  # noqa: S608 - constant conditions
+        f"CASE WHEN {SERVED} THEN 'service' WHEN {FURTHER} THEN 'further' ELSE 'shadow' END AS role "
         "FROM result r JOIN instance i ON i.digest = r.instance_digest "
         "LEFT JOIN assessment a ON a.instance_digest = r.instance_digest WHERE i.study_instance_uid = ? ORDER BY r.id",
         (study,),
@@ -80,7 +69,8 @@ def of_study(tx: Tx, study: str) -> list[dict[str, Any]]:
             "sop_instance_uid": row["sop_instance_uid"],
             "model": row["model"],
             "version": row["version"],
-            "shadow": not row["served"],
+            "role": row["role"],
+            "shadow": row["role"] == "shadow",
             "finding": row["finding"],
             "probability": row["probability"],
             "probabilities": json.loads(row["probabilities"]),

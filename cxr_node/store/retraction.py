@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from cxr_node.domain.instance import InstanceState
 from cxr_node.domain.job import NewJob
 from cxr_node.domain.study import EntryState
-from cxr_node.store import identities, results, studies, worklist
+from cxr_node.store import identities, results, revisions, studies, worklist
 from cxr_node.store.db import Tx
 from cxr_node.store.results import Written
 
@@ -84,7 +84,7 @@ def outdated(tx: Tx, study: str, destination: str) -> list[Retracted]:
 
 def stands(tx: Tx, study: str, number: int) -> bool:
     """Whether a revision rests on films that count as they are, and says whose they are as it is known now."""
-    found = studies.revision(tx, study, number)
+    found = revisions.numbered(tx, study, number)
     current = {
         one.arrival.header.sop_instance_uid: one.arrival.digest
         for one in studies.of_study(tx, study)

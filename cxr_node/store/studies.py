@@ -1,18 +1,17 @@
-"""Instances, and the revisions in which a study was reported."""
+"""Instances, and what is known of each."""
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from cxr_node.domain.eligibility import Refusal
-from cxr_node.domain.finding import Cutoffs, Tier
 from cxr_node.domain.instance import Header, InstanceState
-from cxr_node.domain.study import Image, Judging, Revision
+from cxr_node.domain.study import Image
 from cxr_node.message import Message
 from cxr_node.store.db import Row, Tx
 from cxr_node.store.kept import keep, told
-from cxr_node.store.results import SERVED, UNJUDGED
+from cxr_node.store.served import SERVED, UNJUDGED
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,17 +110,27 @@ def images(tx: Tx, study: str, model_digest: str) -> list[Image]:
 
     What it said beside another one does not count: a study rests on models that were in service for it.
     """
+    return _images(tx, study, model_digest, "analyse", SERVED)
+
+
+def consulted(tx: Tx, study: str, model_digest: str) -> list[Image]:
+    """The same under a further model; whatever it was when it judged an image, what it says is the same."""
+    return _images(tx, study, model_digest, "further", "1")
+
+
+def _images(tx: Tx, study: str, model_digest: str, kind: str, counts: str) -> list[Image]:
+    """Under a model that judges in jobs of a kind; `counts`: the condition for one of its results `r` to do so."""
     rows = tx.rows(
         f"""
         SELECT i.digest, i.sop_instance_uid, i.refusal_reason, i.refusal_message, r.probability, r.finding,
             j.state, j.error, j.error_message,
             r.id IS NOT NULL OR j.id IS NOT NULL AS asked
         FROM instance i
-        LEFT JOIN result r ON r.instance_digest = i.digest AND r.model_digest = ? AND {SERVED}
-        LEFT JOIN job j ON j.kind = 'analyse' AND j.subject = i.digest AND j.target = ?
+        LEFT JOIN result r ON r.instance_digest = i.digest AND r.model_digest = ? AND {counts}
+        LEFT JOIN job j ON j.kind = ? AND j.subject = i.digest AND j.target = ?
         WHERE i.study_instance_uid = ? AND i.state = ? ORDER BY i.id
         """,  # noqa: S608 - a constant condition
-        (model_digest, model_digest, study, InstanceState.CURRENT),
+        (model_digest, kind, model_digest, study, InstanceState.CURRENT),
     )
     return [_image(row) for row in rows]
 
@@ -137,66 +146,6 @@ def _image(row: Row) -> Image:
         probability=row["probability"],
         finding=row["finding"],
         asked=bool(row["asked"]),
-    )
-
-
-def latest_revision(tx: Tx, study: str) -> Revision | None:
-    row = tx.row("SELECT * FROM study_revision WHERE study_instance_uid = ? ORDER BY revision DESC", (study,))
-    return _revision(row) if row else None
-
-
-def revisions(tx: Tx, study: str) -> list[Revision]:
-    """Every revision of a study, the first first."""
-    rows = tx.rows("SELECT * FROM study_revision WHERE study_instance_uid = ? ORDER BY revision", (study,))
-    return [_revision(row) for row in rows]
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """A revision, when it settled (seconds since 1970 UTC), and the model that it rests on.
-
-    `judging` is how that model's outputs were read; None for one of before this was recorded.
-    """
-
-    revision: Revision
-    at: float
-    model_digest: str
-    judging: Judging | None
-
-
-def revision(tx: Tx, study: str, number: int) -> Settled | None:
-    """A revision by its number."""
-    row = tx.row("SELECT * FROM study_revision WHERE study_instance_uid = ? AND revision = ?", (study, number))
-    if row is None:
-        return None
-    kept = json.loads(row["judging"]) if row["judging"] else None
-    judging = Judging(row["model_digest"], Cutoffs(**kept["cutoffs"]), kept["prevalence"]) if kept else None
-    return Settled(_revision(row), float(row["settled_at"]), str(row["model_digest"]), judging)
-
-
-def add_revision(tx: Tx, study: str, revised: Revision, settled_at: float, judging: Judging) -> None:
-    read = {"cutoffs": asdict(judging.cutoffs), "prevalence": judging.prevalence}
-    tx.execute(
-        "INSERT INTO study_revision (study_instance_uid, revision, settled_at, model_digest, images, pending, tier, "
-        "positive, judging, correction) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            study, revised.number, settled_at, judging.model_digest, json.dumps(revised.images, sort_keys=True),
-            json.dumps(sorted(revised.pending)), revised.tier, int(revised.positive), json.dumps(read),
-            json.dumps({"again": revised.again, "identity": dict(revised.identity)}, ensure_ascii=False),
-        ),
-    )  # fmt: skip
-
-
-def _revision(row: Row) -> Revision:
-    correction = json.loads(row["correction"])
-    return Revision(
-        number=int(row["revision"]),
-        images=json.loads(row["images"]),
-        pending=frozenset(json.loads(row["pending"])),
-        tier=Tier(row["tier"]),
-        positive=bool(row["positive"]),
-        again=int(correction.get("again", 0)),
-        identity=correction.get("identity", {}),
     )
 
 

@@ -24,4 +24,4 @@ def study_of(tx: Tx, job: Job) -> str | None:
 
 def film_of(job: Job) -> str | None:
     """The digest of the film that a job is about; None where it is about more, or about a document."""
-    return job.subject if job.kind in ("analyse", "shadow", "compare") else None
+    return job.subject if job.kind in ("analyse", "further", "shadow", "compare") else None

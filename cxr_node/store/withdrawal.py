@@ -33,6 +33,7 @@ from cxr_node.store import (
     reading,
     results,
     retraction,
+    revisions,
     steps,
     studies,
     worklist,
@@ -97,7 +98,7 @@ def disown(tx: Tx, study: str, source: str, judging: Judging, now: float) -> Wit
 
 def title(tx: Tx, study: str, number: int, judging: Judging) -> Rejection:
     """What a note about the documents of a revision is to be titled."""
-    facts, found = _facts(tx, study, judging), studies.revision(tx, study, number)
+    facts, found = _facts(tx, study, judging), revisions.numbered(tx, study, number)
     decides = ground(facts)
     if decides and decides.state is EntryState.WITHDRAWN:
         return decides.title
@@ -114,7 +115,7 @@ def follow(tx: Tx, study: str, judging: Judging, now: float, actor: Actor | None
         return None
     _cast_out(tx, study, corrections.facts(tx, study, {}), judging, now)
     _identify(tx, study, now)
-    whose = worklist.identity(tx, study)
+    whose = worklist.whose(tx, study)
     patient = Identifier(whose["patient_id"], whose["issuer_of_patient_id"] or "") if whose["patient_id"] else None
     if corrections.adopt(tx, study, whose["accession_number"] or "", patient):
         _identify(tx, study, now)
@@ -155,7 +156,7 @@ def _cast_out(tx: Tx, study: str, facts: Facts, judging: Judging, now: float) ->
     calling_off.analyses(tx, [one.arrival.digest for one in gone], _FILM_GONE, now)
     if not facts.left:  # it is withdrawn, and keeps what it was
         return
-    revision = studies.latest_revision(tx, study)
+    revision = revisions.latest(tx, study)
     if revision and any(one.arrival.digest in revision.images.values() for one in gone):
         calling_off.documents(tx, study, calling_off.SUPERSEDED, _FILM_GONE, now)
     worklist.recompute(tx, study, judging, now)
@@ -170,8 +171,8 @@ def _identify(tx: Tx, study: str, now: float) -> None:
     identities.put(tx, study, said, identity)
     if identity == before:
         return
-    events.append(tx, now, "study.identified", study, attributes=sorted(identity), **worklist.identity(tx, study))
-    if studies.latest_revision(tx, study):
+    events.append(tx, now, "study.identified", study, attributes=sorted(identity), **worklist.whose(tx, study))
+    if revisions.latest(tx, study):
         calling_off.documents(tx, study, calling_off.SUPERSEDED, _RENAMED, now)
         jobs.enqueue_unless_open(tx, [NewJob("settle", study)], now)
 

@@ -163,7 +163,14 @@ class Pages:
             earlier = [
                 (result, [(voice.finding(name), bar(value, None)) for name, value in result["probabilities"].items()])
                 for result in found["results"]
-                if result["sop_instance_uid"] == one["sop_instance_uid"] and not result["shadow"] and judged is None
+                if result["sop_instance_uid"] == one["sop_instance_uid"]
+                and result["role"] == "service"
+                and judged is None
+            ]
+            further = [
+                (result, voice.finding(result["finding"]), bar(result["probability"], None))
+                for result in found["results"]
+                if result["sop_instance_uid"] == one["sop_instance_uid"] and result["role"] == "further"
             ]
             shown.append(
                 {
@@ -175,6 +182,7 @@ class Pages:
                     "flags": None if flags is None else [voice.word(FLAGS, flag) for flag in flags],
                     "why_not": voice.told(one["refusal"]["reason"] if one["refusal"] else failures.get(one["digest"])),
                     "earlier": earlier[-1] if earlier else None,
+                    "further": further,
                     "finding": voice.finding(judged.finding) if judged else "",
                     "bar": bar(judged.probability, cutoffs.threshold) if judged else None,
                     "classes": [

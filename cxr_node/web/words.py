@@ -47,6 +47,7 @@ KINDS: Final[Mapping[str, str]] = {
 }
 JOBS: Final[Mapping[str, str]] = {
     "analyse": N_("analyse"),
+    "further": N_("judge for the report"),
     "shadow": N_("judge beside"),
     "compare": N_("compare"),
     "settle": N_("settle"),
@@ -70,6 +71,7 @@ EVENTS: Final[Mapping[str, str]] = {
     "instance.stored": N_("Film received"),
     "instance.refused": N_("Film not for the model"),
     "instance.analysed": N_("Film analysed"),
+    "instance.consulted": N_("Film judged by a further model, for the report"),
     "instance.shadowed": N_("Film judged by another model beside it"),
     "instance.corrected": N_("Film with a corrected identity"),
     "instance.repeated": N_("Film came again"),

@@ -49,7 +49,7 @@ def free_port() -> int:
 
 
 COMMANDS = sorted(commands(cli.main))
-VISIBLE = [path for path in COMMANDS if path not in (("work",), ("shadow",), ("hl7",))]
+VISIBLE = [path for path in COMMANDS if path not in (("work",), ("further",), ("shadow",), ("hl7",))]
 
 
 @pytest.fixture(autouse=True)

@@ -16,6 +16,8 @@ from cxr_node.demo.dx import code
 from cxr_node.documents import (
     Document,
     Form,
+    Further,
+    Lacking,
     Reference,
     Source,
     build_heatmap,
@@ -25,10 +27,11 @@ from cxr_node.documents import (
     build_report,
     build_segmentation,
 )
-from cxr_node.domain.finding import Term, Terms
+from cxr_node.domain.finding import Cutoffs, ModelIdentity, Term, Terms
 from cxr_node.domain.quality import Flag
 from cxr_node.domain.report_class import REPORT_CLASSES, ReportClass
 from cxr_node.imaging import decode, render
+from cxr_node.message import Message
 from tests import films
 from tests.documents import analysis, computed, every_document, header, report, reread, source
 from tests.models import COVID, PNEUMONIA
@@ -80,6 +83,15 @@ OWN_CLASSES: dict[str, Any] = {
     "terms": Terms((), ("other_pneumonia",), {"covid19": Term(**COVID), "other_pneumonia": Term(**PNEUMONIA)}),
     "calibration": "ca" * 32,
 }
+BESIDE = ModelIdentity("cxr-covid", "1.0.0", "7a" * 32)
+
+
+def _further(probability: float) -> Further:
+    """What a restricted model says beside the one in service."""
+    known = OWN_CLASSES | {"probabilities": {"normal": 0.0, "covid19": probability, "other_pneumonia": 1 - probability}}
+    return Further(analysis(probability, model=BESIDE, **known), Cutoffs(0.3, 0.3, 0.7), 0.2, restricted=True)
+
+
 CASES: dict[str, Callable[[Dataset], tuple[tuple[Source, ...], dict[str, Any]]]] = {
     "positive": lambda film: ((source(film),), {}),
     "positive in Spanish": lambda film: ((source(film, quality="diagnostic"),), {"language": "es"}),
@@ -87,6 +99,13 @@ CASES: dict[str, Callable[[Dataset], tuple[tuple[Source, ...], dict[str, Any]]]]
     "classes of its own": lambda film: ((source(film, analysis=analysis(0.9, **OWN_CLASSES)),), {"language": "es"}),
     "classes of its own, negative": lambda film: ((source(film, analysis=analysis(0.1, **OWN_CLASSES)),), {}),
     "negative": lambda film: ((source(film, 0.03),), {"language": "es"}),
+    "two models": lambda film: ((source(film, further=(_further(0.9),)),), {"language": "es"}),
+    "two models, one of them positive": lambda film: ((source(film, further=(_further(0.1),)),), {}),
+    "two models, both negative": lambda film: ((source(film, 0.03, further=(_further(0.1),)),), {"language": "es"}),
+    "a further model that failed": lambda film: (
+        (source(film, lacking=(Lacking("cxr-covid 1.0.0", Message("the model could not be loaded")),)),),
+        {"mode": "triage"},
+    ),
     "revision of several": lambda film: (
         (source(film, 0.7), source(computed(2), 0.9), source(computed(3), 0.1), source(computed(4), None)),
         {"revision": 2, "predecessor": Reference("1.2.840.10008.5.1.4.1.1.88.34", "1.2.3", "1.2.4")},
@@ -195,12 +214,22 @@ def test_names_stay_the_same_in_every_character_set(
         assert sorted(_names(tmp_path / "ours.dcm").splitlines()) == [name, name]
 
 
+SEVERAL: dict[str, tuple[Source, ...]] = {
+    "several images": (source(), source(header(2), 0.6), source(header(3), 0.1)),
+    "several models": (source(further=(_further(0.9),)), source(header(2), 0.1, further=(_further(0.1),))),
+    "several models, one positive": (source(further=(_further(0.1),)),),
+    "several models, the further one positive": (source(probability=0.1, further=(_further(0.9),)),),
+}
+
+
+@pytest.mark.parametrize("sources", SEVERAL.values(), ids=SEVERAL)
 @pytest.mark.parametrize("sr_class", ["comprehensive_3d", "comprehensive", "enhanced"])
-def test_pixelmed_reads_the_report_as_template_1500(sr_class: ReportClass, tmp_path: Path) -> None:
+def test_pixelmed_reads_the_report_as_template_1500(
+    sr_class: ReportClass, sources: tuple[Source, ...], tmp_path: Path
+) -> None:
     """Its one error is about CID 100, an extensible group of which its edition lacks our default code."""
     path = tmp_path / "sr.dcm"
-    several = (source(), source(header(2), 0.6), source(header(3), 0.1))
-    path.write_bytes(build_report(report(*several), Form(sr_class)).content)
+    path.write_bytes(build_report(report(*sources), Form(sr_class)).content)
     said = _run("DicomSRValidator", path)
     assert "Found Root Template TID_1500 (MeasurementReport)" in said
     assert "IOD validation complete" in said

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -11,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from cxr_node.inference.build import WEIGHTS
 from cxr_node.inference.manifest import Manifest
+from tests.documents import values
 from tests.fault.damage import data_set
 from tests.films import chest
 from tests.models import CLASSES, small_model
@@ -109,6 +112,74 @@ def test_a_shadow_that_cannot_be_loaded_is_told_and_passed_over(tmp_path: Path, 
         assert f"{WEIGHTS} of the model cxr-b 1.0.0 is not as released" in by_name["cxr-b:1.0.0"]
         assert "There is no model cxr-gone" in by_name["cxr-gone"]
         assert "job.skipped" in [event["event"] for event in study["events"]]
+
+
+def report_of(node: Node, study: dict[str, Any]) -> Dataset:
+    """The newest report of a study, as it lies in the outbox."""
+    return dcmread(node.data / [one for one in study["outputs"] if one["kind"] == "sr"][-1]["path"])
+
+
+def roles(study: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(f"{one['model']}:{one['version']}", one["role"]) for one in study["results"]]
+
+
+def test_a_further_model_is_in_the_report_and_a_damaged_one_is_said_to_be_lacking(tmp_path: Path) -> None:
+    own, films = tmp_path / "models", [chest() for _ in range(3)]
+    small_model(own, "cxr-a")
+    beside = small_model(own, "cxr-b", **CLASSES)
+    whole = beside.weights.read_bytes()
+    with begun(tmp_path, own, model__further=["cxr-b"]) as node:
+        node.send(films[0])
+        (study,) = node.wait_final(films[0].StudyInstanceUID)
+        assert roles(study) == [("cxr-a:1.0.0", "service"), ("cxr-b:1.0.0", "further")]
+        assert values(report_of(node, study), "111017") in (["111241"], ["111242"])
+        assert node.status()["further"] == [{"model": "cxr-b:1.0.0", "reason": None}]
+
+        beside.weights.write_bytes(whole[:-1])
+        (child,) = node.processes("further")
+        os.kill(child, signal.SIGKILL)
+        wait_for(lambda: node.status()["further"][0]["reason"], what="the damaged model to be missed")
+        node.send(films[1])
+        (study,) = node.wait_final(films[1].StudyInstanceUID)
+        assert roles(study) == [("cxr-a:1.0.0", "service")]
+        assert len(study["outputs"]) == 2
+        report = report_of(node, study)
+        assert values(report, "111017") in (["111243"], ["111244"])
+        assert "Image 1: not analysed by cxr-b 1.0.0: the model is not there" in values(report, "121106")
+        found = node.status()
+        assert (found["ready"], found["dead_letters"]) == (True, 1)
+        assert f"{WEIGHTS} of the model cxr-b 1.0.0 is not as released" in found["further"][0]["reason"]
+        assert {entry["state"] for entry in node.worklist()} == {"analysed"}
+
+        beside.weights.write_bytes(whole)
+        node.terminate()
+        node.start()
+        assert node.command("requeue", "--failed").returncode == 0
+        node.send(films[2])
+        studies = node.wait_final(*(film.StudyInstanceUID for film in films[1:]))
+        assert [roles(study)[-1] for study in studies] == [("cxr-b:1.0.0", "further")] * 2
+        assert node.status()["dead_letters"] == 0
+
+
+def test_a_further_model_that_comes_into_service_is_a_further_one_again_afterwards(
+    tmp_path: Path, models: Path
+) -> None:
+    films = [chest() for _ in range(4)]
+    with begun(tmp_path, models, model__further=["cxr-covid"], model__shadow=["cxr-a:2.0.0"]) as node:
+        found = []
+        for film, command in zip(films, [(), ("activate", "cxr-covid"), ("rollback",), ()], strict=True):
+            if command:
+                assert node.command("models", *command).returncode == 0
+            node.send(film)
+            found += [roles(study) for study in node.wait_final(film.StudyInstanceUID)]
+        before, during, after, _ = found
+        assert set(before) == {("cxr-a:1.0.0", "service"), ("cxr-covid:1.0.0", "further"), ("cxr-a:2.0.0", "shadow")}
+        assert set(during) == {("cxr-covid:1.0.0", "service"), ("cxr-a:2.0.0", "shadow")}
+        assert set(after) == set(before)
+        assert node.command("requeue", str(films[1].StudyInstanceUID)).returncode == 0
+        (again,) = node.wait_final(films[1].StudyInstanceUID)
+        assert set(roles(again)) >= {("cxr-a:1.0.0", "service"), ("cxr-covid:1.0.0", "service")}
+        assert node.status()["dead_letters"] == 0
 
 
 class Burst:

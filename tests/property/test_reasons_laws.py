@@ -25,6 +25,8 @@ FAILURES = {"Ineligible", "Permanent", "Transient", "NoContext", "Refusal"}
 WHAT_JOBS_RUN = ("imaging", "dimse", "documents", "hl7", "stages")
 ANSWERS_TO_SENDERS = ("stages/receive.py", "dimse/admission.py", "hl7/server.py")
 """These go over the network and into the log, in English."""
+COMMANDS = ("estimate.py", "figures.py")
+"""What is said at the command line alone, in English."""
 
 texts = st.text(st.characters(codec="utf-8"), max_size=12)
 HEADERS = st.builds(
@@ -131,6 +133,19 @@ def test_no_job_ends_with_a_sentence_that_is_english_only(path: Path) -> None:
         for call in calls(path)
         if isinstance(call.func, ast.Name) and call.func.id in FAILURES and len(call.args) > 1
         if isinstance(call.args[1], ast.Constant | ast.JoinedStr)
+    ]
+    assert bare == []
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "inference").glob("*.py")), ids=lambda path: path.name)
+def test_no_model_is_refused_with_a_sentence_that_is_english_only(path: Path) -> None:
+    bare = [
+        call.lineno
+        for call in calls(path)
+        if isinstance(call.func, ast.Name)
+        and call.func.id in ("ConfigError", "Permanent")
+        and path.name not in COMMANDS
+        if isinstance(call.args[-1], ast.Constant | ast.JoinedStr)
     ]
     assert bare == []
 

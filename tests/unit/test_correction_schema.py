@@ -16,7 +16,7 @@ from tests.bench import JUDGING, add_film, header, study_uid
 def test_what_was_withdrawn_before_stays_so_until_a_person_says_otherwise(tmp_path: Path) -> None:
     path = tmp_path / "cxr-node.sqlite"
     before = Database(path)
-    migrations.apply(before, stop_before="m010_corrections")
+    migrations.apply(before, stop_before="m011_corrections")
     reasons = {1: CANCELLED, 2: DISOWNED, 3: "taken back"}
     for number, reason in reasons.items():
         row = {

@@ -83,6 +83,23 @@ def test_a_name_that_the_page_cannot_show_is_left_to_the_header() -> None:
     assert str(parse(document).PatientName) == "山田^太郎"
 
 
+def _baselines(said: str) -> list[float]:
+    """How far above the lower edge of the page each line of text begins, in points, from the first to the last."""
+    return [float(found) for found in re.findall(r"1 0 0 1 [\d.]+ ([\d.-]+) Tm", said)]
+
+
+@pytest.mark.parametrize("language", ["en", "es"])
+@pytest.mark.parametrize("count", [1, 4, 14, 60])
+def test_the_page_has_room_for_what_is_said_of_however_many_images(count: int, language: str) -> None:
+    others = [source(header(number), 0.1, flags=(Flag.CROPPED, Flag.UNSURE)) for number in range(2, count + 2)]
+    said = _said(_pdf(report(source(flags=(Flag.CROPPED,)), *others, language=language, revision=3)))
+    *above, warning = _baselines(said)
+    assert min(above) >= warning + 14
+    assert ("Further remarks in the structured report: " in said) == (count > 4 and language == "en")
+    if count <= 4:
+        assert said.count("Rev 3") == 2, "in the details, and the last of the remarks"
+
+
 def test_a_page_is_of_an_analysed_film() -> None:
     made = report(source(), source(header(2), None))
     with pytest.raises(ValueError, match="analysis"):

@@ -1,10 +1,12 @@
 """The report in the forms that destinations take it in, and with more than one model."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from pydicom import Dataset
 
-from cxr_node.documents import Form, Further, Reference, StudyReport, build_report
+from cxr_node.documents import Form, Further, Lacking, Reference, StudyReport, build_report
 from cxr_node.domain.finding import Cutoffs, ModelIdentity
 from cxr_node.domain.report_class import REPORT_CLASSES, ReportClass, next_classes
 from tests.documents import analysis, header, items, parse, report, source, value, values
@@ -14,8 +16,8 @@ STRICT = Cutoffs(threshold=0.8, medium=0.8, high=0.9)
 RUN_STATUS, COMMENT, CERTAINTY, REGION, GROUP, TRACKING = "111017", "121106", "111012", "111030", "125007", "112039"
 
 
-def _further(probability: float) -> Further:
-    return Further(analysis(probability, model=OTHER), STRICT)
+def _further(probability: float, **known: Any) -> Further:
+    return Further(analysis(probability, model=OTHER), STRICT, **known)
 
 
 def _content(made: StudyReport, form: Form | None = None) -> Dataset:
@@ -111,22 +113,87 @@ def test_several_models_have_a_group_each() -> None:
     assert len(items(content, REGION)) == 2
     assert len(items(content, "121012")) == 2
     assert values(content, "260870009") == ["RID49481"]
+    versions = [item.SoftwareVersions[1] for item in content.ContributingEquipmentSequence]
+    assert versions == ["cxr-pneumonia 1.2.0", "cxr-other 3.0.0"]
+    assert [item.DeviceUID for item in content.ContributingEquipmentSequence] == [
+        item.UID for item in items(content, "121012")
+    ]
 
 
 def test_a_further_model_is_read_by_its_own_cutoffs_and_sets_no_tier() -> None:
     below = _content(report(source(further=(_further(0.7),))))
     assert _algorithms(below) == ["cxr-pneumonia"]
-    assert values(below, COMMENT) == ["Image 1: cxr-other 3.0.0 below threshold, algorithm output 70.0 %"]
+    assert values(below, COMMENT) == [
+        "Image 1: Pneumonia below the threshold of 80 % by cxr-other 3.0.0, algorithm output 70.0 %"
+    ]
     alone = _content(report(source(probability=0.1, further=(_further(0.85),))))
-    assert _algorithms(alone) == ["cxr-other"]
+    assert _algorithms(alone) == ["cxr-pneumonia", "cxr-other"]
+    assert values(alone, "121071") == ["233604007"]
     assert values(alone, RUN_STATUS) == ["111242"]
     assert values(alone, "260870009") == []
-    assert values(alone, COMMENT) == ["Image 1: below threshold, algorithm output 10.0 %"]
+    assert items(alone, REGION) == []
     neither = _content(report(source(probability=0.1, further=(_further(0.2),))))
     assert _algorithms(neither) == ["cxr-pneumonia", "cxr-other"]
     assert values(neither, RUN_STATUS) == ["111241"]
 
 
-def test_what_a_further_model_says_is_in_the_uid() -> None:
-    given = [report(source(further=further)) for further in ((), (_further(0.7),), (_further(0.6),))]
-    assert len({build_report(each).sop_instance_uid for each in given}) == 3
+@pytest.mark.parametrize("form", [Form(whole_image=True), Form("basic_text")])
+def test_a_form_without_outlines_says_of_each_model_what_it_gave_out(form: Form) -> None:
+    content = _content(report(source(further=(_further(0.7),))), form)
+    if form.whole_image:
+        assert _algorithms(content) == ["cxr-pneumonia", "cxr-other"]
+        assert len(items(content, REGION)) == 2
+    else:
+        assert [value(item).split(":")[0] for item in items(content, "121071")] == ["Image 1", "Image 1"]
+        assert "cxr-other 3.0.0" in values(content, "121071")[1]
+    assert values(content, COMMENT) == []
+
+
+def test_in_triage_each_model_has_its_group() -> None:
+    content = _content(report(source(further=(_further(0.7),)), mode="triage"))
+    assert _algorithms(content) == ["cxr-pneumonia", "cxr-other"]
+    assert values(content, CERTAINTY) == ["91.2", "70"]
+
+
+def test_a_further_model_is_called_probable_by_its_own_prevalence() -> None:
+    content = _content(report(source(further=(_further(0.95, prevalence=0.2),))))
+    assert values(content, CERTAINTY) == ["91.2"]
+    assert values(content, "122157") == ["95", "66.5"]
+    own, other = values(content, "111002")
+    assert "high tier" in own
+    assert "sets no priority; Calibrated for a prevalence of 20 %" in other
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("en", "cxr-other 3.0.0 is a research model of restricted use: what it says is not for patient care"),
+        ("es", "cxr-other 3.0.0 es un modelo de investigación de uso restringido: lo que dice no es para atender"),
+    ],
+)
+@pytest.mark.parametrize("sr_class", ["comprehensive_3d", "basic_text"])
+@pytest.mark.parametrize("probability", [0.95, 0.2])
+def test_a_restricted_model_is_called_so(language: Any, said: str, sr_class: ReportClass, probability: float) -> None:
+    made = report(source(further=(_further(probability, restricted=True),)), language=language)
+    assert any(text.startswith(said) for text in values(_content(made, Form(sr_class)), COMMENT))
+    plain = report(source(further=(_further(probability),)), language=language)
+    assert not any(text.startswith(said) for text in values(_content(plain, Form(sr_class)), COMMENT))
+
+
+def test_a_further_model_that_says_nothing_makes_the_run_a_partial_one() -> None:
+    lacking = (Lacking("cxr-other 3.0.0", "it died"), Lacking("cxr-late 1.0.0"))
+    content = _content(report(source(lacking=lacking)))
+    assert values(content, RUN_STATUS) == ["111244"]
+    assert values(content, COMMENT) == [
+        "Image 1: not analysed by cxr-other 3.0.0: it died",
+        "Image 1: analysis by cxr-late 1.0.0 not finished when this report was made",
+    ]
+    assert values(_content(report(source(probability=0.1, lacking=lacking))), RUN_STATUS) == ["111243"]
+
+
+def test_what_a_further_model_says_or_does_not_say_is_in_the_uid() -> None:
+    said = ((), (_further(0.7),), (_further(0.6),), (_further(0.6, restricted=True),), (_further(0.6, prevalence=0.1),))
+    given = [report(source(further=further)) for further in said]
+    given += [report(source(lacking=(Lacking("m", reason),))) for reason in (None, "one", "other")]
+    given.append(report(restricted=True))
+    assert len({build_report(each).sop_instance_uid for each in given}) == 9

@@ -10,12 +10,15 @@ import pytest
 from pydicom import Dataset
 
 from cxr_node.demo.dx import code
-from cxr_node.documents import Reference, build_report
+from cxr_node.documents import Form, Reference, build_report
 from cxr_node.documents.codes import MEANINGS
 from cxr_node.domain.finding import Cutoffs, Term, Terms, Tier
 from cxr_node.domain.quality import Flag
+from cxr_node.domain.report_class import ReportClass
 from cxr_node.errors import Permanent
+from cxr_node.locale import said as spoken
 from cxr_node.locale import translated
+from cxr_node.message import Message
 from tests.documents import analysis, header, items, parse, report, source, value, values
 
 FINDING, CERTAINTY, PROBABILITY, IMPRESSION, REGION = "121071", "111012", "122157", "111023", "111030"
@@ -122,7 +125,7 @@ def test_of_several_images_the_most_severe_comes_first_and_all_are_accounted_for
     assert values(content, TRACKING) == ["Pneumonia, image 2", "Pneumonia, image 1"]
     assert values(content, CERTAINTY) == ["90", "60"]
     assert values(content, COMMENT) == [
-        "Study: highest output 90.0 %, image 2 of 3 analysed",
+        "Study: highest output 90.0 %, image 2; 3 images analysed",
         "Image 3: below threshold, algorithm output 10.0 %",
         "Image 4: not analysed",
     ]
@@ -234,6 +237,19 @@ def test_spanish_is_spanish_throughout(mode: str) -> None:
         foreign = {key for key, meaning in _meanings(content) if translated(MEANINGS.get(key, ""), "es") != meaning}
         assert foreign <= {("LOCAL1", "99HOSP")}
         assert not any("image " in text.lower() for text in values(content, TRACKING) + values(content, COMMENT))
+
+
+@pytest.mark.parametrize("form", ["comprehensive_3d", "basic_text"])
+def test_why_an_image_was_not_analysed_is_said_in_the_language_of_the_report(form: ReportClass) -> None:
+    why = Message("The pixels show a lateral view, not a frontal one (gate: {share:.2f}).", share=0.97)
+    for language, told in (
+        ("en", "Image 2: not analysed: The pixels show a lateral view, not a frontal one (gate: 0.97)."),
+        ("es", f"Imagen 2: sin analizar: {spoken(why, 'es')}"),
+    ):
+        made = report(source(), source(header(2), None, failure=why), language=language)
+        assert told in values(parse(build_report(made, Form(form))), COMMENT)
+    uids = {build_report(report(source(), source(header(2), None, failure=each))).sop_instance_uid for each in "ab"}
+    assert len(uids) == 2
 
 
 def test_a_result_without_a_code_is_refused() -> None:

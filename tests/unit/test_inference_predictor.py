@@ -36,6 +36,11 @@ def test_golden_answers(shipped: Predictor) -> None:
     assert golden.check(shipped) < golden.TOLERANCE
 
 
+@pytest.mark.parametrize("model", manifest.list_models(), ids=lambda model: model.called)
+def test_every_shipped_model_still_answers_as_when_it_was_released(model: manifest.Manifest) -> None:
+    assert golden.check(Predictor(model, "cpu")) < golden.TOLERANCE
+
+
 def test_other_weights_fail_the_golden_answers(shipped: Predictor) -> None:
     other = Predictor(shipped.manifest, "cpu")
     with torch.no_grad():

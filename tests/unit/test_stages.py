@@ -14,7 +14,7 @@ from pydicom.uid import JPEGLSLossless
 
 from cxr_node.domain.finding import ModelIdentity, Tier
 from cxr_node.domain.quality import Assessment, Flag, Reading
-from cxr_node.domain.study import Waiting
+from cxr_node.domain.study import Judging, Waiting
 from cxr_node.errors import Ineligible
 from cxr_node.imaging import Prepared
 from cxr_node.pipeline import PIPELINE
@@ -61,23 +61,25 @@ class GateKeeper:
 class Node(Bench):
     """A bench whose worker runs the analysing and settling stages.
 
-    `informed` are told of results by HL7, `asked` for a priority, by tier.
+    `informed` are told of results by HL7, `asked` for a priority, by tier; `further` models judge for the report.
     """
 
     judging = JUDGING
     informed: Sequence[str] = ()
     asked: Mapping[Tier, Sequence[str]] = {}
+    further: Mapping[str, Judging | None] = {}
 
     def begin(self, *probabilities: float) -> "Node":
         self.network = Network(list(probabilities))
         common: dict[str, Any] = {"judging": self.judging, "waiting": self.waiting, "clock": self.clock}
         self.gate = GateKeeper()
         seen: Any = (self.network, self.gate, analysis)
-        analyse = Analyse(self.store, self.spool, *seen, shadows=SHADOWS, asked=self.asked, **common)
+        beside = [judging.model_digest for judging in self.further.values() if judging]
+        analyse = Analyse(self.store, self.spool, *seen, further=beside, shadows=SHADOWS, asked=self.asked, **common)
         stages = {
             "analyse": analyse,
             "compare": Compare(self.store, self.spool, **common),
-            "settle": Settle(self.judging, self.waiting, {"full": "report"}, self.informed, self.clock),
+            "settle": Settle(self.judging, self.further, self.waiting, {"full": "report"}, self.informed, self.clock),
         }
         table = {kind: (STEPS[kind], stage) for kind, stage in stages.items()}
         self.worker = Worker(self.store, table, "me", lambda: None, self.clock, pseudonym=str)

@@ -6,7 +6,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 from cxr_node.domain.job import NewJob
-from cxr_node.store import jobs, results, studies
+from cxr_node.store import jobs, results, revisions, studies
 from cxr_node.store.requeue import adopt_model
 from cxr_node.store.results import Written
 from tests import films
@@ -56,7 +56,7 @@ def test_documents_wait_for_a_correction_that_is_not_yet_understood(node: Node) 
     assert node.revisions() == []
     assert settled(node) == [1]
     with node.store.reading() as tx:
-        found = studies.revision(tx, str(film.StudyInstanceUID), 1)
+        found = revisions.numbered(tx, str(film.StudyInstanceUID), 1)
         assert found is not None
         (digest,) = found.revision.images.values()
         stored = studies.by_digest(tx, digest)

@@ -33,9 +33,10 @@ def succeed(node: Node, *probabilities: float, judging: Judging = NEW_JUDGING) -
     def judge(probability: float) -> Any:
         return replace(analysis(probability), model=replace(NEW, digest=judging.model_digest))
 
+    seen: Any = (node.network, node.gate, judge)
     stages: dict[str, Stage] = {
-        "analyse": Analyse(node.store, node.spool, node.network, node.gate, judge, shadows=(), asked={}, **common),  # type: ignore[arg-type]
-        "settle": Settle(judging, node.waiting, {"full": "report"}, (), node.clock),
+        "analyse": Analyse(node.store, node.spool, *seen, further=(), shadows=(), asked={}, **common),
+        "settle": Settle(judging, {}, node.waiting, {"full": "report"}, (), node.clock),
     }
     table = {kind: (STEPS[kind], stage) for kind, stage in stages.items()}
     node.worker = Worker(node.store, table, "new", lambda: None, node.clock, pseudonym=str)

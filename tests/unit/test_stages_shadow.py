@@ -15,8 +15,10 @@ from cxr_node.domain.job import NewJob
 from cxr_node.domain.quality import Assessment, Flag, Reading
 from cxr_node.imaging import pixels, prepare
 from cxr_node.pipeline import PIPELINE
-from cxr_node.stages import shadow
-from cxr_node.stages.shadow import Beside, Shadow
+from cxr_node.stages import beside as beside_stage
+from cxr_node.stages.beside import Bench as Judges
+from cxr_node.stages.beside import Beside
+from cxr_node.stages.shadow import Shadow
 from cxr_node.store import assessments, exports, jobs, results
 from cxr_node.worker import Lane, Worker
 from tests import films
@@ -58,7 +60,7 @@ class Node(Bench):
             model.digest: Beside(self.networks[model.digest], partial(judged, model))  # type: ignore[arg-type]
             for model in (ONE, TWO)
         }
-        stage = Shadow(self.store, self.spool, beside, self.clock)
+        stage = Shadow(Judges(self.store, self.spool, beside), self.clock)
         self.worker = Worker(self.store, {"shadow": (STEP, stage)}, "me", lambda: None, self.clock, pseudonym=str)
         return self
 
@@ -102,7 +104,7 @@ def test_each_film_is_decoded_once_for_all_of_them(node: Node, monkeypatch: pyte
         decoded.append(dataset.SOPInstanceUID)
         return pixels.decode(dataset)
 
-    monkeypatch.setattr(shadow, "decode", counted)
+    monkeypatch.setattr(beside_stage, "decode", counted)
     for _ in range(2):
         node.send(films.chest())
     node.ask(ONE.digest, TWO.digest)

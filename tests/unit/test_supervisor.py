@@ -152,7 +152,7 @@ for word, rest in link.lines():
         say(f"ready {word}-{rest}")
 """
 UNABLE = """
-say("failed MODEL_GOLDEN it computes otherwise here")
+say('failed MODEL_GOLDEN "it computes otherwise here"')
 sys.exit(1)
 """
 

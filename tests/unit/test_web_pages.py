@@ -1,6 +1,7 @@
 """The pages as they are made on the server: what they show, in both languages, and what never stands in an address."""
 
 import re
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 from typing import Any, get_args
@@ -11,6 +12,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from cxr_node.documents.request import Kind
+from cxr_node.domain.finding import ModelIdentity
 from cxr_node.domain.job import JobState, NewJob
 from cxr_node.domain.priority import Group, Priority
 from cxr_node.domain.quality import Flag
@@ -18,13 +20,16 @@ from cxr_node.domain.reading import Actor
 from cxr_node.domain.step import Reason as StepReason
 from cxr_node.domain.step import Statement
 from cxr_node.domain.study import EntryState
+from cxr_node.errors import Permanent
+from cxr_node.inference.build import verify
 from cxr_node.locale.terms import FLAGS
 from cxr_node.message import Message
 from cxr_node.pipeline import PIPELINE
-from cxr_node.store import jobs, reading, steps, worklist
+from cxr_node.store import events, jobs, reading, results, steps, worklist
 from cxr_node.web import rows, words
 from cxr_node.web.app import build
-from tests.bench import JUDGING, add_result
+from tests.bench import JUDGING, NOON, add_result, analysis
+from tests.models import small_model
 from tests.web import PSEUDONYMS, Web, form_token, post
 
 ROOT = Path(words.__file__).parent
@@ -243,6 +248,19 @@ def test_what_the_gate_said_of_a_film_is_said_here(web: Web, client: TestClient)
     assert FLAGS["unsure"] in said
 
 
+def test_what_a_further_model_said_of_a_film_stands_below_the_model_in_service(web: Web, client: TestClient) -> None:
+    uid = web.film(0.9)
+    beside = replace(analysis(0.2, "covid19"), model=ModelIdentity("cxr-other", "1.0.0", "o" * 64))
+    with web.bench.store.transaction() as tx:
+        (row,) = tx.rows("SELECT digest FROM instance")
+        results.save(tx, row["digest"], beside, NOON)
+        jobs.enqueue(tx, [NewJob("further", row["digest"], beside.model.digest)], NOON)
+    said = text_of(client.get(f"/studies/{PSEUDONYMS.study(uid)}").text)
+    assert "For the report, judged by further models, too Suspected COVID-19 cxr-other 1.0.0 20.0 %" in said
+    assert "Above the threshold" in said
+    assert "By an earlier model" not in said
+
+
 def test_a_film_that_an_earlier_model_judged_shows_what_that_one_said(web: Web, client: TestClient) -> None:
     uid = web.film(0.9)
     with web.bench.store.transaction() as tx:
@@ -276,6 +294,31 @@ def test_the_health_page_says_which_models_judge_beside_the_one_in_service(web: 
     web.app = build(web.site(), web.door())
     said = text_of(web.client().get("/health").text)
     assert "Beside it cxr-gone judges nothing There is no model " in said
+
+
+def test_why_a_model_judges_nothing_is_said_in_the_readers_language(web: Web) -> None:
+    model = web.config.model.model_copy(update={"further": ("cxr-gone",), "shadow": ("cxr-covid",)})
+    web.config = web.config.model_copy(update={"model": model})
+    changed = verified(web)
+    with web.bench.store.transaction() as tx:
+        events.append(tx, NOON, "shadow.loaded", None, models=0, lacking={"cxr-covid:1.0.0": changed})
+        events.append(tx, NOON, "infer.unavailable", None, code="MODEL_DIGEST", reason=changed)
+    web.app = build(web.site(), web.door())
+    client = web.client()
+    client.post("/language", data={"language": "es"})
+    said = text_of(client.get("/health").text)
+    assert "También para el informe cxr-gone no evalúa nada No hay ningún modelo cxr-gone latest; hay: " in said
+    assert said.count("weights.safetensors del modelo cxr-b 1.0.0 no es como se publicó: SHA-256") == 2
+    assert "is not as released" not in said
+
+
+def verified(web: Web) -> str:
+    """What is said of a model whose weights are not as released."""
+    model = small_model(web.bench.root / "models", "cxr-b")
+    model.weights.write_bytes(b"damaged")
+    with pytest.raises(Permanent) as raised:
+        verify(model)
+    return raised.value.message
 
 
 def test_each_button_does_what_it_says(web: Web, client: TestClient) -> None:

@@ -8,6 +8,8 @@ import pytest
 
 from cxr_node import link
 from cxr_node.link import Link, attend
+from cxr_node.locale import said
+from cxr_node.message import Message
 
 
 @pytest.fixture
@@ -41,6 +43,16 @@ def test_a_word_and_the_rest_of_its_line(ends: tuple[Link, Link]) -> None:
     child.say("wake")
     child.close()
     assert list(parent.lines()) == [("failed", "MODEL_DIGEST the weights are not as released: ñ"), ("wake", "")]
+
+
+@pytest.mark.parametrize("reason", ["no disk: ñ", Message("its process died ({how})", how="SIGKILL")])
+def test_why_there_is_nothing_to_be_done_comes_as_it_was(ends: tuple[Link, Link], reason: str) -> None:
+    parent, child = ends
+    child.fail("MODEL_DIGEST", reason)
+    (word, rest) = next(iter(parent.lines()))
+    assert word == "failed"
+    code, told = link.failure(rest)
+    assert (code, told, said(told, "es")) == ("MODEL_DIGEST", reason, said(reason, "es"))
 
 
 def test_a_long_configuration_passes_whole(ends: tuple[Link, Link]) -> None:
