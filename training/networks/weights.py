@@ -13,7 +13,7 @@ from cxr_node.errors import ConfigError
 from training.networks import NETWORKS, Public
 
 SHOWN = 3
-OURS = ("front.", "shade.", "familiarity.")
+OURS = ("front.", "shade.", "familiarity.", "alone_")
 """Parts that no public weights have: they are primed with the training films."""
 COUNTER = "num_batches_tracked"
 """Batch norms count their batches for nothing that is used here, and older files have no such key."""
