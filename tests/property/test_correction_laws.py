@@ -189,7 +189,7 @@ def plays(draw: st.DrawFn) -> tuple[list[str], list[str], set[int], set[int]]:
     return known, shuffled, draw(places), draw(places)
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow])
 @given(plays())
 def test_whatever_the_order_and_wherever_the_node_falls_the_outcome_is_one(
     play: tuple[list[str], list[str], set[int], set[int]],
