@@ -179,4 +179,5 @@ def test_so_is_what_is_asked_of_something_that_is_there(operations: Any, web: We
     known = {"name": [*studies, *map(PSEUDONYMS.study, studies)], "workitem": [*uids, GLOBAL, FILTERED]}
     statuses = answered_as_described(operations[path][method].as_strategy(), known)
     assert not statuses & {401, 403}, "an administrator asks"
-    assert statuses - {400, 404}, "nothing that is there was found"
+    if method == "GET":  # elsewhere every body that was drawn may have been a wrong one
+        assert statuses - {400, 404}, "nothing that is there was found"
