@@ -47,7 +47,9 @@ class Settle(SingleStage):
                 return self._take_up(tx, study, previous, now)
             return [NewJob("analyse", digest, model) for digest in unasked]  # the end of each calls again
         beside, identity = self._beside(tx, study, images), identities.stands(tx, study)
-        if revision_due(previous, images, self.judging.cutoffs, identity=identity) and (more := self._unasked(beside)):
+        again = gone and any(image.probability is not None for image in images)
+        reported = again or revision_due(previous, images, self.judging.cutoffs, identity=identity)
+        if reported and (more := self._unasked(beside)):
             return more
         if studies.comparing(tx, study) or any(image.pending for image in [*images, *chain(*beside.values())]):
             until = windows.results_due(tx, study, model, self.waiting)
@@ -56,9 +58,8 @@ class Settle(SingleStage):
         windows.close(tx, study, now)
         if reason := studies.conflict(tx, study):
             events.append(tx, now, "study.identities_differ", study, reason=reason)
-        judged = any(image.probability is not None for image in images)
         consulted = tuple(consult(name, self.further[name], beside[name]) for name in self.further)
-        if not (gone and judged) and not revision_due(previous, images, self.judging.cutoffs, consulted, identity):
+        if not (again or revision_due(previous, images, self.judging.cutoffs, consulted, identity)):
             events.append(tx, now, "study.unchanged" if previous else "study.not_reported", study)
             return self._take_up(tx, study, previous, now)
         revision = replace(self._revision(tx, study, images), consulted=consulted)
