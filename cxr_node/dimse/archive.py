@@ -65,6 +65,7 @@ class Archive:
         """Take no more; associations that are still open are aborted."""
         if self._server is not None:
             self._server.shutdown()
+            self._ae.shutdown()  # a server ends without its associations, and their threads outlive the process
             self._server = None
 
     @property

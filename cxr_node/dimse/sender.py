@@ -2,7 +2,9 @@
 
 import socket
 import ssl
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from pydicom import dcmread
 from pydicom.uid import UID, ExplicitVRLittleEndian
 from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
+from pynetdicom.dul import DULServiceProvider
 
 from cxr_node.dimse import handshake
 from cxr_node.dimse.contexts import VERIFICATION
@@ -140,14 +143,15 @@ def associate(
     )
     failures: list[OSError] = []
     try:
-        association = ae.associate(
-            peer.host,
-            peer.port,
-            ae_title=peer.ae_title,
-            evt_handlers=bound,
-            ext_neg=list(roles),
-            tls_args=_tls_args(peer, failures),
-        )
+        with _nothing_left_behind(ae):
+            association = ae.associate(
+                peer.host,
+                peer.port,
+                ae_title=peer.ae_title,
+                evt_handlers=bound,
+                ext_neg=list(roles),
+                tls_args=_tls_args(peer, failures),
+            )
     except OSError as error:  # its name does not resolve
         raise Transient(
             "UNREACHABLE", Message("no association with {where}: {error}", where=where, error=error.strerror)
@@ -176,6 +180,21 @@ def associate(
     if answer.result == _PERMANENT_REJECTION:
         why = Message("{why}; is the node's AE title known there?", why=why)
     raise Transient("REJECTED", why)
+
+
+@contextmanager
+def _nothing_left_behind(ae: AE) -> Iterator[None]:
+    """What interrupts a negotiation ends its thread, too: pynetdicom leaves that alone, and no process would end."""
+    with ExitStack() as interrupted:
+        interrupted.callback(_end_threads, ae)
+        yield
+        interrupted.pop_all()
+
+
+def _end_threads(ae: AE) -> None:
+    for thread in threading.enumerate():
+        if isinstance(thread, DULServiceProvider) and thread.assoc.ae is ae:
+            thread.kill_dul()
 
 
 def _tls_args(peer: Peer, failures: list[OSError]) -> tuple[ssl.SSLContext, str] | None:

@@ -40,9 +40,9 @@ class Analyse(Stage):
     """Judges films in batches; `judge` turns a prediction into the node's terms at the site's prevalence.
 
     `further` are the digests of the models that judge the film too, afterwards, for the report, and `shadows` those
-    of them that do so without consequence. `asked`: by
-    tier, who is asked by HL7 for a priority as soon as a study is promoted to it.
-    `admit` is the gate: it raises Ineligible, or gives the film as the model is to see it, and what it says of it.
+    of them that do so without consequence. `asked`: by tier, who is asked by HL7 for a priority as soon as a study is
+    promoted to it. `admit` is the gate: it raises Ineligible, or gives the film as the model is to see it, and what it
+    says of it.
     """
 
     store: Store

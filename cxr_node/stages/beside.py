@@ -19,8 +19,8 @@ from cxr_node.imaging.pixels import Stored, decode
 from cxr_node.message import Message
 from cxr_node.spool import Spool
 from cxr_node.stages.stage import Commit, attempt
-from cxr_node.store import assessments, studies
-from cxr_node.store.db import Store
+from cxr_node.store import assessments, events, results, studies
+from cxr_node.store.db import Store, Tx
 
 if TYPE_CHECKING:
     from cxr_node.inference.predictor import Prediction, Predictor
@@ -76,6 +76,16 @@ class Bench:
             raise Permanent("INSTANCE_UNKNOWN", Message("the instance of this job is not in the database"))
         dataset = read_film(self.spool.path(stored.arrival.path))
         return Film(decode(dataset), dataset, Flag.INVERTED in flagged)
+
+
+def keep(tx: Tx, event: str, job: Job, analysis: Analysis, now: float) -> None:
+    """Store what a model beside the one in service says of the film that is a job's subject, and that it did."""
+    results.save(tx, job.subject, analysis, now)
+    events.append(
+        tx, now, event, studies.study_of(tx, job.subject),
+        digest=job.subject, model=analysis.model.name, version=analysis.model.version,
+        finding=analysis.finding, probability=analysis.probability,
+    )  # fmt: skip
 
 
 def _judged(beside: Beside, films: Sequence[Film | Exception]) -> Sequence[Analysis | Exception]:

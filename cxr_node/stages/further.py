@@ -9,9 +9,9 @@ from cxr_node.domain.job import Job, NewJob
 from cxr_node.domain.study import Waiting
 from cxr_node.errors import Permanent
 from cxr_node.message import Message
-from cxr_node.stages.beside import Bench
+from cxr_node.stages.beside import Bench, keep
 from cxr_node.stages.stage import Commit, Stage
-from cxr_node.store import events, results, studies, windows
+from cxr_node.store import studies, windows
 from cxr_node.store.db import Tx
 
 
@@ -33,12 +33,7 @@ class Further(Stage):
         now = self.clock()
 
         def commit(tx: Tx) -> Iterable[NewJob]:
-            results.save(tx, job.subject, analysis, now)
-            events.append(
-                tx, now, "instance.consulted", studies.study_of(tx, job.subject),
-                digest=job.subject, model=analysis.model.name, version=analysis.model.version,
-                finding=analysis.finding, probability=analysis.probability,
-            )  # fmt: skip
+            keep(tx, "instance.consulted", job, analysis, now)
             return settle(tx, job.subject, self.waiting, now)
 
         return commit

@@ -8,9 +8,8 @@ from cxr_node.domain.finding import Analysis
 from cxr_node.domain.job import Job, NewJob
 from cxr_node.errors import Ineligible
 from cxr_node.message import Message
-from cxr_node.stages.beside import Bench
+from cxr_node.stages.beside import Bench, keep
 from cxr_node.stages.stage import Commit, Stage
-from cxr_node.store import events, results, studies
 from cxr_node.store.db import Tx
 
 
@@ -29,12 +28,7 @@ class Shadow(Stage):
         now = self.clock()
 
         def commit(tx: Tx) -> Iterable[NewJob]:
-            results.save(tx, job.subject, analysis, now)
-            events.append(
-                tx, now, "instance.shadowed", studies.study_of(tx, job.subject),
-                digest=job.subject, model=analysis.model.name, version=analysis.model.version,
-                finding=analysis.finding, probability=analysis.probability,
-            )  # fmt: skip
+            keep(tx, "instance.shadowed", job, analysis, now)
             return ()
 
         return commit

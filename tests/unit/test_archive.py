@@ -1,17 +1,22 @@
 """The archive of the demonstration: what it takes, keeps and refuses."""
 
 import socket
+import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pydicom
 import pytest
 from pydicom.uid import JPEGLSLossless
+from pynetdicom.dul import DULServiceProvider
 
 from cxr_node.dimse import sender
 from cxr_node.dimse.archive import Archive
+from cxr_node.dimse.contexts import VERIFICATION
 from cxr_node.errors import ConfigError
 from tests import films
+from tests.node import wait_for
 
 NOW = 1_767_225_600.0
 
@@ -63,6 +68,16 @@ def test_stops_and_can_be_started_again(archive: Archive) -> None:
         assert caller.connect_ex(("127.0.0.1", port)) != 0
     archive.start()
     sender.echo(peer(archive), "TEST")
+
+
+def test_when_it_stops_nothing_of_open_associations_is_left(archive: Archive) -> None:
+    patient = replace(peer(archive), timeout=300.0)
+    ae = sender.application_entity(patient, "TEST")
+    ae.add_requested_context(VERIFICATION)
+    association = sender.associate(ae, patient)
+    archive.stop()
+    wait_for(lambda: association.is_aborted, 30, "an end at the other side, too")
+    wait_for(lambda: not [one for one in threading.enumerate() if isinstance(one, DULServiceProvider)], 20)
 
 
 def test_says_when_the_port_is_taken(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Sending: what each of a peer's answers means for a document, and what is done when there is none."""
 
+import signal
 import socket
 import subprocess
 import sys
@@ -203,3 +204,21 @@ def test_echo(serve: Server) -> None:
 def test_echo_is_refused_by_a_peer_that_offers_no_verification(serve: Server) -> None:
     with pytest.raises(Permanent, match="Verification"):
         sender.echo(serve(contexts=contexts.offered()[1:]), "CXR_NODE")
+
+
+def test_a_process_that_is_interrupted_in_a_negotiation_ends() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        asked = f"sender.echo(sender.Peer('pacs', 'PACS', '127.0.0.1', {port}, timeout=600), 'CXR_NODE')"
+        script = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler); {asked}"
+        command = [sys.executable, "-c", f"from cxr_node.dimse import sender; {script}"]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+            connection, _ = silent.accept()
+            with connection:
+                connection.recv(1)  # of its A-ASSOCIATE-RQ: now it waits for the answer
+                process.send_signal(signal.SIGINT)
+                try:
+                    _, said = process.communicate(timeout=60)
+                finally:
+                    process.kill()
+    assert "KeyboardInterrupt" in said
