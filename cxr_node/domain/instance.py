@@ -51,6 +51,7 @@ class Header:
     patient_name: str | None = None
     birth_date: str | None = None
     sex: str | None = None
+    study_date: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {name: value for name, value in asdict(self).items() if value not in (None, (), {})}

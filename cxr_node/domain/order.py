@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 
 from cxr_node.domain.patient import Change, Identifier
@@ -52,7 +53,7 @@ class Deed(StrEnum):
 class Said:
     """What a message says of one order. `code` is its priority as the sender writes it, `patients` whose it is.
 
-    `changes`: that the order is another one than it was (ORC-1 XO, XX).
+    `changes`: that the order is another one than it was (ORC-1 XO, XX). `day`: for when it is planned.
     """
 
     deed: Deed
@@ -62,6 +63,7 @@ class Said:
     priority: Priority | None = None
     code: str = ""
     changes: bool = False
+    day: date | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,8 @@ class Judging:
 
     `prevalence` (0..1) is the site's of the model's finding, where it states one. `restricted`: its training films do
     not allow every use. `notes`: the destinations that are told by a rejection note which documents do not stand any
-    more; `hold`: which contradictions hold a study; neither says how a model is read.
+    more; `hold`: which contradictions hold a study; `order_days`: how many days it may be made from when it was
+    planned. None of these says how a model is read.
     """
 
     model_digest: str
@@ -74,6 +75,7 @@ class Judging:
     restricted: bool = False
     notes: frozenset[str] = field(default=frozenset(), compare=False)
     hold: frozenset[About] = field(default=frozenset(), compare=False)
+    order_days: int = field(default=30, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

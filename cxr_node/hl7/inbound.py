@@ -6,7 +6,7 @@ What admissions say of patients is read by `admissions`.
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import date, datetime
 from itertools import islice
 from typing import Literal
 
@@ -134,7 +134,7 @@ def _order(group: _Group, terms: Terms) -> Said:
     if code and code not in terms.priorities:
         said = f"the priority {code[:20]!r} is not in the table hl7.priorities of this node"
         raise Unreadable(Fault(103, said, place))
-    return replace(_said(Deed.ORDER, group, terms, code), changes=control in _CHANGES)
+    return replace(_said(Deed.ORDER, group, terms, code), changes=control in _CHANGES, day=_day(group))
 
 
 def _report(group: _Group, terms: Terms) -> Said:
@@ -173,6 +173,15 @@ def _priority(group: _Group) -> tuple[str, Place]:
         if code := group.text(name, number, component).upper():
             return code, Place(name, 1, number, component=component)
     return "", Place("TQ1", 1, 9)
+
+
+def _day(group: _Group) -> date | None:
+    """For when the order is planned: TQ1-7, or as versions before 2.5 have it; else OBR-36."""
+    for name, number, component in (("TQ1", 7, 1), ("OBR", 27, 4), ("ORC", 7, 4), ("OBR", 36, 1)):
+        text = group.text(name, number, component)
+        if _moment(text) is not None:
+            return date.fromisoformat(text[:8])
+    return None
 
 
 def _study(group: _Group) -> str:

@@ -51,8 +51,9 @@ def read_instance(dataset: Dataset) -> Header:
         accession_number=_text(dataset, "AccessionNumber"),
         requested_priority=_upper(_text(dataset, "RequestedProcedurePriority")),
         patient_name=_text(dataset, "PatientName"),
-        birth_date=f"{born:%Y%m%d}" if (born := _date(dataset, "PatientBirthDate")) else None,
+        birth_date=_day(dataset, "PatientBirthDate"),
         sex=_upper(_text(dataset, "PatientSex")),
+        study_date=_day(dataset, "StudyDate"),
     )
 
 
@@ -96,6 +97,11 @@ def _age(dataset: Dataset) -> float | None:
     born, seen = _date(dataset, "PatientBirthDate"), _date(dataset, "StudyDate")
     years = (seen - born).days / 365.25 if born and seen else math.nan
     return years if 0 <= years <= 130 else None
+
+
+def _day(dataset: Dataset, keyword: str) -> str | None:
+    found = _date(dataset, keyword)
+    return f"{found:%Y%m%d}" if found else None
 
 
 def _date(dataset: Dataset, keyword: str) -> date | None:

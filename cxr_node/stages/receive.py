@@ -7,7 +7,7 @@ jobs that follow from it. What cannot be taken for a film is kept aside, and the
 import contextlib
 import errno
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -47,7 +47,8 @@ class Receive:
 
     `judging` is asked in each transaction, since another model may come into service; `charsets` gives the character
     set of senders that misstate it, by calling AE title; `wake` tells the other processes that there is work;
-    `pseudonym` gives the name of a study in the log; with `asks_ris` the RIS is asked for its priority.
+    `pseudonym` gives the name of a study in the log; `asking`: the kinds of the jobs that ask RIS and PACS about a
+    study that comes.
     """
 
     store: Store
@@ -59,7 +60,7 @@ class Receive:
     clock: Clock
     wake: Callable[[], None]
     pseudonym: Callable[[str], str]
-    asks_ris: bool = False
+    asking: Sequence[str] = ()
 
     def accept(self, received: Received) -> Verdict:
         if received.error is not None:
@@ -197,8 +198,9 @@ class Receive:
             log.warning(f"study.{moved.state}", study=self.pseudonym(study), reason=moved.reason)
         due = windows.films_due(tx, study, self.waiting)
         jobs.enqueue(tx, [NewJob("settle", study, not_before=due or now)], now)
-        if self.asks_ris:
-            jobs.enqueue_unless_open(tx, [NewJob("lookup", study)], now)
+        for asked in (NewJob(kind, study, not_before=now) for kind in self.asking):
+            jobs.enqueue_unless_open(tx, [asked], now)
+            jobs.hasten(tx, asked)  # it may wait to ask again
 
     def _drop(self, received: Received, why: str) -> Verdict:
         """Objects that a route sends along: recorded, not kept, and no reason for the route to fail."""

@@ -9,7 +9,7 @@ from cxr_node.domain.job import Job, NewJob
 from cxr_node.domain.study import EntryState, Image, Judging, Revision, Waiting, assess, consult, revision_due
 from cxr_node.message import Message
 from cxr_node.stages.stage import Commit, SingleStage
-from cxr_node.store import calling_off, events, identities, retraction, revisions, studies, windows, worklist
+from cxr_node.store import archived, calling_off, events, identities, retraction, revisions, studies, windows, worklist
 from cxr_node.store.db import Tx
 
 
@@ -18,8 +18,9 @@ class Settle(SingleStage):
     """Opens a revision when there is something new to say.
 
     A study that another model has judged is given to the one in service first, so that its documents rest on one model.
-    It waits for every film of the study to be judged or given up, and for every correction to be understood, since a
-    report that leaves one of them out may have to be revised; but once there is something to report, not for ever.
+    It waits for every film of the study to be judged or given up, and for every correction and the PACS's answer to be
+    understood, since a report that leaves one of them out may have to be revised; but once there is something to
+    report, not for ever.
     So it does for further models (`further`: by what people call them, how each is read; None where it is not there).
     `first_document`: by mode, the kind of job that its documents begin with. `informed`: who is told of results by HL7.
     """
@@ -51,9 +52,10 @@ class Settle(SingleStage):
         reported = again or revision_due(previous, images, self.judging.cutoffs, identity=identity)
         if reported and (more := self._unasked(beside)):
             return more
-        if studies.comparing(tx, study) or any(image.pending for image in [*images, *chain(*beside.values())]):
+        pending = any(image.pending for image in [*images, *chain(*beside.values())])
+        if pending or studies.comparing(tx, study) or archived.is_asked(tx, study, now):
             until = windows.results_due(tx, study, model, self.waiting)
-            if until is None or now < until:  # the end of each comparison and each analysis calls again, too
+            if until is None or now < until:  # the end of each comparison, analysis and question calls again, too
                 return [] if until is None else [NewJob("settle", study, not_before=until)]
         windows.close(tx, study, now)
         if reason := studies.conflict(tx, study):

@@ -33,7 +33,8 @@ def say_of_order(tx: Tx, study: str | None, word: Word, said: Said, source: str,
     What none came for is dropped.
     """
     patients = [[one.value, one.authority] for one in said.patients]
-    detail: dict[str, Any] = {"patients": patients, "changes": said.changes}
+    planned = f"{said.day:%Y%m%d}" if said.day else ""
+    detail: dict[str, Any] = {"patients": patients, "changes": said.changes, "day": planned}
     if study:
         detail["films"] = sorted(_films(tx, study))
     named = {"message": said.study_instance_uid, "source": source, "said_at": at, "recorded_at": now}

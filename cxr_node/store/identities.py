@@ -1,13 +1,14 @@
 """Whose studies are: what films say, and what admissions and the RIS have said since."""
 
 import json
+import math
 from collections.abc import Iterable
 
 from cxr_node.domain import patient
 from cxr_node.domain.correction import Word
 from cxr_node.domain.instance import InstanceState
 from cxr_node.domain.patient import Change, Identifier, Identity, Person, Whose
-from cxr_node.store import corrections, studies
+from cxr_node.store import archived, corrections, studies
 from cxr_node.store.db import Row, Tx
 
 _KIND = "patient"
@@ -54,17 +55,24 @@ def patients(tx: Tx, study: str) -> set[Identifier]:
     for one in studies.of_study(tx, study):
         header = one.arrival.header
         if one.state is InstanceState.CURRENT and header.patient_id:
-            said = Whose(header.patient_id, header.issuer_of_patient_id or "")
-            identity = patient.corrected(said, _changes(tx, said.patient_id))
-            value, issuer = identity.get("PatientID", said.patient_id), identity.get("IssuerOfPatientID", said.issuer)
-            found.add(Identifier(value, issuer))
+            found.add(as_known(tx, Identifier(header.patient_id, header.issuer_of_patient_id or "")))
     return found
 
 
+def as_known(tx: Tx, number: Identifier) -> Identifier:
+    """A patient's number after all merges."""
+    identity = patient.corrected(Whose(number.value, number.authority), _changes(tx, number.value))
+    return Identifier(identity.get("PatientID", number.value), identity.get("IssuerOfPatientID", number.authority))
+
+
 def known(tx: Tx, study: str) -> tuple[Whose, Identity]:
-    """What the films say, and what is known otherwise."""
+    """What the films say, and what is known otherwise.
+
+    How the PACS calls the patient of the study counts where no admission has said it.
+    """
     said = whose(tx, study)
-    return said, patient.corrected(said, _changes(tx, said.patient_id), _accession(tx, study))
+    kept = [Change(one.person, at=-math.inf) for one in archived.of_study(tx, study) if one.study == study]
+    return said, patient.corrected(said, [*_changes(tx, said.patient_id), *kept], _accession(tx, study))
 
 
 def stands(tx: Tx, study: str) -> dict[str, str]:

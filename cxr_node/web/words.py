@@ -90,6 +90,8 @@ EVENTS: Final[Mapping[str, str]] = {
     "study.held": N_("Study held"),
     "study.identified": N_("Patient or order known otherwise"),
     "patient.changed": N_("An admission has written of the patient"),
+    "pacs.answered": N_("The PACS has said whose the study is"),
+    "pacs.unanswered": N_("The PACS could not be asked whose the study is"),
     "study.released": N_("Study released"),
     "study.deliveries_resumed": N_("Documents taken up again"),
     "study.requeued": N_("Tried again"),
