@@ -23,7 +23,8 @@ class InstanceState(StrEnum):
 class Header:
     """The attributes of a film that eligibility, the worklist and comparison look at (PS3.3 C.7 and C.8).
 
-    `descriptions` holds free texts that may tell the view, by the name of their attribute.
+    `descriptions` holds free texts that may tell the view, by the name of their attribute; `procedures` the codes of
+    what was requested (0032,1064), as the X-ray machine was told it.
     """
 
     sop_class_uid: str
@@ -52,6 +53,7 @@ class Header:
     birth_date: str | None = None
     sex: str | None = None
     study_date: str | None = None
+    procedures: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return {name: value for name, value in asdict(self).items() if value not in (None, (), {})}

@@ -1,6 +1,6 @@
 """What a RIS says of a study, and what a message about it is answered: values, and the rules between them."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -39,6 +39,15 @@ class Fault:
         return self.code in (200, 201, 202, 203, 206, 207)
 
 
+@dataclass(frozen=True, slots=True)
+class Procedure:
+    """A requested procedure as a code: value, meaning, coding scheme; without a code only the meaning is there."""
+
+    value: str
+    meaning: str
+    scheme: str
+
+
 class Deed(StrEnum):
     """What is to be done with a study."""
 
@@ -53,7 +62,8 @@ class Deed(StrEnum):
 class Said:
     """What a message says of one order. `code` is its priority as the sender writes it, `patients` whose it is.
 
-    `changes`: that the order is another one than it was (ORC-1 XO, XX). `day`: for when it is planned.
+    `changes`: that the order is another one than it was (ORC-1 XO, XX). `day`: for when it is planned. `procedure`:
+    what is ordered, where that is said by a code.
     """
 
     deed: Deed
@@ -64,6 +74,7 @@ class Said:
     code: str = ""
     changes: bool = False
     day: date | None = None
+    procedure: Procedure | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +96,20 @@ class Notice:
 def of_patient(said: Collection[Identifier], known: Identifier | None) -> bool:
     """Whether a message may be about the patient of a study; where either says nothing, nothing speaks against it."""
     return not said or known is None or any(one.meets(known) for one in said)
+
+
+def procedure_now(films: Collection[str], said: Sequence[tuple[Procedure, bool]]) -> Procedure | None:
+    """What an order is for in the place of what the films say; None where it is what they say, or nobody says so.
+
+    `films`: the codes that they came with; `said`: what messages have said of the order, the newest last, and whether
+    they changed it. Messages repeat the procedure whatever they are about: it is another one only where the films say
+    one, or an earlier message did.
+    """
+    if not any(changes for _, changes in said):
+        return None
+    newest = said[-1][0]
+    before = {*films, *(procedure.value for procedure, _ in said[:-1] if not films)}
+    return newest if newest.value not in films and before - {newest.value} else None
 
 
 def ordered(stands: Priority | None, ordered_before: Priority | None, now: Priority) -> Priority:

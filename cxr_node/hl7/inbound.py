@@ -10,7 +10,7 @@ from datetime import date, datetime
 from itertools import islice
 from typing import Literal
 
-from cxr_node.domain.order import Deed, Fault, Notice, Place, Said
+from cxr_node.domain.order import Deed, Fault, Notice, Place, Procedure, Said
 from cxr_node.domain.patient import Identifier
 from cxr_node.domain.priority import Priority
 from cxr_node.hl7 import admissions
@@ -25,6 +25,8 @@ _MOST_ORDERS = 100
 _CHANGES = ("XO", "XX")
 _STUDY = "113014"  # Study (DCM), as an observation that names the Study Instance UID
 _TIME = re.compile(r"(?P<day>[0-9]{8})(?P<clock>[0-9]{2}|[0-9]{4}|[0-9]{6})?(\.[0-9]{1,4})?(?P<offset>[+-][0-9]{4})?")
+_UNWRITABLE = re.compile(r"[\x00-\x1f\\^]")
+_CODE, _LOCAL = 16, "99LOCAL"  # the length of SH; what HL7 calls L (table 0396), private to DICOM (PS3.16 8)
 _UID = re.compile(r"[0-9]+(\.[0-9]+)+")
 
 
@@ -134,7 +136,8 @@ def _order(group: _Group, terms: Terms) -> Said:
     if code and code not in terms.priorities:
         said = f"the priority {code[:20]!r} is not in the table hl7.priorities of this node"
         raise Unreadable(Fault(103, said, place))
-    return replace(_said(Deed.ORDER, group, terms, code), changes=control in _CHANGES, day=_day(group))
+    wanted = _said(Deed.ORDER, group, terms, code)
+    return replace(wanted, changes=control in _CHANGES, day=_day(group), procedure=_procedure(group))
 
 
 def _report(group: _Group, terms: Terms) -> Said:
@@ -182,6 +185,14 @@ def _day(group: _Group) -> date | None:
         if _moment(text) is not None:
             return date.fromisoformat(text[:8])
     return None
+
+
+def _procedure(group: _Group) -> Procedure | None:
+    """What is ordered (OBR-4), in values that a DICOM code may have (PS3.3 8.8); a local code becomes a private one."""
+    value, meaning, scheme = (_UNWRITABLE.sub(" ", group.text("OBR", 4, part)).strip() for part in (1, 2, 3))
+    if not value or len(value) > _CODE or len(scheme) > _CODE:
+        return None
+    return Procedure(value, (meaning or value)[:64], _LOCAL if scheme in ("", "L") else scheme)
 
 
 def _study(group: _Group) -> str:

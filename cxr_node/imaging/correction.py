@@ -10,7 +10,7 @@ from pydicom.tag import Tag
 
 from cxr_node.imaging.header import items, texts
 
-_ACCESSION = "AccessionNumber"
+_ACCESSION, _PROCEDURE = "AccessionNumber", "RequestedProcedureCodeSequence"
 _STALE = {
     "IssuerOfPatientID": ("IssuerOfPatientIDQualifiersSequence",),
     "PatientBirthDate": ("PatientAge",),
@@ -22,12 +22,16 @@ _STALE = {
 def with_identity(dataset: Dataset, identity: Mapping[str, str]) -> Dataset:
     """A copy in which the attributes of `identity`, by keyword, have its values, in Unicode; else the same data set.
 
-    The items of Request Attributes that name the film's own accession number name the new one.
+    The items of Request Attributes that name the film's own accession number name the new one. A procedure, as code
+    value, meaning and coding scheme with ^ between, is that of the study and of each request.
     """
     if not identity:
         return dataset
-    made = copy.copy(dataset)
+    made = copy.deepcopy(dataset)
     for keyword, value in identity.items():
+        if keyword == _PROCEDURE:
+            _reorder(made, value)
+            continue
         for stale in _STALE.get(keyword, ()):
             if stale in made:
                 del made[stale]
@@ -38,12 +42,20 @@ def with_identity(dataset: Dataset, identity: Mapping[str, str]) -> Dataset:
 
 
 def _renumber(made: Dataset, before: tuple[str, ...], accession: str) -> None:
-    copies = [copy.copy(item) for item in items(made, "RequestAttributesSequence")]
-    for item in copies:
+    for item in items(made, "RequestAttributesSequence"):
         if _ACCESSION in item and texts(item, _ACCESSION) in (before, ()):
             _put(item, _ACCESSION, accession)
-    if copies:
-        made.RequestAttributesSequence = copies
+
+
+def _reorder(made: Dataset, procedure: str) -> None:
+    code = Dataset()
+    values = procedure.split("^")
+    for keyword, value in zip(("CodeValue", "CodeMeaning", "CodingSchemeDesignator"), values, strict=True):
+        _put(code, keyword, value)
+    made.ProcedureCodeSequence = [code]
+    for item in items(made, "RequestAttributesSequence"):
+        item.RequestedProcedureCodeSequence = [code]
+        _put(item, "RequestedProcedureDescription", code.CodeMeaning)
 
 
 def _put(dataset: Dataset, keyword: str, value: str) -> None:

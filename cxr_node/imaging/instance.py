@@ -2,13 +2,14 @@
 
 import math
 import re
+from collections.abc import Iterator
 from datetime import date
 
 from pydicom.dataset import Dataset
 
 from cxr_node.domain.instance import Header
 from cxr_node.errors import Permanent
-from cxr_node.imaging.header import first_item, read, texts
+from cxr_node.imaging.header import first_item, items, read, texts
 from cxr_node.message import N_, Message
 
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
@@ -54,6 +55,7 @@ def read_instance(dataset: Dataset) -> Header:
         birth_date=_day(dataset, "PatientBirthDate"),
         sex=_upper(_text(dataset, "PatientSex")),
         study_date=_day(dataset, "StudyDate"),
+        procedures=tuple(_procedures(dataset)),
     )
 
 
@@ -82,6 +84,13 @@ def _uid(dataset: Dataset, keyword: str, tag: str) -> str:
 def _code(dataset: Dataset, keyword: str) -> str | None:
     item = first_item(dataset, keyword)
     return _text(item, "CodeValue") if item is not None else None
+
+
+def _procedures(dataset: Dataset) -> Iterator[str]:
+    for request in items(dataset, "RequestAttributesSequence"):
+        for code in items(request, "RequestedProcedureCodeSequence"):
+            if value := _text(code, "CodeValue"):
+                yield value
 
 
 def _count(dataset: Dataset, keyword: str) -> int | None:

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Collection, Mapping
+from dataclasses import astuple
 from typing import Any
 
 from cxr_node.domain.correction import Facts, Rejection, Spoken, Word, gravest
@@ -35,6 +36,8 @@ def say_of_order(tx: Tx, study: str | None, word: Word, said: Said, source: str,
     patients = [[one.value, one.authority] for one in said.patients]
     planned = f"{said.day:%Y%m%d}" if said.day else ""
     detail: dict[str, Any] = {"patients": patients, "changes": said.changes, "day": planned}
+    if said.procedure:
+        detail["procedure"] = astuple(said.procedure)
     if study:
         detail["films"] = sorted(_films(tx, study))
     named = {"message": said.study_instance_uid, "source": source, "said_at": at, "recorded_at": now}

@@ -3,14 +3,18 @@
 import json
 import math
 from collections.abc import Iterable
+from dataclasses import astuple
 
 from cxr_node.domain import patient
 from cxr_node.domain.correction import Word
 from cxr_node.domain.instance import InstanceState
+from cxr_node.domain.order import Procedure, procedure_now
 from cxr_node.domain.patient import Change, Identifier, Identity, Person, Whose
 from cxr_node.store import archived, corrections, studies
 from cxr_node.store.db import Row, Tx
 
+PROCEDURE = "RequestedProcedureCodeSequence"
+"""The keyword under which an identity has a procedure: its code value, meaning and coding scheme, with ^ between."""
 _KIND = "patient"
 _MOST_NUMBERS = 50  # of one patient, over all merges
 
@@ -72,7 +76,10 @@ def known(tx: Tx, study: str) -> tuple[Whose, Identity]:
     """
     said = whose(tx, study)
     kept = [Change(one.person, at=-math.inf) for one in archived.of_study(tx, study) if one.study == study]
-    return said, patient.corrected(said, [*_changes(tx, said.patient_id), *kept], _accession(tx, study))
+    identity = dict(patient.corrected(said, [*_changes(tx, said.patient_id), *kept], _accession(tx, study)))
+    if procedure := _procedure(tx, study, identity.get("AccessionNumber", said.accession)):
+        identity[PROCEDURE] = "^".join(astuple(procedure))
+    return said, identity
 
 
 def stands(tx: Tx, study: str) -> dict[str, str]:
@@ -105,6 +112,19 @@ def _accession(tx: Tx, study: str) -> str:
         (Word.ORDERED, study, study),
     )
     return str(row["subject"]) if row else ""
+
+
+def _procedure(tx: Tx, study: str, accession: str) -> Procedure | None:
+    """What the order of a study is for, where the RIS has said that it is another procedure than the films say."""
+    rows = tx.rows(
+        """
+        SELECT json_extract(detail, '$.procedure') AS said, json_extract(detail, '$.changes') AS changes FROM correction
+        WHERE kind = ? AND study_instance_uid = ? AND subject IN (?, '') AND said IS NOT NULL ORDER BY said_at, id
+        """,
+        (Word.ORDERED, study, accession),
+    )
+    said = [(Procedure(*json.loads(row["said"])), bool(row["changes"])) for row in rows]
+    return procedure_now(studies.procedures(tx, study), said)
 
 
 def _changes(tx: Tx, number: str) -> list[Change]:

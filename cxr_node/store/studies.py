@@ -90,6 +90,12 @@ def of_instances(tx: Tx, uids: Sequence[str]) -> list[str]:
     return [str(row["study_instance_uid"]) for row in rows]
 
 
+def procedures(tx: Tx, study: str) -> set[str]:
+    """The codes of what was requested that the current films of a study name."""
+    headers = [one.arrival.header for one in of_study(tx, study) if one.state is InstanceState.CURRENT]
+    return {value for header in headers for value in header.procedures}
+
+
 def set_state(tx: Tx, digest: str, state: InstanceState) -> None:
     tx.execute("UPDATE instance SET state = ? WHERE digest = ?", (state, digest))
 

@@ -298,6 +298,30 @@ def test_an_order_gets_another_accession_number(site: Node, orthanc: Orthanc) ->
     require_valid(site)
 
 
+def test_an_order_is_for_another_procedure(site: Node, orthanc: Orthanc) -> None:
+    listening(site)
+    film = chest(AccessionNumber="A1")
+
+    def told(number: str, control: str, code: str) -> str:
+        obr = f"OBR|1|PL1||{code}{'|' * 14}A1"
+        return message("ORM^O01^ORM_O01", number, f"PID|||{film.PatientID}", f"ORC|{control}|PL1", obr)
+
+    say(PORT, told("1", "NW", "XC1^Chest one view^L"))
+    site.send(film)
+    site.wait_final()
+    first = delivered(site, film, "sr", "sc")
+    say(PORT, told("2", "XO", "XC1^Chest one view^L"))
+    site.wait_idle()
+    assert delivered(site, film, "sr", "sc") == first
+    say(PORT, told("3", "XO", "XC2^Chest two views^L"))
+    wait_for(lambda: len(delivered(site, film, "sr", "sc")) == 4 and notes(orthanc, film), what="a revision and a note")
+    site.wait_idle()
+    reports = [one for one in orthanc.instances(film.StudyInstanceUID) if one["Modality"] == "SR"]
+    assert ["Chest two views" in str(one) for one in reports].count(True) == 1
+    assert notes(orthanc, film) == [("113037", first)]
+    require_valid(site)
+
+
 def test_an_order_for_another_patient_holds_the_study_until_a_merge_says_that_it_is_the_same(
     site: Node, orthanc: Orthanc
 ) -> None:

@@ -2,11 +2,12 @@
 
 import time
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import pytest
 
-from cxr_node.domain.order import Deed, Fault, Said
+from cxr_node.domain.order import Deed, Fault, Procedure, Said
 from cxr_node.domain.patient import Identifier, Person
 from cxr_node.domain.priority import Priority
 from cxr_node.hl7.inbound import Terms, read
@@ -37,15 +38,48 @@ def test_an_order_with_its_priority() -> None:
     found = read(parse(order("7", "ACC1", patient="P1^^^HOSP~X9^^^NAT").encode(), "ASCII"), TERMS)
     assert (found.sender, found.control_id, found.kind) == ("RIS^HOSPITAL", "7", "ORM^O01")
     patients = (Identifier("P1", "HOSP"), Identifier("X9", "NAT"))
-    assert found.said == (Said(Deed.ORDER, "ACC1", "", patients, Priority.STAT, "S"),)
+    procedure = Procedure("XCHEST", "Chest PA", "99LOCAL")
+    assert found.said == (Said(Deed.ORDER, "ACC1", "", patients, Priority.STAT, "S", procedure=procedure),)
 
 
 def test_an_imaging_order_with_ipc_and_tq1() -> None:
     text = message(
-        "OMI^O23^OMI_O23", "8", "PID|||P1", "ORC|XO|PL1", "TQ1|1||||||||A^ASAP^HL70485", "OBR|1|PL1||XC^Chest^L",
+        "OMI^O23^OMI_O23", "8", "PID|||P1", "ORC|XO|PL1", "TQ1|1||||||202603010800||A^ASAP^HL70485",
+        "OBR|1|PL1||36643-5^Chest^LN",
         "IPC|ACC^HOSP|RP1|1.2.840.9|SPS1",
     )  # fmt: skip
-    assert said(text) == (Said(Deed.ORDER, "ACC", "1.2.840.9", (Identifier("P1"),), Priority.HIGH, "A", changes=True),)
+    more: dict[str, Any] = {"day": date(2026, 3, 1), "procedure": Procedure("36643-5", "Chest", "LN"), "changes": True}
+    assert said(text) == (Said(Deed.ORDER, "ACC", "1.2.840.9", (Identifier("P1"),), Priority.HIGH, "A", **more),)
+
+
+@pytest.mark.parametrize(
+    ("lines", "day"),
+    [
+        (["TQ1|1||||||20260301"], date(2026, 3, 1)), (["ORC|NW||||||^^^202603020900^^S"], date(2026, 3, 2)),
+        (["OBR|1|A" + "|" * 25 + "^^^20260303"], date(2026, 3, 3)),
+        (["OBR|1|A" + "|" * 34 + "202603040800"], date(2026, 3, 4)),
+        (["TQ1|1||||||2026"], None), (["TQ1|1||||||20261301"], None), ([], None),
+    ],
+)  # fmt: skip
+def test_for_when_an_order_is_planned(lines: list[str], day: date | None) -> None:
+    named = {line[:3] for line in lines}
+    whole = [*([] if "ORC" in named else ["ORC|NW"]), *lines, *([] if "OBR" in named else ["OBR|1|A"])]
+    (found,) = said(message("ORM^O01", "1", *whole))
+    assert found.day == day
+
+
+@pytest.mark.parametrize(
+    ("field", "procedure"),
+    [
+        ("", None), ("^Chest", None), ("X" * 17, None), ("X^Y^" + "Z" * 17, None),
+        ("XC", Procedure("XC", "XC", "99LOCAL")), ("XC^Chest^L", Procedure("XC", "Chest", "99LOCAL")),
+        ("XC^" + "C" * 80 + "^99RIS", Procedure("XC", "C" * 64, "99RIS")),
+        (r"X\S\C^Ch\E\est", Procedure("X C", "Ch est", "99LOCAL")),
+    ],
+)  # fmt: skip
+def test_what_is_ordered_is_a_code_that_dicom_can_hold(field: str, procedure: Procedure | None) -> None:
+    (found,) = said(message("ORM^O01", "1", "ORC|NW", f"OBR|1|A||{field}"))
+    assert found.procedure == procedure
 
 
 @pytest.mark.parametrize(
