@@ -9,7 +9,18 @@ from cxr_node.domain.job import Job, NewJob
 from cxr_node.domain.study import EntryState, Image, Judging, Revision, Waiting, assess, consult, revision_due
 from cxr_node.message import Message
 from cxr_node.stages.stage import Commit, SingleStage
-from cxr_node.store import archived, calling_off, events, identities, retraction, revisions, studies, windows, worklist
+from cxr_node.store import (
+    archived,
+    calling_off,
+    events,
+    identities,
+    retraction,
+    revisions,
+    studies,
+    tellings,
+    windows,
+    worklist,
+)
 from cxr_node.store.db import Tx
 
 
@@ -75,10 +86,13 @@ class Settle(SingleStage):
 
     def _take_up(self, tx: Tx, study: str, previous: Revision | None, now: float) -> Iterable[NewJob]:
         """There is nothing new to say; what was called off is said after all, if it still stands."""
-        stands = previous is not None and retraction.stands(tx, study, previous.number)
-        if stands and (resumed := calling_off.resume_documents(tx, study, now)):
+        notes = retraction.due(tx, study, self.judging.notes, now)
+        if previous is None or not retraction.stands(tx, study, previous.number):
+            return [*notes, *retraction.untold(tx, study)]
+        if resumed := calling_off.resume_documents(tx, study, now):
             events.append(tx, now, "study.deliveries_resumed", study, count=resumed)
-        return retraction.due(tx, study, self.judging.notes, now)
+        again = [name for name in self.informed if name in tellings.retracted(tx, study)]
+        return [*notes, *(NewJob("announce", study, f"{previous.number}/{name}") for name in again)]
 
     def _beside(self, tx: Tx, study: str, images: Sequence[Image]) -> dict[str, list[Image]]:
         """By further model: the images that the model in service has judged, as that one sees them."""

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from cxr_node.domain.instance import InstanceState
 from cxr_node.domain.job import NewJob
 from cxr_node.domain.study import EntryState
-from cxr_node.store import identities, results, revisions, studies, worklist
+from cxr_node.store import identities, results, revisions, studies, tellings, worklist
 from cxr_node.store.db import Tx
+from cxr_node.store.messages import RETRACTION
 from cxr_node.store.results import Written
 
 _ON_ITS_WAY_SECONDS = 10.0
@@ -93,6 +94,19 @@ def stands(tx: Tx, study: str, number: int) -> bool:
     if found is None or not found.revision.images.items() <= current.items():
         return False
     return found.revision.identity == identities.stands(tx, study)
+
+
+def untold(tx: Tx, study: str) -> list[NewJob]:
+    """The jobs that tell each RIS that has a result of a study that it does not stand."""
+    return [NewJob("announce", study, f"{RETRACTION}/{name}") for name in sorted(tellings.standing(tx, study))]
+
+
+def is_void(tx: Tx, study: str) -> bool:
+    """Whether nothing that was said of a study stands: it is withdrawn, or its report rests on what does not count."""
+    state, latest = worklist.state(tx, study), revisions.latest(tx, study)
+    if state is EntryState.HELD or latest is None:
+        return False
+    return state is EntryState.WITHDRAWN or not stands(tx, study, latest.number)
 
 
 def reject(tx: Tx, documents: Collection[str], destination: str, note: str) -> None:

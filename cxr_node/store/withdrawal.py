@@ -36,6 +36,7 @@ from cxr_node.store import (
     revisions,
     steps,
     studies,
+    tellings,
     worklist,
 )
 from cxr_node.store.db import Tx
@@ -43,6 +44,7 @@ from cxr_node.store.studies import Stored
 
 _CALLED_OFF = Message("the study was withdrawn")
 _RENAMED = Message("its patient or its order has been corrected since")
+_STANDS = Message("the study stands again")
 _FILM_GONE = Message("a film that it was made from was rejected")
 
 
@@ -194,6 +196,7 @@ def _take_out(tx: Tx, study: str, decides: Ground, actor: Actor | None, *, judgi
     events.append(tx, now, f"study.{found.state}", study, alarm=True, reason=found.reason, **known, **who)
     if decides.state is EntryState.WITHDRAWN:
         jobs.enqueue(tx, retraction.due(tx, study, judging.notes, now), now)
+        jobs.enqueue(tx, retraction.untold(tx, study), now)
     return found
 
 
@@ -203,4 +206,5 @@ def _reinstate(tx: Tx, study: str, actor: Actor, judging: Judging, now: float) -
     if worklist.state(tx, study) is EntryState.WITHDRAWN:
         worklist.recompute(tx, study, judging, now)
     reading.reinstate(tx, study, actor, judging, now)
+    tellings.forget_retractions(tx, study, _STANDS, now)
     jobs.enqueue_unless_open(tx, [NewJob("settle", study)], now)

@@ -63,6 +63,7 @@ JOBS: Final[Mapping[str, str]] = {
     "announce": N_("write to the RIS"),
     "transmit": N_("send to the RIS"),
     "lookup": N_("ask the RIS"),
+    "crosscheck": N_("ask the PACS"),
     "tell": N_("tell subscribers"),
 }
 PROCESSES: Final[Mapping[str, str]] = {"loading": N_("loading"), "unavailable": N_("unavailable")}

@@ -13,7 +13,7 @@ from tests.modality import Modality, begun, ended
 from tests.node import Node, free_port, wait_for
 from tests.orthanc import Orthanc
 from tests.rejection import rejection
-from tests.ris import merge, message, order, say, update
+from tests.ris import Ris, merge, message, order, say, update
 
 pytestmark = pytest.mark.peers
 
@@ -120,6 +120,23 @@ def test_what_is_taken_back_while_the_pacs_is_away_is_not_sent_when_it_comes_bac
     site.wait_idle()
     assert kinds(orthanc, film) == []
     assert {one["state"] for one in site.study(film.StudyInstanceUID)["deliveries"]} <= {"failed", "pending"}
+
+
+def test_a_result_that_the_ris_has_is_taken_back_and_told_again(tmp_path: Path, orthanc: Orthanc) -> None:
+    with Ris() as ris, started(tmp_path, orthanc, told=[ris.table()]) as node:
+        film = chest()
+        node.send(film)
+        node.wait_final()
+        for action in (
+            ["withdraw", film.StudyInstanceUID, "--reason", "wrong patient"],
+            ["release", film.StudyInstanceUID],
+        ):
+            assert node.command(*action).returncode == 0
+            node.wait_idle()
+        assert [str(told.segment("OBR")[25]) for told in ris.messages] == ["P", "C", "P"]
+        assert [str(told.segment("OBX")[11]) for told in ris.messages] == ["P", "W", "P"]
+        assert len({str(told.segment("OBR")[3]) for told in ris.messages}) == 1
+        require_valid(node)
 
 
 def test_an_order_that_is_cancelled_while_the_film_is_analysed(tmp_path: Path, orthanc: Orthanc) -> None:

@@ -233,9 +233,10 @@ def test_the_sites_own_authority_where_the_film_names_none_and_an_oid_where_it_d
 
 def test_a_later_revision_is_a_message_of_its_own_with_the_same_filler_number(site: Site, ris: Ris) -> None:
     site.tell(ris, probabilities=(0.2, 0.9))
-    first = films.chest()
+    whose = {"PatientID": "P7", "AccessionNumber": "ACC7"}
+    first = films.chest(**whose)
     site.send(first)
-    for film in (None, same_study(first, films.chest())):
+    for film in (None, same_study(first, films.chest(**whose))):
         if film:
             site.send(film)
         site.do("analyse")
