@@ -116,7 +116,12 @@ class Orders:
         identities.say(tx, change, notice.sender, at=now if notice.at is None else notice.at, now=now)
         studies = identities.studies_of(tx, change)
         known = {"sender": notice.sender, "control_id": notice.control_id, "kind": notice.kind}
+        for number in change.person.identifiers[:1]:
+            known |= {"patient_id": number.value, "issuer_of_patient_id": number.authority}
+        for number in change.prior[:1]:
+            known |= {"prior_patient_id": number.value, "prior_issuer_of_patient_id": number.authority}
         for study in studies:
+            known["accession_number"] = worklist.whose(tx, study)["accession_number"] or ""
             events.append(tx, now, "patient.changed", study, **known, merged=bool(change.prior))
             withdrawal.follow(tx, study, self.judging, now)
         return studies

@@ -84,7 +84,7 @@ def release(tx: Tx, study: str, actor: Actor, judging: Judging, now: float) -> N
     require_releasable(grounds)
     names = [each.name for each in grounds if each.releasable]
     corrections.say(tx, study, Word.RELEASED, actor.name, now, grounds=names)
-    events.append(tx, now, "study.released", study, by=actor.name, grounds=names)
+    events.append(tx, now, "study.released", study, by=actor.name, grounds=names, **worklist.whose(tx, study))
     follow(tx, study, judging, now, actor)
 
 
@@ -192,7 +192,7 @@ def _take_out(tx: Tx, study: str, decides: Ground, actor: Actor | None, *, judgi
     found = Withdrawn(decides.state, decides.reason, called_off, results.delivered_count(tx, study))
     jobs.hasten(tx, NewJob("settle", study, not_before=now))  # there is nothing to wait for
     known = {"called_off": found.called_off, "delivered": found.delivered}
-    who = {"by": actor.name} if actor else {}
+    who = worklist.whose(tx, study) | ({"by": actor.name} if actor else {})
     events.append(tx, now, f"study.{found.state}", study, alarm=True, reason=found.reason, **known, **who)
     if decides.state is EntryState.WITHDRAWN:
         jobs.enqueue(tx, retraction.due(tx, study, judging.notes, now), now)

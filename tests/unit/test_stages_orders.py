@@ -25,7 +25,7 @@ from cxr_node.store.db import Store, Tx
 from cxr_node.store.messages import Outgoing
 from tests import films
 from tests.bench import JUDGING, NOON, Bench
-from tests.ris import message, order, report
+from tests.ris import merge, message, order, report
 from tests.unit.test_hl7_inbound import TERMS
 
 POLICY = Policy(max_wait_seconds=7200)
@@ -346,3 +346,21 @@ def test_a_study_that_was_read_stays_read_when_its_order_is_cancelled(desk: Desk
     desk.say(report("1", "ACC1"))
     desk.say(order("2", "ACC1", control="CA"))
     assert desk.entry(study)["state"] == "read"
+
+
+def test_what_is_recorded_of_a_merge_and_a_withdrawal_is_enough_to_tell(desk: Desk) -> None:
+    study = desk.film("ACC1", PatientID="TEMP1")
+    assert desk.say(merge("1", "TEMP1^^^HOSP", "P1^^^HOSP")) == "AA"
+    changed = desk.last("patient.changed")
+    assert (changed["patient_id"], changed["issuer_of_patient_id"], changed["prior_patient_id"]) == (
+        "P1",
+        "HOSP",
+        "TEMP1",
+    )
+    assert (changed["accession_number"], changed["sender"]) == ("ACC1", "RIS^HOSPITAL")
+    with desk.store.transaction() as tx:
+        withdrawal.withdraw(tx, study, "wrong", ANA, judging=JUDGING, now=NOON)
+        withdrawal.release(tx, study, ANA, JUDGING, NOON)
+    for name in ("study.withdrawn", "study.released"):
+        said = desk.last(name)
+        assert (said["patient_id"], said["accession_number"], said["by"]) == ("P1", "ACC1", "ana")
