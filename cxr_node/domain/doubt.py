@@ -93,8 +93,9 @@ def _ordered_otherwise(
             name = f"order {claim.accession} {_named(claim.patients)} films {_named(known)}"
             yield Doubt("patient", name, OTHER_PATIENT)
     named = {claim.accession for claim in claims if claim.by_uid and claim.accession}
-    if films.accession and named and films.accession not in named:
-        yield Doubt("accession", f"accession {films.accession} orders {' '.join(sorted(named))}", OTHER_ACCESSION)
+    if films.accessions and named and not named & films.accessions:
+        name = f"accession {' '.join(sorted(films.accessions))} orders {' '.join(sorted(named))}"
+        yield Doubt("accession", name, OTHER_ACCESSION)
     planned = {claim.day for claim in claims if claim.day}
     if _apart(films.days, planned, margin):
         yield Doubt("date", f"date {_days(films.days)} orders {_days(planned)}", OTHER_DATE)

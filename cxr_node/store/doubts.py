@@ -1,7 +1,7 @@
 """What contradicts what about a study: its films each other, or the RIS or the PACS its films."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import date
 
@@ -20,7 +20,7 @@ def of_study(tx: Tx, study: str, judging: Judging) -> Mapping[str, str]:
         return {}
     films = _films(tx, study)
     kept = [_as_known(tx, one) for one in archived.of_study(tx, study)]
-    found = doubts(films, _claims(tx, study, films.accession), kept, judging.order_days)
+    found = doubts(films, _claims(tx, study, identities.accessions(tx, study)), kept, judging.order_days)
     return {doubt.name: doubt.sentence for doubt in found if doubt.about in judging.hold}
 
 
@@ -39,8 +39,8 @@ def _as_known(tx: Tx, one: Archived) -> Archived:
     return replace(one, person=replace(one.person, identifiers=numbers))
 
 
-def _claims(tx: Tx, study: str, accession: str) -> list[Claim]:
-    """What the RIS says of orders of the study, by its UID or its accession number; of each order its newest word.
+def _claims(tx: Tx, study: str, accessions: Collection[str]) -> list[Claim]:
+    """What the RIS says of orders of the study, by its UID or an accession number; of each order its newest word.
 
     For when it is planned the newest word counts that says so.
     """
@@ -48,10 +48,11 @@ def _claims(tx: Tx, study: str, accession: str) -> list[Claim]:
         """
         SELECT * FROM correction WHERE kind = :ordered AND study_instance_uid = :study
         UNION SELECT * FROM correction WHERE kind = :ordered AND message = :study
-        UNION SELECT * FROM correction WHERE kind = :ordered AND subject = :accession AND subject != ''
+        UNION SELECT * FROM correction WHERE kind = :ordered AND subject != ''
+            AND subject IN (SELECT value FROM json_each(:accessions))
         ORDER BY said_at, id
         """,
-        {"ordered": Word.ORDERED, "study": study, "accession": accession},
+        {"ordered": Word.ORDERED, "study": study, "accessions": json.dumps(sorted(accessions))},
     )
     newest: dict[tuple[str, str], Claim] = {}
     for row in rows:
