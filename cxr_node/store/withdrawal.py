@@ -119,7 +119,7 @@ def follow(tx: Tx, study: str, judging: Judging, now: float, actor: Actor | None
     _identify(tx, study, now)
     whose = worklist.whose(tx, study)
     patient = Identifier(whose["patient_id"], whose["issuer_of_patient_id"] or "") if whose["patient_id"] else None
-    if corrections.adopt(tx, study, whose["accession_number"] or "", patient):
+    if corrections.adopt(tx, study, identities.accessions(tx, study), patient):
         _identify(tx, study, now)
     decides, state = ground(_facts(tx, study, judging)), worklist.state(tx, study)
     if decides is None:

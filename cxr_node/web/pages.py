@@ -65,6 +65,7 @@ class Pages:
             request, caller, "study.html", study=found, name=name, entry=entry, films=self._films(found, voice),
             why=voice.why(entry) if entry else "", viewer=self._viewer(entry), may_read=caller.may(Role.READER),
             may_correct=caller.may(Role.ADMIN), priorities=words.PRIORITIES,
+            rejected=sum(one["state"] == "rejected" for one in found["instances"]),
             mine=bool(entry and entry["reader"] == caller.name),
         )  # fmt: skip
 

@@ -67,6 +67,7 @@ JOBS: Final[Mapping[str, str]] = {
     "tell": N_("tell subscribers"),
 }
 PROCESSES: Final[Mapping[str, str]] = {"loading": N_("loading"), "unavailable": N_("unavailable")}
+SOURCES: Final[Mapping[str, str]] = {"film": N_("Film"), "ris": N_("RIS"), "pacs": N_("PACS")}
 ROLES: Final[Mapping[str, str]] = {"viewer": N_("viewer"), "reader": N_("reader"), "admin": N_("administrator")}
 EVENTS: Final[Mapping[str, str]] = {
     "instance.stored": N_("Film received"),
@@ -105,7 +106,7 @@ EVENTS: Final[Mapping[str, str]] = {
     "commitment.requested": N_("Storage commitment asked for"),
     "commitment.overdue": N_("Storage commitment overdue"),
     "report.class_refused": N_("Another class of report is sent"),
-    "peer.queried": N_("Destination asked what it holds"),
+    "peer.queried": N_("Another system was asked"),
     "step.created": N_("Procedure step begun"),
     "step.completed": N_("Procedure step completed"),
     "step.discontinued": N_("Procedure step discontinued"),
