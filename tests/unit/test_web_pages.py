@@ -490,4 +490,4 @@ def test_the_node_is_frozen_by_somebody(web: Web, client: TestClient) -> None:
     with web.bench.store.reading() as tx:
         assert worklist.is_frozen(tx)
     (row,) = web.bench.rows("SELECT detail FROM event WHERE event = 'worklist.frozen'")
-    assert row["detail"] == '{"by": "local"}'
+    assert row["detail"] == '{"address": "127.0.0.1", "by": "local"}'
