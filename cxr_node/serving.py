@@ -16,6 +16,7 @@ from cxr_node.errors import CxrNodeError
 from cxr_node.link import Link, attend
 from cxr_node.observe import log as logging
 from cxr_node.plan import Plan, open_store
+from cxr_node.port import bound
 from cxr_node.roles import configuration_of, plan_of
 from cxr_node.store import events
 from cxr_node.store.db import Store
@@ -24,7 +25,7 @@ from cxr_node.web.accounts import Accounts, Role
 from cxr_node.web.app import build
 from cxr_node.web.attempts import Attempts
 from cxr_node.web.live import Live
-from cxr_node.web.server import Server, bound
+from cxr_node.web.server import Server
 from cxr_node.web.sessions import Sessions
 from cxr_node.web.site import Facts, Site
 from cxr_node.workstations import desk_of
@@ -52,7 +53,7 @@ def run(config: Config | None) -> int:
             site(plan, store, partial(link.hint, "wake") if link else lambda: None), door(config, store), bell.found
         )
         secure = trust.web(config)
-        listening = bound(config.web.host, config.web.port)
+        listening = bound(config.web.host, config.web.port, "WEB_PORT", "the web page cannot be had")
     except CxrNodeError as error:
         log.error("web.unavailable", code=error.code, reason=error.message)
         if link:
