@@ -5,14 +5,16 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 
 import structlog
 
 import cxr_node
-from cxr_node import keys, trust, views
+from cxr_node import keys, lineup, trust, views
 from cxr_node.config import Config
-from cxr_node.errors import CxrNodeError
+from cxr_node.domain.study import Judging
+from cxr_node.errors import ConfigError, CxrNodeError
+from cxr_node.inference import manifest as models
 from cxr_node.link import Link, attend
 from cxr_node.observe import log as logging
 from cxr_node.plan import Plan, open_store
@@ -88,6 +90,7 @@ def site(plan: Plan, store: Store, wake: Callable[[], None]) -> Site:
         store=store,
         spool=plan.spool(),
         judging=judging,
+        reads=cache(partial(reads, plan)),
         places=lambda closed, only: views.places(config, store, time.time(), closed=closed, only=only),
         study=partial(views.study, store),
         status=lambda: views.status(config, store, time.time(), call=False),
@@ -96,6 +99,15 @@ def site(plan: Plan, store: Store, wake: Callable[[], None]) -> Site:
         clock=time.time,
         desk=desk_of(config, store, lambda: judging, wake, by_web=True),
     )
+
+
+def reads(plan: Plan, name: str, version: str) -> Judging | None:
+    """How this site reads a model; None where it is not installed, or cannot be used."""
+    try:
+        found = models.find(plan.config.model.directory, name, version)
+        return plan.judging_of(lineup.calibrated(plan.config, found))
+    except ConfigError:
+        return None
 
 
 def door(config: Config, store: Store) -> Door:

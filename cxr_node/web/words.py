@@ -103,6 +103,11 @@ EVENTS: Final[Mapping[str, str]] = {
     "order.applied": N_("An earlier order of the RIS applied"),
     "order.echoed": N_("The RIS repeats our own priority"),
     "report.received": N_("The RIS has written of the report"),
+    "workitem.created": N_("Reading asked for by another system"),
+    "workitem.changed": N_("Workitem changed by another system"),
+    "workitem.moved": N_("Workitem moved by another system"),
+    "workitem.cancel_requested": N_("Another system asks to end the workitem"),
+    "export.made": N_("Exported for training, without the patient"),
     "job.failed": N_("Work failed"),
     "job.skipped": N_("Work left out"),
 }
