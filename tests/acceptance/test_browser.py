@@ -1,5 +1,7 @@
 """The pages of a running node in a real browser: live, by mouse and by keys, in both languages, for everybody."""
 
+import asyncio
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -179,6 +181,48 @@ def test_by_keys_alone(node: WebNode, driver: WebDriver) -> None:
     keys.send_keys(Keys.ESCAPE).perform()
     keys.send_keys(Keys.ENTER).perform()
     wait_for(lambda: "/studies/s-" in driver.current_url, 20)
+
+
+def test_of_a_study_that_was_read_by_key_the_focus_goes_on_to_the_next(tmp_path: Path) -> None:
+    web = Web(tmp_path)
+    for accession in ("A", "B", "C"):
+        web.film(0.9, AccessionNumber=accession)
+    with serving(web) as port, browser() as driver:
+        driver.get(f"http://localhost:{port}")
+        focused = "return document.activeElement.closest('tr')?.querySelector('.open').textContent"
+        for left in (["A", "C"], ["A"]):
+            ActionChains(driver).send_keys("j").perform()
+            if left == ["A", "C"]:
+                ActionChains(driver).send_keys("j").perform()
+            ActionChains(driver).send_keys("r").perform()
+            wait_for(lambda: order(driver) == left, 20, "a list without it")  # noqa: B023 - it is called in this round
+            assert driver.execute_script(focused) == left[-1]
+
+
+def test_an_answer_that_was_overtaken_by_a_newer_one_is_not_shown(tmp_path: Path) -> None:
+    web, late = Web(tmp_path), threading.Event()
+    node = web.app
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers the first question only after the second."""
+        if scope["type"] == "http" and scope["path"] == "/worklist" and not first:
+            first.append(True)
+            while not late.is_set():
+                await asyncio.sleep(0.02)
+        await node(scope, receive, send)
+
+    first: list[bool] = []
+    web.app = slow  # type: ignore[assignment]
+    web.film(0.9, AccessionNumber="OPEN")
+    with serving(web) as port, browser() as driver:
+        web.film(0.9, AccessionNumber="DONE")
+        driver.get(f"http://localhost:{port}")
+        wait_for(lambda: first, 20, "a question")  # of the stream, once it is there
+        choose(driver, "#wanted [name=group]", "overdue")
+        wait_for(lambda: order(driver) == [], 20, "the answer to the newer one")
+        late.set()
+        time.sleep(1.0)
+        assert order(driver) == []
 
 
 def test_freezing_puts_everything_in_the_order_of_arrival(node: WebNode, driver: WebDriver) -> None:

@@ -9,14 +9,23 @@ const AT_MOST_EVERY = 250, AT_LEAST_EVERY = 30000, WAIT_FOR_HAND = 8000, COME_BA
 
 /* ---- what stands here, anew ---- */
 
+/* Answers may overtake each other; one to an older question never replaces what a newer one has brought. */
+let asked = 0, shown = 0;
+function isNewest(question) {
+  if (question < shown) return false;
+  shown = question;
+  return true;
+}
+
 async function freshList() {
+  const question = ++asked;
   const fields = new URLSearchParams(new FormData(document.getElementById("wanted")));
   const answer = await fetch("/worklist", { method: "POST", body: fields, headers: { "X-Part": "rows" }, redirect: "manual" });
   if (!answer.ok) { location.reload(); return; }
   const text = await answer.text();
   const until = Date.now() + WAIT_FOR_HAND;
   while (inHand() && Date.now() < until) await new Promise(done => setTimeout(done, 100));
-  replaceList(text);
+  if (isNewest(question)) replaceList(text);
 }
 
 /* A row is not taken away from under a pressed button or an open menu. */
@@ -26,18 +35,23 @@ for (const end of ["pointerup", "pointercancel"]) addEventListener(end, () => se
 function inHand() { return pressed || document.activeElement?.matches("#list select"); }
 
 function replaceList(text) {
-  const stood = new Map([...list.querySelectorAll("tr[data-study]")].map(row => [row.dataset.study, row.dataset.position]));
-  const focused = document.activeElement?.closest("tr[data-study]");
+  const stood = new Map(rows().map(row => [row.dataset.study, row.dataset.position]));
+  const focused = document.activeElement?.closest("tr[data-study]"), at = rows().indexOf(focused);
   const key = document.activeElement?.dataset.key ?? (document.activeElement?.matches(".open") ? "open" : null);
   list.innerHTML = text;
   let changed = false;
-  for (const row of list.querySelectorAll("tr[data-study]")) {
+  for (const row of rows()) {
     const before = stood.get(row.dataset.study);
     if (before === undefined || Number(before) > Number(row.dataset.position)) { row.classList.add("moved"); changed = true; }
   }
-  if (focused && stood.size) focusIn(rowOf(focused.dataset.study), key);
+  if (focused) {
+    const row = rowOf(focused.dataset.study);
+    if (row) focusIn(row, key); else focusIn(rows()[Math.min(at, rows().length - 1)], "open");  // of one that left: the next
+  }
   if (changed && stood.size) news.textContent = list.dataset.changed;
 }
+
+function rows() { return [...list.querySelectorAll("tr[data-study]")]; }
 
 function rowOf(name) { return list.querySelector(`tr[data-study="${CSS.escape(name)}"]`); }
 
@@ -46,9 +60,11 @@ function focusIn(row, key) {
 }
 
 async function freshParts() {
+  const question = ++asked;
   const answer = await fetch(location.href, { redirect: "manual" });
   if (!answer.ok) { location.reload(); return; }
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  if (!isNewest(question)) return;
   const films = page => [...page.querySelectorAll("[data-film]")].map(one => one.dataset.film + one.querySelectorAll("img, .outputs").length).join();
   for (const part of document.querySelectorAll("[data-live][id]")) {
     const newer = page.getElementById(part.id);
@@ -161,7 +177,8 @@ function listKeys(event) {
   } else if (event.key === "/") {
     event.preventDefault();
     document.querySelector("[name=text]").focus();
-  } else if (event.key === "c") (row?.querySelector("[data-key=claim]") ?? row?.querySelector("[data-key=release]"))?.click();
+  } else if (event.repeat) return;  // a key that is held down moves through the list, and does nothing to it
+  else if (event.key === "c") (row?.querySelector("[data-key=claim]") ?? row?.querySelector("[data-key=release]"))?.click();
   else if (event.key === "r") row?.querySelector("[data-key=read]")?.click();
 }
 
