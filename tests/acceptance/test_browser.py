@@ -23,7 +23,7 @@ from tests.certificates import Authority
 from tests.films import chest, lateral
 from tests.node import Node, free_port, wait_for
 from tests.unit.test_web_server import serving
-from tests.web import Web
+from tests.web import PSEUDONYMS, Web
 
 pytestmark = pytest.mark.browser
 
@@ -197,6 +197,26 @@ def test_of_a_study_that_was_read_by_key_the_focus_goes_on_to_the_next(tmp_path:
             ActionChains(driver).send_keys("r").perform()
             wait_for(lambda: order(driver) == left, 20, "a list without it")  # noqa: B023 - it is called in this round
             assert driver.execute_script(focused) == left[-1]
+
+
+def test_the_focus_stays_where_somebody_works_with_keys(tmp_path: Path) -> None:
+    web = Web(tmp_path)
+    name = PSEUDONYMS.study(web.film(0.9, AccessionNumber="A"))
+    with serving(web) as port, browser() as driver:
+        driver.get(f"http://localhost:{port}")
+        wait_for(lambda: order(driver) == ["A"], 20)
+        driver.execute_script("document.querySelector('#list select').focus()")
+        ActionChains(driver).send_keys(Keys.ARROW_UP).perform()
+        wait_for(lambda: "routine" in state(driver, "A"), 20, "a priority")
+        assert driver.execute_script("return document.activeElement.textContent") == "A"
+        driver.get(f"http://localhost:{port}/studies/{name}")
+        for key, then in (("claim", "being read"), ("release", "analysed")):
+            driver.execute_script("document.querySelector(`[data-key=${arguments[0]}]`).focus()", key)
+            ActionChains(driver).send_keys(Keys.ENTER).perform()
+            wait_for(lambda: then in steady(lambda: one(driver, "#standing").text), 20)  # noqa: B023 - called in this round
+            assert driver.execute_script("return document.activeElement.id") == "standing"
+            ActionChains(driver).send_keys(Keys.TAB).perform()
+            assert driver.execute_script("return document.activeElement.closest('#standing') !== null")
 
 
 def test_an_answer_that_was_overtaken_by_a_newer_one_is_not_shown(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ async function freshList() {
 let pressed = false;
 addEventListener("pointerdown", () => { pressed = true; }, true);
 for (const end of ["pointerup", "pointercancel"]) addEventListener(end, () => setTimeout(() => { pressed = false; }), true);
-function inHand() { return pressed || document.activeElement?.matches("#list select"); }
+function inHand() { return pressed || document.activeElement?.matches("#list select:not([data-chosen])"); }
 
 function replaceList(text) {
   const stood = new Map(rows().map(row => [row.dataset.study, row.dataset.position]));
@@ -68,7 +68,10 @@ async function freshParts() {
   const films = page => [...page.querySelectorAll("[data-film]")].map(one => one.dataset.film + one.querySelectorAll("img, .outputs").length).join();
   for (const part of document.querySelectorAll("[data-live][id]")) {
     const newer = page.getElementById(part.id);
-    if (newer && !part.contains(document.activeElement)) part.replaceWith(newer);
+    const active = part.contains(document.activeElement) ? document.activeElement : null;
+    if (!newer || active?.matches("select:not([data-chosen])")) continue;
+    part.replaceWith(newer);
+    if (active) { newer.tabIndex = -1; (newer.querySelector(`[data-key="${active.dataset.key}"]`) ?? newer).focus(); }
   }
   if (study && films(page) !== films(document)) {
     document.getElementById("films").replaceWith(page.getElementById("films"));
@@ -143,12 +146,11 @@ document.addEventListener("submit", event => {
     freshList();
   } else if (form.action.includes("/studies/")) {
     event.preventDefault();
-    if (document.activeElement?.closest("[data-live]:not(#list)")) document.activeElement.blur();
     send(form, event.submitter);
   }
 });
 document.addEventListener("change", event => {
-  if (event.target.matches("[data-submit]")) { const form = event.target.form; event.target.blur(); form.requestSubmit(); }
+  if (event.target.matches("[data-submit]")) { event.target.dataset.chosen = ""; event.target.form.requestSubmit(); }
   if (event.target.form?.id === "wanted") { event.target.form.elements.page.value = 1; freshList(); }
 });
 let typing = null;
