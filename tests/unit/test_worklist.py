@@ -183,3 +183,27 @@ def test_the_kill_switch_is_remembered_and_recorded(tx: Tx) -> None:
 
 def test_a_study_without_an_entry_has_no_standing(tx: Tx) -> None:
     assert worklist.refresh(tx, "1.2.3.unknown", JUDGING, NOON) is None
+
+
+def test_what_came_before_the_clock_was_set_back_keeps_its_place_and_is_overdue_in_time(tx: Tx) -> None:
+    day = 24 * 3600
+    for number, at in ((1, NOON - 600), (2, NOON + day - 120), (3, NOON + day)):  # the clock was a day ahead
+        arrive(tx, number, at=at)
+    assert worklist.retime(tx, NOON) == 2
+    came = {one["study_instance_uid"]: one["received_at"] for one in worklist.entries(tx, POLICY, NOON)}
+    assert came == {study_uid(1): NOON - 600, study_uid(2): NOON - 120, study_uid(3): NOON}
+    arrive(tx, 4, at=NOON + 1)
+    order = [one["study_instance_uid"] for one in worklist.entries(tx, POLICY, NOON + 1)]
+    assert order == [study_uid(number) for number in (1, 2, 3, 4)]
+    groups = [one["group"] for one in worklist.entries(tx, POLICY, NOON + POLICY.max_wait_seconds + 0.5)]
+    assert groups == ["overdue", "overdue", "overdue", "arrival"]
+    (event,) = [one for one in events.of_study(tx, study_uid(3)) if one["event"] == "worklist.retimed"]
+    assert (event["was_at"], event["received_at"]) == (NOON + day, NOON)
+    assert worklist.retime(tx, NOON + 1) == 0
+
+
+@pytest.mark.parametrize(("ahead", "state"), [(59, "analysed"), (3600, "read")])
+def test_a_moment_ahead_and_what_has_left_the_list_stay_as_they_are(tx: Tx, ahead: float, state: str) -> None:
+    arrive(tx, 1, at=NOON + ahead)
+    tx.execute("UPDATE worklist_entry SET state = ?", (state,))
+    assert worklist.retime(tx, NOON) == 0
