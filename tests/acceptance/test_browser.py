@@ -1,6 +1,7 @@
 """The pages of a running node in a real browser: live, by mouse and by keys, in both languages, for everybody."""
 
 import asyncio
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,8 @@ from selenium.webdriver.support.select import Select
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
+from cxr_node.store import worklist
+from tests.bench import header
 from tests.browser import all_of, browser, one
 from tests.certificates import Authority
 from tests.films import chest, lateral
@@ -217,6 +220,35 @@ def test_the_focus_stays_where_somebody_works_with_keys(tmp_path: Path) -> None:
             assert driver.execute_script("return document.activeElement.id") == "standing"
             ActionChains(driver).send_keys(Keys.TAB).perform()
             assert driver.execute_script("return document.activeElement.closest('#standing') !== null")
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["with script", "without"])
+def test_a_long_list_is_turned_over_and_searched(tmp_path: Path, *, script: bool) -> None:
+    web = Web(tmp_path)
+    with web.bench.store.transaction() as tx:
+        for number in range(250):
+            worklist.arrive(tx, header(number, accession_number=f"A{number:03}"), time.time() + number / 1000 - 60)
+    with serving(web) as port, browser() as driver:
+        driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": not script})
+        driver.get(f"http://localhost:{port}")
+
+        def shows(first: str, count: int, page: str) -> bool:
+            links = re.findall('class="open"[^>]*>([^<]*)<', driver.page_source)
+            return links[:1] == [first] and len(links) == count and page in steady(lambda: one(driver, "#count").text)
+
+        def turn(word: str) -> None:
+            steady(lambda: one(driver, f".pages button:{word}-child").click())
+
+        wait_for(lambda: shows("A000", 100, "page 1 of 3"), 20)
+        turn("last")
+        wait_for(lambda: shows("A100", 100, "page 2 of 3"), 20, "the second page")
+        turn("last")
+        wait_for(lambda: shows("A200", 50, "page 3 of 3"), 20, "the third page")
+        turn("first")
+        wait_for(lambda: shows("A100", 100, "page 2 of 3"), 20, "the second page again")
+        if script:  # without, a search asks for the page that stands in the form
+            steady(lambda: one(driver, "[name=text]").send_keys("A24"))
+            wait_for(lambda: shows("A240", 10, "10 studies"), 20, "what was searched for")
 
 
 def test_an_answer_that_was_overtaken_by_a_newer_one_is_not_shown(tmp_path: Path) -> None:

@@ -142,8 +142,9 @@ document.addEventListener("submit", event => {
   const form = event.target;
   if (form.id === "wanted") {
     event.preventDefault();
-    if (event.submitter?.name === "page") form.elements.page.value = event.submitter.value;
-    freshList();
+    turnTo(form, event.submitter?.name === "page" ? event.submitter.value : 1);
+    if (event.submitter?.name === "page") freshList().then(() => document.getElementById("count").scrollIntoView());
+    else freshList();
   } else if (form.action.includes("/studies/")) {
     event.preventDefault();
     send(form, event.submitter);
@@ -151,13 +152,15 @@ document.addEventListener("submit", event => {
 });
 document.addEventListener("change", event => {
   if (event.target.matches("[data-submit]")) { event.target.dataset.chosen = ""; event.target.form.requestSubmit(); }
-  if (event.target.form?.id === "wanted") { event.target.form.elements.page.value = 1; freshList(); }
+  if (event.target.form?.id === "wanted") { turnTo(event.target.form, 1); freshList(); }
 });
+/* The buttons below the list have the same name as the field. */
+function turnTo(form, page) { form.querySelector("input[name=page]").value = page; }
 let typing = null;
 document.addEventListener("input", event => {
   if (event.target.name !== "text") return;
   clearTimeout(typing);
-  typing = setTimeout(() => { event.target.form.elements.page.value = 1; freshList(); }, 200);
+  typing = setTimeout(() => { turnTo(event.target.form, 1); freshList(); }, 200);
 });
 
 /* ---- keys ---- */
