@@ -222,6 +222,28 @@ def test_the_focus_stays_where_somebody_works_with_keys(tmp_path: Path) -> None:
             assert driver.execute_script("return document.activeElement.closest('#standing') !== null")
 
 
+def test_a_node_that_is_busy_for_a_moment_takes_the_list_from_nobody(tmp_path: Path) -> None:
+    web, refused = Web(tmp_path), list[str]()
+    node = web.app
+
+    async def busy(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] == "/worklist" and not refused:
+            refused.append(scope["path"])
+            await PlainTextResponse("busy", 503)(scope, receive, send)
+        else:
+            await node(scope, receive, send)
+
+    web.app = busy  # type: ignore[assignment]
+    web.film(0.9, AccessionNumber="FIRST")
+    with serving(web) as port, browser() as driver:
+        driver.get(f"http://localhost:{port}")
+        driver.execute_script("window.stillHere = true")
+        wait_for(lambda: refused, 20, "a refusal")
+        web.film(0.9, AccessionNumber="SECOND")
+        wait_for(lambda: order(driver) == ["FIRST", "SECOND"], 40, "the list")
+        assert driver.execute_script("return window.stillHere")
+
+
 @pytest.mark.parametrize("script", [True, False], ids=["with script", "without"])
 def test_a_long_list_is_turned_over_and_searched(tmp_path: Path, *, script: bool) -> None:
     web = Web(tmp_path)

@@ -17,15 +17,27 @@ function isNewest(question) {
   return true;
 }
 
+/* A node that is busy is asked again; who has been signed out, or has a form that is too old, gets a new page. */
+function isUsable(answer) {
+  if (!answer.ok && answer.status < 500) location.reload();
+  return answer.ok;
+}
+
+/* What was asked for when the list was last put here. */
+let shownFor = list && asksFor();
+function asksFor() { return String(new URLSearchParams(new FormData(document.getElementById("wanted")))); }
+
 async function freshList() {
   const question = ++asked;
-  const fields = new URLSearchParams(new FormData(document.getElementById("wanted")));
-  const answer = await fetch("/worklist", { method: "POST", body: fields, headers: { "X-Part": "rows" }, redirect: "manual" });
-  if (!answer.ok) { location.reload(); return; }
+  const fields = asksFor();
+  const answer = await fetch("/worklist", { method: "POST", body: new URLSearchParams(fields), headers: { "X-Part": "rows" }, redirect: "manual" });
+  if (!isUsable(answer)) return;
   const text = await answer.text();
   const until = Date.now() + WAIT_FOR_HAND;
   while (inHand() && Date.now() < until) await new Promise(done => setTimeout(done, 100));
-  if (isNewest(question)) replaceList(text);
+  if (!isNewest(question)) return;
+  replaceList(text, fields === shownFor);
+  shownFor = fields;
 }
 
 /* A row is not taken away from under a pressed button or an open menu. */
@@ -34,7 +46,8 @@ addEventListener("pointerdown", () => { pressed = true; }, true);
 for (const end of ["pointerup", "pointercancel"]) addEventListener(end, () => setTimeout(() => { pressed = false; }), true);
 function inHand() { return pressed || document.activeElement?.matches("#list select:not([data-chosen])"); }
 
-function replaceList(text) {
+/* `live`: it is what stood here before, as it stands now; else somebody has asked for something else. */
+function replaceList(text, live) {
   const stood = new Map(rows().map(row => [row.dataset.study, row.dataset.position]));
   const focused = document.activeElement?.closest("tr[data-study]"), at = rows().indexOf(focused);
   const key = document.activeElement?.dataset.key ?? (document.activeElement?.matches(".open") ? "open" : null);
@@ -42,7 +55,7 @@ function replaceList(text) {
   let changed = false;
   for (const row of rows()) {
     const before = stood.get(row.dataset.study);
-    if (before === undefined || Number(before) > Number(row.dataset.position)) { row.classList.add("moved"); changed = true; }
+    if (live && (before === undefined || Number(before) > Number(row.dataset.position))) { row.classList.add("moved"); changed = true; }
   }
   if (focused) {
     const row = rowOf(focused.dataset.study);
@@ -62,7 +75,7 @@ function focusIn(row, key) {
 async function freshParts() {
   const question = ++asked;
   const answer = await fetch(location.href, { redirect: "manual" });
-  if (!answer.ok) { location.reload(); return; }
+  if (!isUsable(answer)) return;
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   if (!isNewest(question)) return;
   const films = page => [...page.querySelectorAll("[data-film]")].map(one => one.dataset.film + one.querySelectorAll("img, .outputs").length).join();
