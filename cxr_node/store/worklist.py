@@ -18,7 +18,6 @@ from cxr_node.store.kept import keep, told
 _KEPT_IN_STEP = (EntryState.WAITING, EntryState.ANALYSED, EntryState.NOT_ANALYSED)
 _OPEN = "state NOT IN ('read', 'withdrawn')"  # in the words of the index that serves it
 _CLOSED = (EntryState.READ, EntryState.WITHDRAWN)
-_CLOCK_STEP_SECONDS = 60.0  # less may be the clock of another process, or the pace of NTP
 _WHOSE = ("patient_id", "issuer_of_patient_id", "accession_number")
 Placed = tuple[tuple[bool, int, float, str], dict[str, Any]]
 """An entry behind what it is sorted by."""
@@ -204,28 +203,9 @@ def in_order(found: Iterable[Placed]) -> list[dict[str, Any]]:
 
 
 def _placed(row: Row, policy: Policy, now: float) -> Placed:
-    place = _place(row)
-    key = (row["state"] in _CLOSED, *sort_key(place, policy, now))
-    return key, _shown(row, group(place, policy, now).name.lower())
-
-
-def retime(tx: Tx, now: float) -> int:
-    """Bring what is open and came in the future into the present, in its order; how many studies.
-
-    They came before the clock was set back. As they stand they would be read behind all that comes until that time has
-    come again, and would never be overdue. The last of them counts as having come now, the others as long before it
-    as they did.
-    """
-    sql = f"SELECT study_instance_uid, received_at FROM worklist_entry WHERE {_OPEN} AND received_at > ?"  # noqa: S608
-    late = tx.rows(sql, (now,))
-    ahead = max((row["received_at"] - now for row in late), default=0.0)
-    if ahead < _CLOCK_STEP_SECONDS:
-        return 0
-    for row in late:
-        study, came = row["study_instance_uid"], row["received_at"] - ahead
-        tx.execute("UPDATE worklist_entry SET received_at = ? WHERE study_instance_uid = ?", (came, study))
-        events.append(tx, now, "worklist.retimed", study, was_at=row["received_at"], received_at=came)
-    return len(late)
+    stands = place(row)
+    key = (row["state"] in _CLOSED, *sort_key(stands, policy, now))
+    return key, _shown(row, group(stands, policy, now).name.lower())
 
 
 def freeze(tx: Tx, frozen: bool, now: float, by: str, address: str = "") -> None:
@@ -239,7 +219,8 @@ def is_frozen(tx: Tx) -> bool:
     return row is not None and row["value"] == "1"
 
 
-def _place(row: Row) -> Place:
+def place(row: Row) -> Place:
+    """What the order needs to know of a row of the table."""
     priority = Priority(row["priority"]) if row["priority"] else None
     return Place(row["study_instance_uid"], row["received_at"], Tier(row["tier"]), priority)
 

@@ -76,6 +76,7 @@ EVENTS: Final[Mapping[str, str]] = {
     "instance.outdated": N_("Film came again as it was before its correction"),
     "instance.quarantined": N_("Film in dispute, kept aside"),
     "worklist.moved": N_("Moved in the worklist"),
+    "worklist.overdue": N_("Overdue, and so moved forward in the worklist"),
     "worklist.retimed": N_("Arrival set right, since the clock was set back"),
     "study.settled": N_("Study complete"),
     "study.unchanged": N_("Late film, nothing new"),
