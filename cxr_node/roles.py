@@ -226,13 +226,14 @@ def _working(plan: Plan, store: Store) -> Part:
     values = common | {
         "desk": Desk(
             store, common["spool"], profiles, destinations, plan.tastes(), plan.next_documents(),
-            config.receive.charset_override, config.report.key_objects, common["clock"],
+            config.receive.charset_override, bool(config.report.key_objects), common["clock"],
         ),
         "further": plan.consulting(),
         "first_document": plan.first_documents(),
         "tastes": plan.tastes(),
         "companions": plan.companions(),
-        "key_objects": config.report.key_objects,
+        "key_objects": bool(config.report.key_objects),
+        "promoted_alone": config.report.key_objects == "promoted",
         "peers": plan.peers(),
         "send": lambda peer, path: sender.send(peer, calling, path),
         "accepted": lambda peer, classes: sender.accepted(peer, calling, classes),
