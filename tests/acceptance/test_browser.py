@@ -19,7 +19,9 @@ from selenium.webdriver.support.select import Select
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
+from cxr_node.config import Config
 from cxr_node.store import worklist
+from cxr_node.web.app import build
 from tests.bench import header
 from tests.browser import all_of, browser, one
 from tests.certificates import Authority
@@ -401,6 +403,28 @@ def test_in_spanish(node: WebNode, driver: WebDriver) -> None:
     wait_for(lambda: steady(lambda: one(driver, "h1").text) == "Lista de lectura", 20)
     assert "Neumonía" in steady(lambda: one(driver, "table").text)
     assert driver.execute_script("return document.documentElement.lang") == "es"
+
+
+def test_in_spanish_on_a_phone_nothing_reaches_beyond_the_edge(tmp_path: Path) -> None:
+    """Spanish takes more room; and on the health page of this node stands all that there can be."""
+    web = Web(tmp_path, facts={"language": "es"})
+    web.config = Config.model_validate(
+        {
+            "node": {"data_dir": tmp_path, "mode": "full"}, "receive": {"port": 1}, "hl7": {"port": 2},
+            "destination": [{"name": "hospital-archive", "ae_title": "PACS", "host": "127.0.0.1", "port": 1}],
+            "worklist": {"hl7": [{"name": "ris", "host": "127.0.0.1", "port": 1}]}, "model": {"further": ["cxr-covid"]},
+        }
+    )  # fmt: skip
+    web.app = build(web.site(), web.door())
+    study = web.film(0.9, AccessionNumber="A" * 16, PatientID="P" * 20)
+    web.film(AccessionNumber="B")
+    with serving(web) as port, browser(390, 844) as driver:
+        for page in ("/", f"/studies/{PSEUDONYMS.study(study)}", "/health"):
+            driver.get(f"http://localhost:{port}{page}")
+            assert driver.execute_script("return document.documentElement.lang") == "es"
+            assert driver.execute_script("return document.documentElement.scrollWidth") == 390, page
+        assert "hospital-archive" in one(driver, "#peers + table").text
+        assert "Mensajes del RIS" in one(driver, "#health").text
 
 
 def test_over_https_one_signs_in_and_out(tmp_path: Path) -> None:
