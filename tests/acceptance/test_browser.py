@@ -224,6 +224,20 @@ def test_the_focus_stays_where_somebody_works_with_keys(tmp_path: Path) -> None:
             assert driver.execute_script("return document.activeElement.closest('#standing') !== null")
 
 
+def test_what_is_pressed_while_the_node_is_away_is_said_to_be_lost(tmp_path: Path) -> None:
+    web = Web(tmp_path)
+    name = PSEUDONYMS.study(web.film(0.9, AccessionNumber="A"))
+    with browser() as driver:
+        with serving(web) as port:
+            driver.get(f"http://localhost:{port}/studies/{name}")
+            wait_for(lambda: driver.execute_script("return document.readyState") == "complete", 20)
+        lost = "The connection to the node is lost"
+        wait_for(lambda: [lost in one.text for one in all_of(driver, ".lost")] == [True], 20, "a page that says so")
+        one(driver, "[data-key=claim]").click()
+        wait_for(lambda: [lost in one.text for one in all_of(driver, ".said")] == [True], 20, "an answer to the button")
+        assert "analysed" in one(driver, "#standing").text
+
+
 def test_a_node_that_is_busy_for_a_moment_takes_the_list_from_nobody(tmp_path: Path) -> None:
     web, refused = Web(tmp_path), list[str]()
     node = web.app

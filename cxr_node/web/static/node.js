@@ -117,12 +117,15 @@ function watch() {
 }
 
 function lost(is) {
-  const shown = document.querySelector(".lost");
+  const shown = document.querySelector(".lost:not(.said)");
   if (!is) { shown?.remove(); return; }
-  if (shown || !list) return;
+  if (!shown) document.querySelector(".head").after(alerting("lost", document.getElementById("main").dataset.lost));
+}
+
+function alerting(kind, text) {
   const said = document.createElement("p");
-  said.className = "lost"; said.setAttribute("role", "alert"); said.textContent = list.dataset.lost;
-  list.before(said);
+  said.className = kind; said.setAttribute("role", "alert"); said.textContent = text;
+  return said;
 }
 
 if (list || document.querySelector("[data-live]")) {
@@ -135,7 +138,13 @@ if (list || document.querySelector("[data-live]")) {
 
 async function send(form, submitter) {
   const fields = new URLSearchParams(new FormData(form, submitter));
-  const answer = await fetch(form.action, { method: "POST", body: fields, headers: { Accept: "application/json" } });
+  let answer = null;
+  try {
+    answer = await fetch(form.action, { method: "POST", body: fields, headers: { Accept: "application/json" } });
+  } catch {
+    alertOnce(document.getElementById("main").dataset.lost);
+    return;
+  }
   if (!answer.ok) {
     const said = await answer.json().catch(() => ({ message: answer.statusText }));
     alertOnce(said.message);
@@ -145,8 +154,7 @@ async function send(form, submitter) {
 
 function alertOnce(text) {
   document.querySelector(".said")?.remove();
-  const said = document.createElement("p");
-  said.className = "lost said"; said.setAttribute("role", "alert"); said.textContent = text;
+  const said = alerting("lost said", text);
   document.querySelector(".head").after(said);
   setTimeout(() => said.remove(), 8000);
 }
