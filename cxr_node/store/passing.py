@@ -1,5 +1,6 @@
 """What time alone does to the worklist: studies become overdue, and the clock is set back under those that wait."""
 
+import math
 from typing import Final
 
 from cxr_node.domain.priority import Policy, group
@@ -7,7 +8,7 @@ from cxr_node.store import events, worklist
 from cxr_node.store.db import Tx
 
 _CLOCK_STEP_SECONDS: Final = 60.0  # less may be the clock of another process, or the pace of NTP
-_OPEN: Final = "SELECT * FROM worklist_entry WHERE state NOT IN ('read', 'withdrawn') AND received_at >= ?"
+_OPEN: Final = "SELECT * FROM worklist_entry WHERE state NOT IN ('read', 'withdrawn') AND received_at BETWEEN ? AND ?"
 _TOLD: Final = "overdue told until"
 
 
@@ -18,7 +19,7 @@ def retime(tx: Tx, now: float) -> int:
     come again, and would never be overdue. The last of them counts as having come now, the others as long before it
     as they did.
     """
-    late = tx.rows(_OPEN, (now,))
+    late = tx.rows(_OPEN, (now, math.inf))
     ahead = max((row["received_at"] - now for row in late), default=0.0)
     if ahead < _CLOCK_STEP_SECONDS:
         return 0
@@ -39,7 +40,8 @@ def tell_overdue(tx: Tx, policy: Policy, now: float) -> int:
     since = min(float(told["value"]), now) if told else now
     tx.execute("INSERT OR REPLACE INTO setting (name, value) VALUES (?, ?)", (_TOLD, repr(now)))
     moved = 0
-    for row in tx.rows(_OPEN, (since - policy.max_wait_seconds,)):
+    wait = policy.max_wait_seconds
+    for row in tx.rows(_OPEN, (since - wait, now - wait)):
         place = worklist.place(row)
         was, stands = group(place, policy, since), group(place, policy, now)
         if was is not stands:

@@ -115,6 +115,9 @@ def test_what_came_before_the_clock_was_set_back_is_read_before_what_came_since(
         wait_for(lambda: len(seen(node)) == 2, what="the other film on the page")
         expected = [str(film.StudyInstanceUID) for film in (early, late)]
         assert order(node.worklist) == seen(node) == expected
+        shim.turn_clock(3 * 3600)
+        wait_for(lambda: len(node.events("worklist.overdue")) == 2, what="what is overdue on record")
+        assert order(node.worklist) == seen(node) == expected
         assert node.command("audit", "verify").returncode == 0
 
 
