@@ -47,9 +47,9 @@ def reopen(tx: Tx, study: str, actor: Actor, judging: Judging, now: float) -> No
 
 
 def reinstate(tx: Tx, study: str, actor: Actor, judging: Judging, now: float) -> None:
-    """A study that was withdrawn comes back to where its films put it."""
+    """A study that was withdrawn comes back to where its films put it; who said so is told of by `study.released`."""
     tx.execute("UPDATE worklist_entry SET reason = NULL WHERE study_instance_uid = ?", (study,))
-    _give_back(tx, _row(tx, study), "reinstated", actor, now)
+    _give_back(tx, _row(tx, study), "reinstated", Actor(actor.name), now)
     worklist.refresh(tx, study, judging, now)
 
 

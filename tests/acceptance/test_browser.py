@@ -20,7 +20,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from cxr_node.config import Config
-from cxr_node.store import worklist
+from cxr_node.store import events, worklist
 from cxr_node.web.app import build
 from tests.bench import header
 from tests.browser import all_of, browser, one
@@ -222,6 +222,22 @@ def test_the_focus_stays_where_somebody_works_with_keys(tmp_path: Path) -> None:
             assert driver.execute_script("return document.activeElement.id") == "standing"
             ActionChains(driver).send_keys(Keys.TAB).perform()
             assert driver.execute_script("return document.activeElement.closest('#standing') !== null")
+
+
+def test_a_reason_that_is_being_written_stays_until_it_is_sent(tmp_path: Path) -> None:
+    web = Web(tmp_path)
+    uid = web.film(0.9, AccessionNumber="A")
+    with serving(web) as port, browser() as driver:
+        driver.get(f"http://localhost:{port}/studies/{PSEUDONYMS.study(uid)}")
+        driver.execute_script(
+            "document.querySelector('[name=reason]').value = 'wrong patient'"
+        )  # the focus is elsewhere
+        with web.bench.store.transaction() as tx:
+            events.append(tx, web.bench.clock(), "document.sent", uid, kind="sr", destination="pacs")
+        wait_for(lambda: "→ pacs" in steady(lambda: one(driver, "#events").text), 20, "what happened meanwhile")
+        assert one(driver, "[name=reason]").get_attribute("value") == "wrong patient"
+        one(driver, "[data-key=withdraw]").click()
+        wait_for(lambda: "withdrawn by local: wrong patient" in steady(lambda: one(driver, "#standing").text), 20)
 
 
 def test_what_is_pressed_while_the_node_is_away_is_said_to_be_lost(tmp_path: Path) -> None:

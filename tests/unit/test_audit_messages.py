@@ -55,6 +55,10 @@ EVENTS: dict[str, dict[str, Any]] = {
     "message.sent": {"destination": "ris", "host": "ris.example.org", "message": "ORU^R01", **PATIENT},
     "order.received": {"sender": "RIS|HOSP", "kind": "OMI^O23", "deed": "order", **PATIENT},
     "report.received": {"sender": "RIS|HOSP", "kind": "ORU^R01", "deed": "final", **PATIENT},
+    "patient.changed": {"sender": "ADT|HOSP", "kind": "ADT^A40", "merged": True, "prior_patient_id": "T1", **PATIENT},
+    "study.withdrawn": {"by": "ana", "reason": "withdrawn by ana: wrong patient", **PATIENT},
+    "study.held": {"reason": "its films name more than one patient", **PATIENT},
+    "study.released": {"by": "ana", **PATIENT},
     "workitem.created": {"by": "VIEWER1 (UPS)", "address": "192.0.2.9", "workitem": "1.2.9", **PATIENT},
     "workitem.changed": {"by": "VIEWER1 (UPS)", "address": "192.0.2.9", "workitem": "1.2.9", **PATIENT},
     "workitem.moved": {"by": "VIEWER1 (UPS)", "address": "192.0.2.9", "state": "COMPLETED", **PATIENT},
@@ -120,6 +124,10 @@ def test_every_event_that_is_told_gives_a_valid_message(event: str) -> None:
     ("message.sent", "110106", None, "R", "0"),
     ("order.received", "110109", None, "U", "0"),
     ("report.received", "110111", None, "U", "0"),
+    ("patient.changed", "110110", None, "U", "0"),
+    ("study.withdrawn", "110111", None, "U", "0"),
+    ("study.held", "110111", None, "U", "0"),
+    ("study.released", "110111", None, "U", "0"),
     ("workitem.created", "110111", None, "C", "0"),
     ("workitem.changed", "110111", None, "U", "0"),
     ("workitem.moved", "110111", None, "U", "0"),
@@ -200,22 +208,49 @@ def test_what_people_do_with_the_list_is_told_once_whatever_way_they_take(tmp_pa
     ):  # fmt: skip
         assert post(client, f"/studies/{name}/{action}", **fields).status_code == 303
     post(client, "/worklist/freeze", frozen="1")
+    for action, fields in (("withdraw", {"reason": "wrong patient"}), ("reinstate", {})):
+        assert post(client, f"/studies/{name}/{action}", **fields).status_code == 303
     with web.bench.store.transaction() as tx:
         reading.prioritise(tx, study, None, Actor("jane", overrules=True, address=""), NOON)
         reading.mark_read(tx, study, Actor("RIS (HL7)", overrules=True), NOON)
     found = told(*web.bench.rows("SELECT * FROM event ORDER BY sequence"))
     moves = [root for root in found if root[0].find("EventID").get("csd-code") == "110111"]
-    details = [base64.b64decode(next(root.iter("ParticipantObjectDetail")).get("value")).decode() for root in moves]
-    assert details == [
+    details = [
+        [base64.b64decode(one.get("value")).decode() for one in root.iter("ParticipantObjectDetail")] for root in moves
+    ]
+    assert [one[0] if one else None for one in details] == [
         "claimed, reading, priority none", "released, analysed, priority none", "read, read, priority none",
-        "reopened, analysed, priority none", "priority, analysed, priority stat", "priority, analysed, priority none",
+        "reopened, analysed, priority none", "priority, analysed, priority stat",
+        None, None,  # withdrawn, and standing again
+        "priority, analysed, priority none",
     ]  # fmt: skip
     participants = [root.find("ActiveParticipant") for root in moves]
-    assert [one.get("UserID") for one in participants] == ["local"] * 5 + ["jane"]
-    assert [one.get("NetworkAccessPointID") for one in participants] == ["127.0.0.1"] * 5 + [None]
+    assert [one.get("UserID") for one in participants] == ["local"] * 7 + ["jane"]
+    assert [one.get("NetworkAccessPointID") for one in participants] == ["127.0.0.1"] * 7 + [None]
     patients = {root.findall("ParticipantObjectIdentification")[1].get("ParticipantObjectID") for root in moves}
     assert patients == {"P1"}
     assert [root[0].find("EventID").get("csd-code") for root in found].count("110113") == 1
+
+
+def test_a_merge_names_the_patient_by_both_numbers() -> None:
+    (root,) = told(row(1, "patient.changed", **EVENTS["patient.changed"]))
+    assert [one.get("UserID") for one in root.findall("ActiveParticipant")] == ["ADT|HOSP", "CXR_NODE"]
+    objects = [one.get("ParticipantObjectID") for one in root.findall("ParticipantObjectIdentification")]
+    assert objects == ["1.2.3", "P1^^^HOSP", "T1"]
+    (root,) = told(row(1, "patient.changed", **EVENTS["patient.changed"] | {"prior_patient_id": "", "merged": False}))
+    assert len(root.findall("ParticipantObjectIdentification")) == 2
+
+
+def test_who_withdrew_a_study_and_why_or_that_nobody_did() -> None:
+    withdrawn, held = told(
+        *(row(n, name, **EVENTS[name]) for n, name in enumerate(("study.withdrawn", "study.held"), 1))
+    )
+    assert withdrawn[0].findtext("EventOutcomeDescription") == "withdrawn by ana: wrong patient"
+    for root, expected in ((withdrawn, [("ana", "true"), ("CXR_NODE", "false")]), (held, [("CXR_NODE", "true")])):
+        found = root.findall("ActiveParticipant")
+        assert [(one.get("UserID"), one.get("UserIsRequestor")) for one in found] == expected
+        study, patient = root.findall("ParticipantObjectIdentification")
+        assert (study.get("ParticipantObjectID"), patient.get("ParticipantObjectID")) == ("1.2.3", "P1^^^HOSP")
 
 
 def test_who_looked_at_which_study() -> None:

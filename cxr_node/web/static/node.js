@@ -82,7 +82,7 @@ async function freshParts() {
   for (const part of document.querySelectorAll("[data-live][id]")) {
     const newer = page.getElementById(part.id);
     const active = part.contains(document.activeElement) ? document.activeElement : null;
-    if (!newer || active?.matches("select:not([data-chosen])")) continue;
+    if (!newer || inWork(part)) continue;
     part.replaceWith(newer);
     if (active) { newer.tabIndex = -1; (newer.querySelector(`[data-key="${active.dataset.key}"]`) ?? newer).focus(); }
   }
@@ -90,6 +90,12 @@ async function freshParts() {
     document.getElementById("films").replaceWith(page.getElementById("films"));
     document.querySelectorAll(".film").forEach(viewer);
   }
+}
+
+/* A menu that is open, or a field that somebody writes in or has written in, stays until it is sent. */
+function inWork(part) {
+  return [...part.querySelectorAll("select, input:not([type=hidden])")].some(one =>
+    !("sent" in one.form.dataset) && (one === document.activeElement || one.matches("input") && one.value));
 }
 
 let due = null, last = 0;
@@ -137,15 +143,18 @@ if (list || document.querySelector("[data-live]")) {
 /* ---- forms without a new page ---- */
 
 async function send(form, submitter) {
+  form.dataset.sent = "";
   const fields = new URLSearchParams(new FormData(form, submitter));
   let answer = null;
   try {
     answer = await fetch(form.action, { method: "POST", body: fields, headers: { Accept: "application/json" } });
   } catch {
+    delete form.dataset.sent;
     alertOnce(document.getElementById("main").dataset.lost);
     return;
   }
   if (!answer.ok) {
+    delete form.dataset.sent;
     const said = await answer.json().catch(() => ({ message: answer.statusText }));
     alertOnce(said.message);
   }
