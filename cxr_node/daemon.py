@@ -21,12 +21,12 @@ from cxr_node.dimse.mpps import PerformedProcedureStep
 from cxr_node.dimse.workitems import ModalityWorklist, UnifiedProcedureStep
 from cxr_node.lock import only_one
 from cxr_node.observe.sdnotify import Notifier
-from cxr_node.plan import announcement, open_own_store
+from cxr_node.plan import announcement, open_own_store, policy_of
 from cxr_node.reconcile import reconcile
 from cxr_node.service import Service
 from cxr_node.stages.procedure import Procedure
 from cxr_node.stages.receive import Receive
-from cxr_node.store import events, jobs, reading, subscriptions, trail, workitems
+from cxr_node.store import events, jobs, passing, reading, subscriptions, trail, workitems, worklist
 from cxr_node.workstations import asking, desk_of
 
 log = structlog.get_logger()
@@ -166,6 +166,7 @@ class Daemon:
     def _schedule(self) -> BackgroundScheduler:
         scheduler = BackgroundScheduler(timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1})
         scheduler.add_job(self._release_expired, "interval", seconds=30)
+        scheduler.add_job(self._pass_time, "interval", minutes=1, next_run_time=datetime.now(UTC))
         scheduler.add_job(self._close_old, "interval", minutes=1)
         scheduler.add_job(self._forget_workitems, "interval", hours=1)
         scheduler.add_job(self._watch_disk, "interval", seconds=15)
@@ -184,6 +185,17 @@ class Daemon:
 
     def _reconcile(self) -> None:
         reconcile(self._store, self._spool, self._intake, older_than=max(self._began, time.time() - _IN_FLIGHT_SECONDS))
+
+    def _pass_time(self) -> None:
+        """What time alone does to the worklist."""
+        with self._store.transaction() as tx:
+            retimed = passing.retime(tx, time.time())
+            policy = policy_of(self._plan.config, frozen=worklist.is_frozen(tx))
+            overdue = passing.tell_overdue(tx, policy, time.time())
+        if retimed:
+            log.warning("worklist.retimed", studies=retimed, reason="they came before the clock was set back")
+        if overdue:
+            log.info("worklist.overdue", studies=overdue)
 
     def _close_old(self) -> None:
         hours, now = self._plan.config.worklist.read_after_hours, time.time()

@@ -6,6 +6,7 @@ from cxr_node.domain.instance import InstanceState
 from cxr_node.domain.order import Notice, Said, of_patient, ordered
 from cxr_node.domain.patient import Identifier
 from cxr_node.domain.priority import Priority
+from cxr_node.domain.reading import Actor
 from cxr_node.store import events, identities, worklist
 from cxr_node.store.db import Row, Tx
 
@@ -100,7 +101,7 @@ def prioritise(tx: Tx, study: str, priority: Priority, sender: str, now: float) 
     tx.execute(
         "UPDATE worklist_entry SET priority = ?, ordered = ? WHERE study_instance_uid = ?", (after, priority, study)
     )
-    worklist.record_move(tx, row, now, "order", sender, priority=after)
+    worklist.record_move(tx, row, now, "order", Actor(sender), priority=after)
 
 
 def film_came(tx: Tx, study: str, now: float) -> None:
