@@ -12,7 +12,7 @@ from cxr_node.documents.library import Image
 from cxr_node.documents.page import Bar, Page, draw_page, printable
 from cxr_node.documents.picture import Grey, Picture, overlay
 from cxr_node.documents.received import Received
-from cxr_node.documents.remarks import judgements, remarks, result, told
+from cxr_node.documents.remarks import judgements, remarks, result
 from cxr_node.documents.request import Document, Source, StudyReport
 from cxr_node.documents.wording import figures, flagged, lines, positive
 from cxr_node.domain.finding import Analysis
@@ -71,7 +71,7 @@ def _page(report: StudyReport, analysis: Analysis, reader: Received, film: Grey)
         for number, source in enumerate(report.sources, start=1)
     ]
     judged = judgements(report, images)
-    beside = [one for one in judged if one.further]
+    beside = [one for one in judged if one.analysis is not analysis]
     return Page(
         title=language.sentence("series.pdf", said, model=analysis.model.name),
         identity=_identity(report, reader),
@@ -79,7 +79,7 @@ def _page(report: StudyReport, analysis: Analysis, reader: Received, film: Grey)
         details=tuple(details),
         pictures=pictures,
         bars=tuple(Bar(name, f"{number} %", share) for name, number, share in figures(profile, analysis, findings)),
-        remarks=(*map(result, beside), *remarks(report, images, [*beside, *told(judged)])),
+        remarks=(*map(result, beside), *remarks(report, images, judged)),
         more=language.template("page.more", said),
         warning=language.sentence("intended_use." + profile.mode, said),
         language=said,

@@ -122,11 +122,14 @@ def test_run_status(probabilities: tuple[float | None, ...], status: str) -> Non
 def test_of_several_images_the_most_severe_comes_first_and_all_are_accounted_for() -> None:
     sources = [source(header(number), probability) for number, probability in ((1, 0.6), (2, 0.9), (3, 0.1), (4, None))]
     content = _content(*sources)
-    assert values(content, TRACKING) == ["Pneumonia, image 2", "Pneumonia, image 1"]
-    assert values(content, CERTAINTY) == ["90", "60"]
+    assert values(content, TRACKING) == [
+        "Pneumonia, image 2",
+        "Pneumonia, image 1",
+        "Algorithm output for Pneumonia, below threshold, image 3",
+    ]
+    assert values(content, CERTAINTY) == ["90", "60", "10"]
     assert values(content, COMMENT) == [
         "Study: highest output 90.0 %, image 2; 3 images analysed",
-        "Image 3: below threshold, algorithm output 10.0 %",
         "Image 4: not analysed",
     ]
     library = items(content, "111028")[0]
