@@ -1,5 +1,6 @@
 """Finding films in folders, naming their results, and the picture of a film."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,14 @@ def test_finds_films_by_name_or_first_bytes(tmp_path: Path) -> None:
     touch(tmp_path / "notes.txt", b"text")
     touch(tmp_path / "out" / "a.png")
     assert find_films([tmp_path], tmp_path / "out") == films
+
+
+def test_what_cannot_be_opened_is_found_and_told_with_the_rest(tmp_path: Path) -> None:
+    film, gone, loop = touch(tmp_path / "a.dcm"), tmp_path / "gone.dcm", tmp_path / "loop"
+    gone.symlink_to(tmp_path / "nowhere")
+    loop.symlink_to(loop)
+    os.mkfifo(tmp_path / "pipe.dcm")
+    assert find_films([tmp_path], tmp_path / "out") == [film, gone, loop]
 
 
 def test_takes_what_is_named_and_each_file_once(tmp_path: Path) -> None:
