@@ -11,10 +11,11 @@ import pytest
 
 from cxr_node import analyst
 from cxr_node.documents import Profile
+from cxr_node.documents.picture import width_of
 from cxr_node.domain.finding import Analysis, Cutoffs, ModelIdentity
 from cxr_node.errors import Permanent
 from cxr_node.offline import find_films, names
-from cxr_node.panel import TIERS, Place, blank, draw_panel, fitted, width_of, write, write_lines
+from cxr_node.panel import TIERS, Place, blank, draw_panel, fitted, write, write_lines
 
 ANALYSIS = Analysis(
     ModelIdentity("cxr-pneumonia", "1.0.0", "ab" * 32),
