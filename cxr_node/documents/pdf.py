@@ -10,7 +10,7 @@ from cxr_node.documents import codes, envelope, identity, language
 from cxr_node.documents.headers import as_item, image_facts, study_header
 from cxr_node.documents.library import Image
 from cxr_node.documents.page import Bar, Page, draw_page, printable
-from cxr_node.documents.picture import Grey, Picture, overlay
+from cxr_node.documents.picture import Grey, Picture, enlarged, overlay
 from cxr_node.documents.received import Received
 from cxr_node.documents.remarks import judgements, remarks, result
 from cxr_node.documents.request import Document, Source, StudyReport
@@ -100,7 +100,7 @@ def _identity(report: StudyReport, reader: Received) -> tuple[str, ...]:
 
 def _pictures(report: StudyReport, analysis: Analysis, film: Grey) -> tuple[tuple[str, Picture], ...]:
     said = report.profile.language
-    grey: Picture = np.repeat(film[..., None], 3, axis=2)
+    grey = enlarged(film)
     shown = [(language.sentence("page.film", said), grey)]
     if report.profile.mode != "triage" and positive(analysis, report.profile.cutoffs) and np.any(analysis.activation):
         shown.append((language.sentence("picture.scale", said), overlay(grey, analysis.activation)))

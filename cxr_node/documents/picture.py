@@ -64,16 +64,21 @@ def draw(film: Grey, activation: Activation | None, legend: Legend) -> Picture:
 
     `film` has square pixels. Without an `activation` the film is shown as it is, and there is no colour bar.
     """
-    if film.shape[1] < NARROWEST:
-        size = (NARROWEST, round(film.shape[0] * NARROWEST / film.shape[1]))
-        film = np.asarray(cv2.resize(film, size, interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
-    picture = np.repeat(film[..., None], 3, axis=2)
+    picture = enlarged(film)
     if activation is not None:
         picture = overlay(picture, activation)
     if (margin := (picture.shape[0] // _SLIMMEST - picture.shape[1]) // 2) > 0:
         edges = cv2.copyMakeBorder(picture, 0, 0, margin, margin, cv2.BORDER_CONSTANT, value=BACKGROUND)
         picture = np.asarray(edges, dtype=np.uint8)
     return np.vstack([picture, _band(picture.shape[1], legend, coloured=activation is not None)])
+
+
+def enlarged(film: Grey) -> Picture:
+    """The film as a picture of at least 900 pixels in width, on which lines and letters are fine."""
+    if film.shape[1] < NARROWEST:
+        size = (NARROWEST, round(film.shape[0] * NARROWEST / film.shape[1]))
+        film = np.asarray(cv2.resize(film, size, interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
+    return np.repeat(film[..., None], 3, axis=2)
 
 
 def overlay(picture: Picture, activation: Activation) -> Picture:
