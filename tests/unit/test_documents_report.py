@@ -12,6 +12,7 @@ from pydicom import Dataset
 from cxr_node.demo.dx import code
 from cxr_node.documents import Form, Reference, build_report
 from cxr_node.documents.codes import MEANINGS
+from cxr_node.documents.received import put
 from cxr_node.domain.finding import Cutoffs, Term, Terms, Tier
 from cxr_node.domain.quality import Flag
 from cxr_node.domain.report_class import ReportClass
@@ -322,6 +323,24 @@ def test_the_order_is_referenced_with_its_issuer() -> None:
     assert order.IssuerOfAccessionNumberSequence[0].UniversalEntityID == "1.2.3.4"
     assert content.IssuerOfPatientID == "HOSP"
     assert values(content, "121058") == ["399208008"]
+
+
+def test_what_is_no_uid_and_too_long_in_an_order_is_mended_and_its_numbers_are_not() -> None:
+    request = Dataset()
+    put(request, "StudyInstanceUID", "as ordered")
+    put(request, "RequestedProcedureDescription", "Chest PA\\lateral " * 9)
+    put(request, "ReasonForTheRequestedProcedure", "r" * 90)
+    put(request, "RequestedProcedureID", "P" * 20)
+    film = header(RequestAttributesSequence=[request])
+    document = build_report(report(source(film)))
+    (order,) = parse(document).ReferencedRequestSequence
+    assert order.StudyInstanceUID == film.StudyInstanceUID
+    assert order.RequestedProcedureDescription.startswith("Chest PA lateral Chest")
+    assert max(map(len, (order.RequestedProcedureDescription, order.ReasonForTheRequestedProcedure))) == 64
+    assert order.get_item("RequestedProcedureID").value == b"P" * 20
+    assert {note.split(":")[0] for note in document.notes} == {
+        "StudyInstanceUID", "RequestedProcedureDescription", "ReasonForTheRequestedProcedure",
+    }  # fmt: skip
 
 
 def test_uids_that_break_the_rules_are_referred_to_as_they_are() -> None:
