@@ -17,7 +17,7 @@ from cxr_node.commands.audit import audit
 from cxr_node.commands.export import export
 from cxr_node.commands.models import models
 from cxr_node.commands.options import DAY, as_json, midnight, operator, with_config
-from cxr_node.commands.reading import priority, read, reopen
+from cxr_node.commands.reading import priority, read, release, reopen, withdraw
 from cxr_node.commands.simulate import simulate
 from cxr_node.config import Config
 from cxr_node.errors import ConfigError, CxrNodeError
@@ -47,7 +47,7 @@ def main() -> None:
 
 main.add_command(audit)
 main.add_command(export)
-for command in (models, read, reopen, priority, user, token, simulate):
+for command in (models, read, reopen, priority, withdraw, release, user, token, simulate):
     main.add_command(command)
 
 

@@ -156,10 +156,8 @@ def shoot(driver: WebDriver, address: str, study: str, case: Case, out: Path) ->
     """One picture of each series of a study."""
     driver.get(f"{address}/viewer?StudyInstanceUIDs={study}")
     time.sleep(LOAD_SECONDS)
-    for button in all_of(driver, "button"):  # the tour of who is here for the first time
-        if button.text == "Skip all":
-            button.click()
-            break
+    for button in driver.find_elements("xpath", "//button[normalize-space()='Skip all']"):  # the tour of who is new here
+        button.click()
     for index in range(len(all_of(driver, THUMBNAILS))):
         thumbnail = all_of(driver, THUMBNAILS)[index]  # looked for each time: the list is drawn anew as films load
         modality = next(word for word in thumbnail.text.split() if word in ("CR", "DX", "SR", "OT"))
