@@ -156,7 +156,7 @@ def shoot(driver: WebDriver, address: str, study: str, case: Case, out: Path) ->
     """One picture of each series of a study."""
     driver.get(f"{address}/viewer?StudyInstanceUIDs={study}")
     time.sleep(LOAD_SECONDS)
-    for button in driver.find_elements("xpath", "//button[normalize-space()='Skip all']"):  # the tour of who is new here
+    for button in driver.find_elements("xpath", "//button[normalize-space()='Skip all']"):  # a tour
         button.click()
     for index in range(len(all_of(driver, THUMBNAILS))):
         thumbnail = all_of(driver, THUMBNAILS)[index]  # looked for each time: the list is drawn anew as films load
