@@ -218,6 +218,36 @@ def test_a_corrected_patient_is_a_new_revision_that_says_so(site: Site) -> None:
     assert "PredecessorDocumentsSequence" in second
 
 
+def test_one_film_that_is_corrected_names_the_patient_in_every_document(site: Site) -> None:
+    film, other = films.chest(1), films.chest(2)
+    site.begin(0.8, 0.9, 0.8).send(film)
+    site.clock.turn(5)
+    site.send(same_study(film, other))
+    site.document({"pacs": Taste(pdf=True)}, {"pacs": Pacs()}, ("pdf", "pr", "seg"), key_objects=True).settle()
+    site.send(films.change(films.chest(1), PatientName="Doe^Janet"))
+    site.settle()
+    got = site.pacs["pacs"].got
+    assert {str(one.PatientName) for one in got if one.InstanceNumber == 1} == {"Doe1^Jane"}
+    assert {str(one.PatientName) for one in got if one.InstanceNumber == 2} == {"Doe^Janet"}
+    assert sorted(one.Modality for one in got if one.InstanceNumber == 2) == ["DOC", "KO", "OT", "PR", "SEG", "SR"]
+    first, second = (values(one, "112039") for one in got if one.Modality == "SR")
+    assert first == second == ["Pneumonia, image 2", "Pneumonia, image 1"], "a correction numbers no image anew"
+
+
+def test_of_several_corrections_the_last_counts(site: Site) -> None:
+    film = films.chest(1)
+    site.begin(*[0.9] * 4).send(film)
+    site.clock.turn(5)
+    site.send(same_study(film, films.chest(2)))
+    site.document({"pacs": Taste()}, {"pacs": Pacs()}).settle()
+    site.send(films.change(same_study(film, films.chest(2)), PatientName="Second^One"))
+    site.settle()
+    site.send(films.change(films.chest(1), PatientName="Third^One"))
+    site.settle()
+    named = [str(one.PatientName) for one in site.pacs["pacs"].got if one.Modality == "SR"]
+    assert named == ["Doe1^Jane", "Second^One", "Third^One"]
+
+
 def test_what_is_wanted_beside_the_report_goes_to_those_that_want_it(site: Site) -> None:
     tastes = {"one": Taste(pdf=True), "two": Taste()}
     begin(site).document(tastes, {"one": Pacs(), "two": Pacs()}, ("pdf", "pr", "seg")).settle()
