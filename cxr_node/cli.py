@@ -16,7 +16,7 @@ from cxr_node.commands.accounts import token, user
 from cxr_node.commands.audit import audit
 from cxr_node.commands.export import export
 from cxr_node.commands.models import models
-from cxr_node.commands.options import DAY, as_json, midnight, operator, with_config
+from cxr_node.commands.options import DAY, as_json, config_file, midnight, operator, with_config
 from cxr_node.commands.reading import priority, read, reopen
 from cxr_node.commands.simulate import simulate
 from cxr_node.config import Config
@@ -52,14 +52,15 @@ for command in (models, read, reopen, priority, user, token, simulate):
 
 
 @main.command(epilog="Example: cxr-node serve -c /etc/cxr-node/cxr-node.toml")
-@with_config
-def serve(config: Config) -> None:
-    """Run the node in the foreground, until SIGTERM or Ctrl-C."""
+@config_file
+def serve(config_file: Path | None) -> None:
+    """Run the node in the foreground, until SIGTERM or Ctrl-C; SIGHUP has it read its configuration again."""
     from cxr_node.daemon import Daemon
     from cxr_node.observe.log import configure
 
-    configure(config.log.level, config.log.format, role="node")
-    Daemon(config).run()
+    config = configuration.load(config_file)
+    configure(config.log.level, config.log.format, config.log.file, role="node")
+    Daemon(config, lambda: configuration.load(config_file)).run()
 
 
 @main.command(epilog="Example: cxr-node infer -c config/cxr-node.toml")

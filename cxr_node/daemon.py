@@ -8,8 +8,9 @@ torch, so it is ready in a second or two while the model loads beside it.
 import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -19,10 +20,12 @@ from cxr_node.config import Config
 from cxr_node.dimse.listener import Listener
 from cxr_node.dimse.mpps import PerformedProcedureStep
 from cxr_node.dimse.workitems import ModalityWorklist, UnifiedProcedureStep
+from cxr_node.errors import ConfigError, CxrNodeError
 from cxr_node.lock import only_one
 from cxr_node.observe.sdnotify import Notifier
 from cxr_node.plan import announcement, open_own_store
 from cxr_node.reconcile import reconcile
+from cxr_node.reloading import Reread, reread
 from cxr_node.service import Service
 from cxr_node.stages.procedure import Procedure
 from cxr_node.stages.receive import Receive
@@ -42,23 +45,25 @@ _IN_FLIGHT_SECONDS = 600.0  # a film may stand in the spool this long before its
 class Daemon:
     """One node. `run` returns when it has been told to stop and has put everything in order."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, read: Callable[[], Config]) -> None:
+        """`read` reads the configuration anew, for SIGHUP."""
+        self._config, self._read = config, read
         trust.require(config, datetime.now(UTC))
         self._store = open_own_store(config)
         self._pseudonyms = keys.pseudonyms(config.node.data_dir, create=True)
         self._service = Service(config, self._store, self._pseudonyms.study)
-        self._plan = self._service.plan
-        self._spool = self._plan.spool()
+        plan = self._service.plan
+        self._spool = plan.spool()
         self._began = time.time()
         self._clock_ahead = self._began - time.monotonic()
-        self._stopping = threading.Event()
+        self._stopping, self._hung_up = threading.Event(), threading.Event()
         self._notifier = Notifier()
         self._intake = Receive(
             store=self._store,
             spool=self._spool,
-            rules=self._plan.rules(),
+            rules=plan.rules(),
             judging=self._service.judging,
-            waiting=self._plan.waiting(),
+            waiting=plan.waiting(),
             charsets=config.receive.charset_override,
             clock=time.time,
             wake=self._service.wake,
@@ -68,24 +73,25 @@ class Daemon:
         procedure = Procedure(
             self._store,
             self._service.judging,
-            self._plan.waiting(),
+            plan.waiting(),
             time.time,
             self._service.wake,
             self._pseudonyms.study,
         )
+        self._listens_for_commitment = plan.commits()
         self._listener = Listener(
-            self._plan.endpoint(),
+            plan.endpoint(),
             self._intake,
             self._spool.incoming,
-            [PerformedProcedureStep(procedure), *self._plan.commitment(self._store), *self._workitems()],
+            [PerformedProcedureStep(procedure), *plan.commitment(self._store), *self._workitems()],
         )
         self._exporters = auditing.exporters(config)
         self._scheduler = self._schedule()
 
     def _workitems(self) -> Sequence[UnifiedProcedureStep | ModalityWorklist]:
         """The listener's side of the Unified Procedure Step service, and of the view beside it, where they are on."""
-        service, config = self._service, self._plan.config
-        desk = desk_of(config, self._store, service.judging, service.wake, by_web=False)
+        service, config = self._service, self._config
+        desk = desk_of(lambda: service.plan.config, self._store, service.judging, service.wake, by_web=False)
         if desk is None:
             return []
         steps = [UnifiedProcedureStep(desk)] if config.ups.enabled else []
@@ -93,24 +99,23 @@ class Daemon:
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT."""
-        with only_one(self._plan.config.node.data_dir):
+        with only_one(self._config.node.data_dir):
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: self._stopping.set())
+            signal.signal(signal.SIGHUP, lambda *_: self._hung_up.set())
             self._start()
             while not self._stopping.wait(_BEAT_SECONDS):
                 self._beat()
             self._stop()
 
     def _start(self) -> None:
-        config = self._plan.config
+        config, manifest = self._config, self._service.plan.manifest
         self._spool.prepare()
         dropped = self._spool.drop_parts()
         with self._store.transaction() as tx:
             released = jobs.release_all(tx, time.time())
             self._service.adopt(tx)
-            events.append(
-                tx, time.time(), "node.started", None, mode=config.node.mode, model=self._plan.manifest.digest
-            )
+            events.append(tx, time.time(), "node.started", None, mode=config.node.mode, model=manifest.digest)
             if config.ups.enabled:
                 subscriptions.report_restart(tx, time.time())
         self._service.start()
@@ -124,21 +129,57 @@ class Daemon:
             host=config.receive.host,
             port=self._listener.port,
             mode=config.node.mode,
-            model=f"{self._plan.manifest.name} {self._plan.manifest.version}",
+            model=f"{manifest.name} {manifest.version}",
             dropped_parts=dropped,
             released_jobs=released,
         )
         log.info("node.mode", meaning=announcement(config))
-        self._notifier.ready(f"{config.node.mode} mode, listening on port {self._listener.port}")
+        self._notifier.ready(self._status())
+
+    def _status(self) -> str:
+        return f"{self._config.node.mode} mode, listening on port {self._listener.port}"
 
     def _beat(self) -> None:
         """systemd hears from us only while every loop lives: the listener, the scheduler, and what has a thread."""
         self._watch_clock()
         self._service.ping()
+        if self._hung_up.is_set() and not self._service.busy():
+            self._hung_up.clear()
+            self._reload()
         self._service.look()
         others = [self._service.alive(), *(exporter.alive() for exporter in self._exporters)]
         if self._listener.alive() and self._scheduler.running and all(others):
             self._notifier.alive()
+
+    def _reload(self) -> None:
+        """Read the configuration again: what may change does, and what may not is named. A bad one changes nothing."""
+        self._notifier.reloading()
+        try:
+            found = reread(self._config, self._read())
+            trust.require(found.config, datetime.now(UTC))
+        except ConfigError as error:
+            self._reloaded(Reread(self._config, (), ()), error)
+            return
+        if found.changed:
+            self._service.reconfigure(found.config, found.changed, partial(self._reloaded, found))
+        else:
+            self._reloaded(found, None)
+
+    def _reloaded(self, found: Reread, error: CxrNodeError | None) -> None:
+        """What became of it, in the log, in the trail, and for who asked systemd."""
+        if error:
+            log.error("config.not_reloaded", code=error.code, reason=error.message)
+            self._notifier.ready(f"{self._status()}; the configuration was NOT reloaded, see the log")
+            return
+        waiting = [*found.waiting]
+        if self._listens_for_commitment != self._service.plan.commits():
+            waiting.append("destination (storage commitment)")
+        self._config = found.config
+        log.info("config.reloaded", changed=found.changed)
+        if waiting:
+            log.warning("config.needs_restart", keys=waiting)
+        also = f"; restart for {', '.join(waiting)}" if waiting else ""
+        self._notifier.ready(f"{self._status()}{also}")
 
     def _watch_clock(self) -> None:
         """The scheduler goes by the time of day: set back, it would wait until the old time has come again."""
@@ -186,7 +227,7 @@ class Daemon:
         reconcile(self._store, self._spool, self._intake, older_than=max(self._began, time.time() - _IN_FLIGHT_SECONDS))
 
     def _close_old(self) -> None:
-        hours, now = self._plan.config.worklist.read_after_hours, time.time()
+        hours, now = self._config.worklist.read_after_hours, time.time()
         if hours is not None:
             with self._store.transaction() as tx:
                 closed = reading.close_old(tx, now - hours * 3600, now)
@@ -194,7 +235,7 @@ class Daemon:
                 log.info("worklist.closed", studies=closed, hours=hours)
 
     def _forget_workitems(self) -> None:
-        now, keep = time.time(), self._plan.config.ups.keep_hours * 3600
+        now, keep = time.time(), self._config.ups.keep_hours * 3600
         with self._store.transaction() as tx:
             workitems.forget(tx, now - keep, now - max(keep, _LOCKED_SECONDS))
 
@@ -214,6 +255,6 @@ class Daemon:
             log.error("disk.low", free_bytes=self._spool.free_bytes(), meaning="films are refused until there is room")
 
     def _watch_certificate(self) -> None:
-        for own in trust.identities(self._plan.config):
+        for own in trust.identities(self._config):
             if end := tls.expires_soon(own, datetime.now(UTC)):
                 log.error("certificate.expires", file=str(own.certificate), on=f"{end:%Y-%m-%d}")

@@ -41,7 +41,7 @@ def run(config: Config | None) -> int:
     link, model = Link.inherited(), None
     if config is None:
         _, model, config = configuration_of(link)
-    logging.configure(config.log.level, config.log.format, role=_ROLE)
+    logging.configure(config.log.level, config.log.format, config.log.file, role=_ROLE)
     bell, serving = _Bell(), _Serving()
     if link:
         attend(link, on_wake=bell.ring, on_go=lambda: None, healthy=lambda: True, on_end=serving.end)
@@ -93,7 +93,7 @@ def site(plan: Plan, store: Store, wake: Callable[[], None]) -> Site:
         ready=lambda: views.readiness(config, store),
         pseudonym=keys.pseudonyms(config.node.data_dir, create=False).study,
         clock=time.time,
-        desk=desk_of(config, store, lambda: judging, wake, by_web=True),
+        desk=desk_of(lambda: config, store, lambda: judging, wake, by_web=True),
     )
 
 

@@ -36,10 +36,14 @@ def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) 
                 f"{_PREFIX}{section.upper()}__{key.upper()}: [{section}] is not a table that can be overridden"
             )
         table[key] = value
+    return validated(data, str(chosen) if chosen else "the environment")
+
+
+def validated(data: Mapping[str, Any], source: str) -> Config:
+    """The configuration that tables make; `source` is what they are from. Raises as `load`."""
     try:
         return Config.model_validate(data)
     except ValidationError as error:
-        source = str(chosen) if chosen else "the environment"
         raise ConfigError(f"{source}: {_described(error)}") from error
 
 

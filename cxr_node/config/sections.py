@@ -241,6 +241,7 @@ class Log(Section):
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "console", "json"] = "auto"
+    file: Path | None = None
 
 
 class Audit(Section):
