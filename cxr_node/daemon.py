@@ -23,7 +23,8 @@ from cxr_node.dimse.workitems import ModalityWorklist, UnifiedProcedureStep
 from cxr_node.errors import ConfigError, CxrNodeError
 from cxr_node.lock import only_one
 from cxr_node.observe.sdnotify import Notifier
-from cxr_node.plan import announcement, open_own_store
+from cxr_node.opening import open_own_store
+from cxr_node.plan import announcement
 from cxr_node.reconcile import reconcile
 from cxr_node.reloading import Reread, reread
 from cxr_node.service import Service

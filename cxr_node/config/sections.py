@@ -231,9 +231,12 @@ class Worklist(Section):
 
 
 class Retention(Section):
-    """The disk."""
+    """How long what is final stays here, and how much disk is kept free."""
 
     watermark_gigabytes: Annotated[float, Field(ge=0)] = 1.0
+    days: Annotated[float, Field(gt=0)] | None = None
+    max_gigabytes: Annotated[float, Field(gt=0)] | None = None
+    keep: Literal["nothing", "documents"] = "documents"
 
 
 class Log(Section):

@@ -10,7 +10,7 @@ import sqlite3
 import threading
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +125,15 @@ def examine(path: Path, seconds: float) -> bool:
     return True
 
 
+def outdated(path: Path) -> str | None:
+    """The first migration that an existing database still has to go through, or None. Raises as `Store.open`."""
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+            return _first_pending(connection, path)
+    except sqlite3.Error as error:
+        raise Permanent("DATABASE", f"cannot open the database {path}: {error}") from error
+
+
 def _created(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True)
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # SQLite gives its other files the same mode
@@ -173,15 +182,20 @@ def _alone(folder: Path) -> Iterator[None]:
 
 def _pending(connection: sqlite3.Connection, path: Path) -> bool:
     """Whether the schema is to be brought up to date; only looks."""
-    known = {migration.name for migration in migrations._migrations}
+    return _first_pending(connection, path) is not None
+
+
+def _first_pending(connection: sqlite3.Connection, path: Path) -> str | None:
+    known = [migration.name for migration in migrations._migrations]
     applied = {migration.name for migration in migrations.applied(Database(connection))}
-    if unknown := applied - known:
+    if unknown := applied.difference(known):
         raise Permanent(
             "DATABASE",
             f"the database {path} was written by a later release of cxr_node (it has {', '.join(sorted(unknown))}); "
-            "install that release again, or restore a backup from before the upgrade",
+            "install that release again, or put the copy from before the upgrade in its place: it lies in the folder "
+            "backups beside it, and what came since is not in it",
         )
-    return applied != known
+    return next((name for name in known if name not in applied), None)
 
 
 @contextmanager
