@@ -15,6 +15,7 @@ from cxr_node import config as configuration
 from cxr_node.commands.accounts import token, user
 from cxr_node.commands.audit import audit
 from cxr_node.commands.backup import backup, restore
+from cxr_node.commands.config import config as config_commands
 from cxr_node.commands.export import export
 from cxr_node.commands.models import models
 from cxr_node.commands.options import DAY, as_json, config_file, midnight, operator, with_config
@@ -47,6 +48,7 @@ def main() -> None:
 
 
 main.add_command(audit)
+main.add_command(config_commands)
 main.add_command(export)
 for command in (backup, restore, models, read, reopen, priority, user, token, simulate):
     main.add_command(command)

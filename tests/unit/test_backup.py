@@ -113,7 +113,7 @@ def test_without_a_database_there_is_nothing_to_back_up(tmp_path: Path) -> None:
 
 def test_it_is_not_put_over_what_is_there(site: Config, tmp_path: Path) -> None:
     backup.make(site, tmp_path / "a.tar", NOON)
-    with pytest.raises(Permanent, match="already has cxr-node.sqlite, outbox, films; move") as refused:
+    with pytest.raises(Permanent, match=r"already has cxr-node\.sqlite, outbox, films; move") as refused:
         backup.restore(site, tmp_path / "a.tar")
     assert refused.value.code == "RESTORE_FOLDER"
 

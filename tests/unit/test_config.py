@@ -78,7 +78,7 @@ def test_three_mistakes_are_three_lines_with_key_and_value() -> None:
             '[[destination]]\nname = "a"\nae_title = "A"\nhost = "h"\nportt = 1',
             "destination.0.portt: unknown key; did you mean 'port'?",
         ),
-        ("[log]\nxyzzy = 1", "log.xyzzy: unknown key; known: format, level"),
+        ("[log]\nxyzzy = 1", "log.xyzzy: unknown key; known: file, format, level"),
     ],
 )
 def test_an_unknown_key_is_answered_with_the_nearest(text: str, said: str) -> None:
