@@ -60,11 +60,11 @@ release() {
 
 # One name for who is in use; a node that runs goes on with the files of its own release.
 use() {
-    before=$(current)
+    old=$(current)
     mkdir -p "$opt/bin"
     ln -s "../releases/$1/bin/cxr-node" "$opt/bin/cxr-node.new"
     mv -T "$opt/bin/cxr-node.new" "$opt/bin/cxr-node"
-    [ "$before" = "$1" ] || [ -z "$before" ] || echo "$before" > "$opt/previous"
+    [ "$old" = "$1" ] || [ -z "$old" ] || echo "$old" > "$opt/previous"
 }
 
 current() {
