@@ -13,34 +13,30 @@ from datetime import UTC, datetime
 from functools import partial
 
 import structlog
-from apscheduler.schedulers.background import BackgroundScheduler
 
-from cxr_node import auditing, keys, tls, trust
+from cxr_node import auditing, keys, trust
 from cxr_node.config import Config
 from cxr_node.dimse.listener import Listener
 from cxr_node.dimse.mpps import PerformedProcedureStep
 from cxr_node.dimse.workitems import ModalityWorklist, UnifiedProcedureStep
+from cxr_node.domain.callers import Counts
 from cxr_node.errors import ConfigError, CxrNodeError
 from cxr_node.lock import only_one
 from cxr_node.observe.sdnotify import Notifier
 from cxr_node.opening import open_own_store
 from cxr_node.plan import announcement
-from cxr_node.reconcile import reconcile
 from cxr_node.reloading import Reread, reread
 from cxr_node.service import Service
 from cxr_node.stages.procedure import Procedure
 from cxr_node.stages.receive import Receive
-from cxr_node.store import events, jobs, reading, subscriptions, trail, workitems
+from cxr_node.store import events, jobs, subscriptions
+from cxr_node.upkeep import Upkeep
 from cxr_node.workstations import desk_of
 
 log = structlog.get_logger()
 
 _BEAT_SECONDS = 2.0
-_CLOCK_STEP_SECONDS = 5.0  # more than a clock is slewed between two beats
 _DRAIN_SECONDS = 15.0
-_LOCKED_SECONDS = 30 * 86400.0  # no deletion lock holds a workitem for longer
-_TAIL = 10_000  # events that are looked at every hour
-_IN_FLIGHT_SECONDS = 600.0  # a film may stand in the spool this long before its row is committed
 
 
 class Daemon:
@@ -55,8 +51,6 @@ class Daemon:
         self._service = Service(config, self._store, self._pseudonyms.study)
         plan = self._service.plan
         self._spool = plan.spool()
-        self._began = time.time()
-        self._clock_ahead = self._began - time.monotonic()
         self._stopping, self._hung_up = threading.Event(), threading.Event()
         self._notifier = Notifier()
         self._intake = Receive(
@@ -79,15 +73,19 @@ class Daemon:
             self._service.wake,
             self._pseudonyms.study,
         )
+        self._counts = Counts()
         self._listens_for_commitment = plan.commits()
         self._listener = Listener(
             plan.endpoint(),
             self._intake,
             self._spool.incoming,
             [PerformedProcedureStep(procedure), *plan.commitment(self._store), *self._workitems()],
+            self._counts,
         )
         self._exporters = auditing.exporters(config)
-        self._scheduler = self._schedule()
+        self._upkeep = Upkeep(
+            lambda: self._config, self._store, self._spool, self._intake, service=self._service, counts=self._counts
+        )
 
     def _workitems(self) -> Sequence[UnifiedProcedureStep | ModalityWorklist]:
         """The listener's side of the Unified Procedure Step service, and of the view beside it, where they are on."""
@@ -121,7 +119,7 @@ class Daemon:
                 subscriptions.report_restart(tx, time.time())
         self._service.start()
         self._listener.start()
-        self._scheduler.start()
+        self._upkeep.start()
         for exporter in self._exporters:
             exporter.start()
         log.info(
@@ -142,14 +140,14 @@ class Daemon:
 
     def _beat(self) -> None:
         """systemd hears from us only while every loop lives: the listener, the scheduler, and what has a thread."""
-        self._watch_clock()
+        self._upkeep.watch_clock()
         self._service.ping()
         if self._hung_up.is_set() and not self._service.busy():
             self._hung_up.clear()
             self._reload()
         self._service.look()
         others = [self._service.alive(), *(exporter.alive() for exporter in self._exporters)]
-        if self._listener.alive() and self._scheduler.running and all(others):
+        if self._listener.alive() and self._upkeep.alive() and all(others):
             self._notifier.alive()
 
     def _reload(self) -> None:
@@ -182,19 +180,10 @@ class Daemon:
         also = f"; restart for {', '.join(waiting)}" if waiting else ""
         self._notifier.ready(f"{self._status()}{also}")
 
-    def _watch_clock(self) -> None:
-        """The scheduler goes by the time of day: set back, it would wait until the old time has come again."""
-        ahead = time.time() - time.monotonic()
-        if ahead < self._clock_ahead - _CLOCK_STEP_SECONDS:
-            log.warning("clock.set_back", seconds=round(self._clock_ahead - ahead))
-            for job in self._scheduler.get_jobs():
-                job.modify(next_run_time=datetime.now(UTC))
-        self._clock_ahead = ahead
-
     def _stop(self) -> None:
         log.info("node.stopping")
         self._notifier.stopping()
-        self._scheduler.shutdown(wait=False)
+        self._upkeep.stop()
         for exporter in self._exporters:
             exporter.stop()
         self._listener.stop(_DRAIN_SECONDS)
@@ -204,58 +193,3 @@ class Daemon:
             events.append(tx, time.time(), "node.stopped", None)
         self._store.close()
         log.info("node.stopped", released_jobs=released)
-
-    def _schedule(self) -> BackgroundScheduler:
-        scheduler = BackgroundScheduler(timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1})
-        scheduler.add_job(self._release_expired, "interval", seconds=30)
-        scheduler.add_job(self._close_old, "interval", minutes=1)
-        scheduler.add_job(self._forget_workitems, "interval", hours=1)
-        scheduler.add_job(self._watch_disk, "interval", seconds=15)
-        scheduler.add_job(self._watch_certificate, "interval", hours=24, next_run_time=datetime.now(UTC))
-        scheduler.add_job(self._reconcile, "interval", hours=6, next_run_time=datetime.now(UTC))
-        scheduler.add_job(self._watch_trail, "interval", hours=1, next_run_time=datetime.now(UTC))
-        return scheduler
-
-    def _release_expired(self) -> None:
-        with self._store.transaction() as tx:
-            released = jobs.release_expired(tx, time.time())
-            self._service.adopt(tx)
-        if released:
-            log.warning("jobs.released", count=released, reason="their leases ran out")
-            self._service.wake()
-
-    def _reconcile(self) -> None:
-        reconcile(self._store, self._spool, self._intake, older_than=max(self._began, time.time() - _IN_FLIGHT_SECONDS))
-
-    def _close_old(self) -> None:
-        hours, now = self._config.worklist.read_after_hours, time.time()
-        if hours is not None:
-            with self._store.transaction() as tx:
-                closed = reading.close_old(tx, now - hours * 3600, now)
-            if closed:
-                log.info("worklist.closed", studies=closed, hours=hours)
-
-    def _forget_workitems(self) -> None:
-        now, keep = time.time(), self._config.ups.keep_hours * 3600
-        with self._store.transaction() as tx:
-            workitems.forget(tx, now - keep, now - max(keep, _LOCKED_SECONDS))
-
-    def _watch_trail(self) -> None:
-        """Look at the newest events; a broken trail is told once, and in the trail itself."""
-        with self._store.reading() as tx:
-            broken, told = trail.broken_in_tail(tx, _TAIL), events.latest(tx, "audit.broken")
-        if broken is not None and (told is None or told["sequence"] != broken):
-            log.error(
-                "audit.broken", sequence=broken, meaning="somebody changed the audit trail: cxr-node audit verify"
-            )
-            with self._store.transaction() as tx:
-                events.append(tx, time.time(), "audit.broken", None, sequence=broken)
-
-    def _watch_disk(self) -> None:
-        if self._spool.below_watermark():
-            log.error("disk.low", free_bytes=self._spool.free_bytes(), meaning="films are refused until there is room")
-
-    def _watch_certificate(self) -> None:
-        for own in trust.identities(self._config):
-            if end := tls.expires_soon(own, datetime.now(UTC)):
-                log.error("certificate.expires", file=str(own.certificate), on=f"{end:%Y-%m-%d}")

@@ -16,6 +16,7 @@ from cxr_node.hl7.outbound import KINDS
 from cxr_node.inference.manifest import Manifest
 from cxr_node.message import Message
 from cxr_node.plan import Plan, peers_of, policy_of, spool_of
+from cxr_node.standing import standing
 from cxr_node.store import (
     commitments,
     events,
@@ -60,6 +61,7 @@ def status(config: Config, store: Store, now: float, *, call: bool = True) -> di
         inference, pages, port = _process(tx, "infer"), _process(tx, "web"), _process(tx, "hl7")
         untold = messages.pending_by_destination(tx)
         missing = events.latest(tx, "spool.files_missing")
+        oldest_of = results.oldest_pending(tx)
         pending, kept = results.pending_by_destination(tx), commitments.open_by_destination(tx)
         wanted = {each.name: each.sr_class for each in config.destination}
         taken = {name: report_classes.accepted(tx, name, sr_class, now) for name, sr_class in wanted.items()}
@@ -103,6 +105,7 @@ def status(config: Config, store: Store, now: float, *, call: bool = True) -> di
                 "sr_class": taken[name],
                 "sr_class_wanted": wanted[name],
                 "pending": pending.get(name, 0),
+                "lag_seconds": max(0.0, now - oldest_of[name]) if name in oldest_of else 0.0,
                 **kept.get(name, {"uncommitted": 0, "overdue": 0}),
             }
             for name, peer in peers_of(config).items()
@@ -116,6 +119,7 @@ def status(config: Config, store: Store, now: float, *, call: bool = True) -> di
             }
             for name, peer in messaging.peers(config).items()
         ],
+        **standing(config, store),
     }
 
 

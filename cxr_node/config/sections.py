@@ -239,6 +239,14 @@ class Retention(Section):
     keep: Literal["nothing", "documents"] = "documents"
 
 
+class Backup(Section):
+    """Copies of the database that the node makes by itself."""
+
+    hours: Annotated[float, Field(ge=0)] = 24.0
+    keep: Annotated[int, Field(ge=1, le=1000)] = 3
+    folder: Path | None = None
+
+
 class Log(Section):
     """What is logged, and how."""
 

@@ -10,6 +10,7 @@ from cxr_node.config.hl7 import Hl7
 from cxr_node.config.model import Model
 from cxr_node.config.sections import (
     Audit,
+    Backup,
     Destination,
     Eligibility,
     Inference,
@@ -95,6 +96,7 @@ class Config(Section):
     hl7: Hl7 = Hl7()
     web: Web = Web()
     retention: Retention = Retention()
+    backup: Backup = Backup()
     audit: Audit = Audit()
     log: Log = Log()
 

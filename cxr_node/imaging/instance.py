@@ -53,6 +53,9 @@ def read_instance(dataset: Dataset) -> Header:
         patient_name=_text(dataset, "PatientName"),
         birth_date=f"{born:%Y%m%d}" if (born := _date(dataset, "PatientBirthDate")) else None,
         sex=_upper(_text(dataset, "PatientSex")),
+        station_name=_text(dataset, "StationName"),
+        manufacturer=_text(dataset, "Manufacturer"),
+        model_name=_text(dataset, "ManufacturerModelName"),
     )
 
 

@@ -127,6 +127,8 @@ class Receive:
         except sqlite3.IntegrityError:  # it has a row: its file was lost, or it came twice at the same moment
             if self._known(digest) is None:
                 raise
+            with self.store.transaction() as tx:
+                studies.returned(tx, digest)
             return stored
         self.wake()
         study = self.pseudonym(header.study_instance_uid)

@@ -23,6 +23,9 @@ from cxr_node.store.migrations import migrations
 Row = dict[str, Any]
 Parameters = Sequence[object] | Mapping[str, object]
 _BUSY_SECONDS = 15.0
+_PAGES = ("page_count", "freelist_count")
+_MOST_PAGES, _LEAST_FREE = 65_536, 2_048
+"""Of 4 KiB: what VACUUM rewrites in seconds, and from where on it is worth it."""
 
 
 class Tx:
@@ -89,6 +92,16 @@ class Store:
             finally:
                 if self._connection.in_transaction:  # SQLite ends it by itself after some failures
                     self._connection.execute("ROLLBACK")
+
+    def tidy(self) -> None:
+        """Write the log of changes into the file, as far as no reader needs it, and let the planner count anew; where
+        much of a small file is empty, give that back to the disk."""
+        with self._lock, _translated():
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            self._connection.execute("PRAGMA optimize").fetchall()
+            (pages,), (free,) = (self._connection.execute(f"PRAGMA {name}").fetchone() for name in _PAGES)
+            if pages < _MOST_PAGES and free > _LEAST_FREE and free > pages // 4:
+                self._connection.execute("VACUUM")  # senders wait for seconds at most: the file is small
 
     def close(self) -> None:
         with self._lock:

@@ -3,7 +3,7 @@
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
-from cxr_node.store import message_schema, workitem_schema
+from cxr_node.store import message_schema, upkeep_schema, workitem_schema
 
 migrations = Migrations("cxr_node")
 
@@ -269,3 +269,9 @@ def m010_further(db: Database) -> None:
     """A revision says why a film was not analysed, and what further models had said of its films."""
     db.execute("ALTER TABLE study_revision ADD COLUMN failures TEXT NOT NULL DEFAULT '{}'")
     db.execute("ALTER TABLE study_revision ADD COLUMN consulted TEXT NOT NULL DEFAULT '[]'")
+
+
+@migrations()
+def m011_upkeep(db: Database) -> None:
+    """X-ray machines, counts that outlive a restart, measures of films, and films that were given up."""
+    upkeep_schema.create(db)
