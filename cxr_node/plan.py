@@ -9,9 +9,10 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from cxr_node import trust
-from cxr_node.config import Config, Mode
+from cxr_node.config import Config, Destination, Mode
 from cxr_node.dimse.commitment import Commitment
 from cxr_node.dimse.endpoint import Endpoint
 from cxr_node.dimse.sender import Peer
@@ -257,13 +258,19 @@ def open_store(config: Config, *, create: bool = True) -> Store:
 
 
 def peers_of(config: Config) -> Mapping[str, Peer]:
-    return {
-        one.name: Peer(
-            one.name, one.ae_title, one.host, one.port,
-            tls=trust.called(config, f"destination.{one.name}", one), tls_name=one.tls_name,
-        )
-        for one in config.destination
-    }  # fmt: skip
+    return {one.name: _peer(config, one) for one in config.destination}
+
+
+def _peer(config: Config, one: Destination) -> Peer:
+    tls = trust.called(config, f"destination.{one.name}", one)
+    if one.dicomweb is None:
+        return Peer(one.name, one.ae_title or "", one.host or "", one.port, tls=tls, tls_name=one.tls_name)
+    parts = urlsplit(one.dicomweb)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    authorization = trust.authorization(one)
+    return Peer(
+        one.name, one.ae_title or "", parts.hostname or "", port, tls=tls, url=one.dicomweb, authorization=authorization
+    )
 
 
 def modalities_of(config: Config) -> Mapping[str, Peer]:

@@ -214,7 +214,8 @@ def _beside(role: Role, models: Sequence[Manifest], plan: Plan, store: Store) ->
 
 
 def _working(plan: Plan, store: Store) -> Part:
-    from cxr_node.dimse import commitment, inquiry, orders, sender, workitems  # noqa: PLC0415 - what only this role needs is loaded in it
+    from cxr_node import reaching  # noqa: PLC0415 - what only this role needs is loaded in it
+    from cxr_node.dimse import commitment, orders, workitems  # noqa: PLC0415
     from cxr_node.hl7 import mllp  # noqa: PLC0415
     from cxr_node.profiles import profile_of  # noqa: PLC0415
     from cxr_node.stages.assembly import Desk  # noqa: PLC0415
@@ -234,10 +235,12 @@ def _working(plan: Plan, store: Store) -> Part:
         "companions": plan.companions(),
         "key_objects": config.report.key_objects,
         "peers": plan.peers(),
-        "send": lambda peer, path: sender.send(peer, calling, path),
-        "accepted": lambda peer, classes: sender.accepted(peer, calling, classes),
+        "send": lambda peer, path: reaching.send(peer, calling, path),
+        "accepted": lambda peer, classes: reaching.accepted(peer, calling, classes),
         "terms": plan.terms(),
-        "inquire": lambda peer, references, asking: inquiry.inquire(peer, calling, references, ledger.queried, asking),
+        "inquire": lambda peer, references, asking: reaching.inquire(
+            peer, calling, references, ledger.queried, asking
+        ),
         "reported": ledger.reported,
         "new_uid": lambda: f"{UUID_ROOT}.{uuid.uuid4().int}",
         "archive": plan.archive(),

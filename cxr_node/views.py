@@ -5,12 +5,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from cxr_node import auditing, keys, messaging
+from cxr_node import auditing, keys, messaging, reaching
 from cxr_node.config import Config
-from cxr_node.dimse import sender
 from cxr_node.domain.clock import iso
 from cxr_node.domain.pseudonym import is_study_pseudonym
-from cxr_node.errors import Permanent, Transient
+from cxr_node.errors import Transient
 from cxr_node.hl7 import mllp
 from cxr_node.hl7.outbound import KINDS
 from cxr_node.inference.manifest import Manifest
@@ -101,7 +100,7 @@ def status(config: Config, store: Store, now: float, *, call: bool = True) -> di
         "destinations": [
             {
                 "name": name,
-                "reachable": reaches(peer, config.node.ae_title) is None if call else None,
+                "reachable": reaching.reaches(peer, config.node.ae_title) is None if call else None,
                 "sr_class": taken[name],
                 "sr_class_wanted": wanted[name],
                 "pending": pending.get(name, 0),
@@ -184,15 +183,6 @@ def answers(config: Config) -> bool:
                 if state == _LISTENS and address.endswith(wanted):
                     return True
     return False
-
-
-def reaches(peer: sender.Peer, calling: str) -> str | None:
-    """Why a peer does not answer C-ECHO; None when it does."""
-    try:
-        sender.echo(peer, calling)
-    except (Transient, Permanent) as error:
-        return error.message
-    return None
 
 
 def connects(peer: mllp.Peer) -> str | None:

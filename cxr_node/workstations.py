@@ -38,7 +38,7 @@ def desk_of(
 
     def archive() -> str:
         destinations = current().destination
-        return destinations[0].ae_title if destinations else ""
+        return next((one.ae_title for one in destinations if one.ae_title), "")
 
     called = frozenset(subscribers_of(config))
     return Desk(store, policy, judging, called, by_web, archive, config.node.ae_title, time.time, wake, Looks())

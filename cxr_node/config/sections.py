@@ -29,6 +29,15 @@ def _receiver(url: str) -> str:
     return url
 
 
+def _dicomweb(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or "@" in parts.netloc:
+        raise ValueError(
+            "write it as https://HOST/PATH, what stands before /studies; a login is dicomweb_authorization"
+        )
+    return url
+
+
 class Node(Section):
     """Who the node is, what it may do, and where its state lives."""
 
@@ -154,15 +163,25 @@ class Destination(Called):
     """A peer that stores what the node writes."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
-    ae_title: AETitle
-    host: str
+    ae_title: AETitle | None = None
+    host: str | None = None
     port: Port = 104
+    dicomweb: Annotated[str, AfterValidator(_dicomweb)] | None = None
+    dicomweb_authorization: PemName | None = None
     mode: Mode | None = None
     storage_commitment: Literal["auto", "on", "off"] = "auto"
     sr_class: ReportClass = "comprehensive_3d"
     whole_image_region: bool = False
     pdf: bool | None = None
     commitment_seconds: Annotated[float, Field(gt=0, le=86400)] = 600.0
+
+    @model_validator(mode="after")
+    def _reached_one_way(self) -> Self:
+        if self.dicomweb is None and (self.ae_title is None or self.host is None):
+            raise ValueError("ae_title and host are missing (or dicomweb, for a destination that is reached by HTTP)")
+        if self.dicomweb is not None and self.storage_commitment == "on":
+            raise ValueError('storage_commitment = "on": DICOMweb has none; "auto" looks each document up')
+        return self
 
 
 class Modality(Section):
