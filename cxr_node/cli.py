@@ -14,6 +14,7 @@ import cxr_node
 from cxr_node import config as configuration
 from cxr_node.commands.accounts import token, user
 from cxr_node.commands.audit import audit
+from cxr_node.commands.backfill import backfill
 from cxr_node.commands.backup import backup, restore
 from cxr_node.commands.config import config as config_commands
 from cxr_node.commands.drift import drift, label
@@ -51,7 +52,7 @@ def main() -> None:
 main.add_command(audit)
 main.add_command(config_commands)
 main.add_command(export)
-for command in (backup, restore, drift, label, models, read, reopen, priority, user, token, simulate):
+for command in (backfill, backup, restore, drift, label, models, read, reopen, priority, user, token, simulate):
     main.add_command(command)
 
 

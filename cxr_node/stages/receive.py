@@ -23,7 +23,7 @@ from cxr_node.imaging.instance import read_instance
 from cxr_node.imaging.part10 import read_complete
 from cxr_node.message import Message
 from cxr_node.spool import Spool
-from cxr_node.store import events, jobs, orders, steps, studies, windows, withdrawal, worklist
+from cxr_node.store import events, jobs, orders, priors, steps, studies, windows, withdrawal, worklist
 from cxr_node.store.db import Store, Tx
 from cxr_node.store.studies import Arrival, Stored
 
@@ -178,11 +178,12 @@ class Receive:
         model = judging.model_digest
         jobs.enqueue(tx, [NewJob("analyse", digest, model) for digest in studies.unjudged(tx, study, model)], now)
         worklist.refresh(tx, study, judging, now)
+        priors.film_came(tx, study, arrival.digest, now)
         if moved := withdrawal.film_came(tx, study, header.sop_instance_uid, now):
             log.warning(f"study.{moved.state}", study=self.pseudonym(study), reason=moved.reason)
         due = windows.films_due(tx, study, self.waiting)
         jobs.enqueue(tx, [NewJob("settle", study, not_before=due or now)], now)
-        if self.asks_ris:
+        if self.asks_ris and not priors.marked(tx, study):
             jobs.enqueue_unless_open(tx, [NewJob("lookup", study)], now)
 
     def _drop(self, received: Received, why: str) -> Verdict:

@@ -9,7 +9,7 @@ from cxr_node.domain.job import Job, NewJob
 from cxr_node.domain.study import EntryState, Image, Judging, Revision, Waiting, assess, consult, revision_due
 from cxr_node.message import Message
 from cxr_node.stages.stage import Commit, SingleStage
-from cxr_node.store import events, revisions, studies, windows, worklist
+from cxr_node.store import events, priors, revisions, studies, windows, worklist
 from cxr_node.store.db import Tx
 
 
@@ -38,6 +38,9 @@ class Settle(SingleStage):
         now = self.clock()
         if (state := worklist.state(tx, study)) and state.withheld:
             events.append(tx, now, "study.not_reported", study, reason=_NOT_REPORTED[state])
+            return []
+        if priors.silent(tx, study):
+            events.append(tx, now, "study.not_reported", study, reason=_PRIOR)
             return []
         model = self.judging.model_digest
         images = studies.images(tx, study, model)
@@ -106,6 +109,7 @@ class Settle(SingleStage):
         )
 
 
+_PRIOR = Message("it is a study of before that was taken in to be analysed alone")
 _NOT_REPORTED = {
     EntryState.HELD: Message("the study is held"),
     EntryState.WITHDRAWN: Message("the study is withdrawn"),

@@ -5,7 +5,7 @@ from sqlite_utils import Database
 
 def create(db: Database) -> None:
     """The X-ray machine of each instance and when its file was given up; counts; what the pixels of a film are
-    like; and what final reports say.
+    like; what final reports say; and what was taken in of before.
 
     Of instances of before only who sent them is known, so that stands for the machine.
     """
@@ -35,6 +35,21 @@ def create(db: Database) -> None:
             positive INTEGER NOT NULL,
             said_by TEXT NOT NULL,
             said_at REAL NOT NULL
+        ) WITHOUT ROWID;
+
+        CREATE TABLE prior (
+            study_instance_uid TEXT PRIMARY KEY,
+            reported INTEGER NOT NULL,
+            expected INTEGER NOT NULL
+        ) WITHOUT ROWID;
+
+        CREATE TABLE backfill (
+            source TEXT NOT NULL,
+            item TEXT NOT NULL,
+            state TEXT NOT NULL,
+            reason TEXT,
+            at REAL NOT NULL,
+            PRIMARY KEY (source, item)
         ) WITHOUT ROWID;
         """
     )
