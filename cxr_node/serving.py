@@ -17,6 +17,7 @@ from cxr_node.link import Link, attend
 from cxr_node.observe import log as logging
 from cxr_node.plan import Plan, open_store
 from cxr_node.roles import configuration_of, plan_of
+from cxr_node.stages.receive import Receive
 from cxr_node.store import events
 from cxr_node.store.db import Store
 from cxr_node.web.access import Door
@@ -94,7 +95,17 @@ def site(plan: Plan, store: Store, wake: Callable[[], None]) -> Site:
         pseudonym=keys.pseudonyms(config.node.data_dir, create=False).study,
         clock=time.time,
         desk=desk_of(lambda: config, store, lambda: judging, wake, by_web=True),
+        intake=_intake(plan, store, wake) if config.web.stow else None,
     )
+
+
+def _intake(plan: Plan, store: Store, wake: Callable[[], None]) -> Receive:
+    """What takes films that come by HTTP, by the same rules as over DIMSE."""
+    config, judging = plan.config, plan.judging()
+    return Receive(
+        store, plan.spool(), plan.rules(), lambda: judging, plan.waiting(), config.receive.charset_override, time.time,
+        wake, keys.pseudonyms(config.node.data_dir, create=False).study, config.worklist.ris is not None,
+    )  # fmt: skip
 
 
 def door(config: Config, store: Store) -> Door:

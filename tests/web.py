@@ -41,7 +41,7 @@ HASH = accounts.hashed(PASSWORD)  # once: it is slow, and is to be
 class Web:
     """The pages of a node in `root`. `users`: names and roles, all with PASSWORD; `tokens` likewise, by their token.
 
-    `workitems`: whether UPS-RS is on.
+    `workitems`: whether UPS-RS is on; `stow`: whether films may come by STOW-RS.
     """
 
     root: Path
@@ -50,6 +50,7 @@ class Web:
     proxies: Sequence[Network] = ()
     facts: dict[str, Any] = field(default_factory=dict)
     workitems: bool = True
+    stow: bool = False
 
     def __post_init__(self) -> None:
         self.bench = Bench(self.root)
@@ -90,6 +91,7 @@ class Web:
             pseudonym=PSEUDONYMS.study,
             clock=bench.clock,
             desk=self.desk if self.workitems else None,
+            intake=bench.intake if self.stow else None,
         )
 
     def door(self) -> Door:

@@ -53,6 +53,7 @@ class Web(Section):
     trusted_proxies: tuple[Annotated[str, AfterValidator(network)], ...] = ()
     user_header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")] = "X-Forwarded-User"
     proxy_role: Literal["viewer", "reader", "admin"] = "viewer"
+    stow: bool = False
     viewer_url: Annotated[str, AfterValidator(_viewer)] | None = None
 
     @property

@@ -1,7 +1,6 @@
 """Requests to a DICOMweb server (PS3.18), each with its failures told as everywhere: now, later, or never."""
 
 import json
-import re
 import ssl
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -12,6 +11,7 @@ from typing import Any, Final
 
 import httpx2
 
+from cxr_node.domain.multipart import boundary_of, parts
 from cxr_node.errors import ConfigError, Permanent, Transient
 from cxr_node.message import Message
 
@@ -126,11 +126,11 @@ def retrieve(server: Server, path: str, write: Callable[[Iterable[bytes]], None]
     with _requested(server, "GET", path, headers={"Accept": accept}) as answer:
         if answer.status_code != 200:
             raise _refusal(server, answer.status_code)
-        match = re.search(r'boundary="?([^";]+)"?', answer.headers.get("content-type", ""))
-        if match is None:
+        boundary = boundary_of(answer.headers.get("content-type", ""))
+        if boundary is None:
             raise Transient("ANSWER_INVALID", Message("{peer} answers with no multipart", peer=server.name))
         count = 0
-        for part in parts(answer.iter_bytes(_CHUNK), match[1].encode()):
+        for part in parts(answer.iter_bytes(_CHUNK), boundary):
             write(part)
             count += 1
         return count
@@ -141,58 +141,6 @@ def reach(server: Server) -> None:
     with _requested(server, "GET", "/studies", headers={"Accept": JSON}, params={"limit": "1"}) as answer:
         if answer.status_code not in (200, 204):
             raise _refusal(server, answer.status_code)
-
-
-def parts(chunks: Iterable[bytes], boundary: bytes) -> Iterator[Iterator[bytes]]:
-    """The bodies of a multipart message (RFC 2046 5.1) as it comes in, each to be read before the next.
-
-    Raises Transient where it breaks off.
-    """
-    reader = _Multipart(iter(chunks), b"\r\n--" + boundary)
-    while reader.next_part():
-        body = reader.body()
-        yield body
-        for _ in body:  # what the caller left
-            pass
-
-
-class _Multipart:
-    def __init__(self, chunks: Iterator[bytes], delimiter: bytes) -> None:
-        self._chunks, self._delimiter, self._data = chunks, delimiter, b"\r\n"
-
-    def next_part(self) -> bool:
-        """Go behind the next delimiter and the head of its part; False at the end."""
-        self._until(self._delimiter)
-        while len(self._data) < 2:
-            self._more()
-        if self._data.startswith(b"--"):
-            return False
-        self._until(b"\r\n\r\n")
-        return True
-
-    def body(self) -> Iterator[bytes]:
-        """What stands before the next delimiter, which is left."""
-        keep = len(self._delimiter) - 1
-        while (at := self._data.find(self._delimiter)) < 0:
-            if len(self._data) > keep:
-                ready, self._data = self._data[:-keep], self._data[-keep:]
-                yield ready
-            self._more()
-        ready, self._data = self._data[:at], self._data[at:]
-        if ready:
-            yield ready
-
-    def _until(self, mark: bytes) -> None:
-        while (at := self._data.find(mark)) < 0:
-            self._data = self._data[-len(mark) :]
-            self._more()
-        self._data = self._data[at + len(mark) :]
-
-    def _more(self) -> None:
-        chunk = next(self._chunks, None)
-        if chunk is None:
-            raise Transient("ASSOCIATION_LOST", Message("the answer broke off"))
-        self._data += chunk
 
 
 def value_of(found: Mapping[str, Any], tag: str) -> list[str]:

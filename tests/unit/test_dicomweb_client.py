@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cxr_node.dicomweb import client
-from cxr_node.dicomweb.client import ClassRefused, Server, parts
+from cxr_node.dicomweb.client import ClassRefused, Server
+from cxr_node.domain.multipart import boundary_of, parts
 from cxr_node.errors import Permanent, Transient
 
 STORED = {"00081199": {"vr": "SQ", "Value": [{"00081155": {"vr": "UI", "Value": ["1.2"]}}]}}
@@ -189,3 +190,19 @@ def test_however_it_is_cut_the_parts_are_the_same(bodies: list[bytes], size: int
     message = b"".join(b"--B\r\nX: y\r\n\r\n" + body + b"\r\n" for body in bodies) + b"--B--\r\n"
     chunks = (message[at : at + size] for at in range(0, len(message), size))
     assert [b"".join(part) for part in parts(chunks, b"B")] == bodies
+
+
+@pytest.mark.parametrize(
+    ("said", "boundary"),
+    [
+        ("multipart/related; boundary=abc", b"abc"),
+        ('multipart/related; boundary="a b;c"; type="application/dicom"', b"a b;c"),
+        ("Multipart/Related; Boundary=abc ; type=x", b"abc"),
+        (f"multipart/related; boundary={'x' * 73}", b"x" * 73),
+        (f"multipart/related; boundary={'x' * 300}", None),
+        ("multipart/related", None),
+        ("application/json; boundary=abc", None),
+    ],
+)
+def test_a_boundary_is_found_whole_or_not_at_all(said: str, boundary: bytes | None) -> None:
+    assert boundary_of(said) == boundary
