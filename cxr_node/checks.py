@@ -24,7 +24,7 @@ from cxr_node.inference.manifest import Manifest
 from cxr_node.plan import Plan, announcement, database_of, modalities_of, open_store, peers_of
 from cxr_node.store import trail
 from cxr_node.store.activations import Activation
-from cxr_node.workstations import ris_of, subscribers_of
+from cxr_node.workstations import pacs_of, ris_of, subscribers_of
 
 _ASK_TORCH = "import torch; print(torch.cuda.get_device_name() if torch.cuda.is_available() else '')"
 
@@ -81,6 +81,8 @@ def _peers(config: Config, *, offline: bool) -> Iterator[Finding]:
         yield looked(f"RIS {name}", partial(views.connects, ris), "takes a connection", "failed")
     if asked := ris_of(config):
         yield echoed("worklist of the RIS", asked)
+    if pacs := pacs_of(config):
+        yield echoed("PACS", pacs)
     for name, machine in modalities_of(config).items():
         yield echoed(f"modality {name}", machine, "note")
     for name, station in subscribers_of(config).items():

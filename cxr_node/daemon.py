@@ -31,7 +31,7 @@ from cxr_node.stages.procedure import Procedure
 from cxr_node.stages.receive import Receive
 from cxr_node.store import events, jobs, subscriptions
 from cxr_node.upkeep import Upkeep
-from cxr_node.workstations import desk_of
+from cxr_node.workstations import asking, desk_of
 
 log = structlog.get_logger()
 
@@ -63,7 +63,7 @@ class Daemon:
             clock=time.time,
             wake=self._service.wake,
             pseudonym=self._pseudonyms.study,
-            asks_ris=config.worklist.ris is not None,
+            asking=asking(config),
         )
         procedure = Procedure(
             self._store,

@@ -4,6 +4,7 @@
                    \\-> compare  \\-> shadow  \\-> deliver  \\-> deliver  \\-> deliver -> commit
                                                                               \\-> key_objects -> deliver
                     \\-> announce -> transmit    (HL7: a tier at once, a result when its study has settled)
+    a study, or a film of it, does not stand any more -> reject -> deliver
     N-ACTION -> confirm -> notify          a workitem moves -> tell
     HL7 -> orders
 
@@ -12,9 +13,11 @@ worklist entry, and enqueues the first jobs, all in one transaction. Each job's 
 successors are one transaction too; the end of an analysis moves the worklist inside its own. `commit` asks whether what
 was delivered is kept; the answer may come over the listener. `confirm` and `notify` answer the X-ray machines that ask.
 `tell` reports to who subscribed to workitems; whatever moves a study enqueues it. `lookup`, where a site wants it, asks
-the RIS for a study's priority, beside all else.
+the RIS for a study's priority, beside all else; `crosscheck` asks the PACS whose it is, and settle waits for it.
 `orders` runs in the process that takes the messages of the RIS, and is no job, either: it gives and closes priorities.
 `announce` writes what the RIS is told, `transmit` sends it, one message of a destination after the other.
+`reject` tells destinations by a note which of the documents that they have do not stand; whatever withdraws a study
+enqueues it, or the next revision.
 `shadow` has other models judge the film beside the one in service, in a process of their own; nothing follows from it.
 `further` does so, too, for the report, which waits for it as for films that are still being analysed; it moves nothing.
 
@@ -72,7 +75,7 @@ PIPELINE = (
         "study",
         "settle:Settle",
         "work",
-        then=("settle", "analyse", "further", "report", "heatmap", "companions", "announce"),
+        then=("settle", "analyse", "further", "report", "heatmap", "companions", "announce", "reject"),
     ),
     Step("report", _REPORTED, "report:Report", "work", then=("deliver", "heatmap", "companions", "key_objects")),
     Step("heatmap", "study, revision/mode", "heatmap:Heatmap", "work", then=("deliver", "companions", "key_objects")),
@@ -86,6 +89,7 @@ PIPELINE = (
         blameless=True,
     ),
     Step("key_objects", "study, revision/mode/destination", "key_objects:KeyObjects", "work", then=("deliver",)),
+    Step("reject", "study, destination", "reject:Reject", "work", then=("deliver", "reject")),
     Step(
         "commit",
         "document, destination",
@@ -100,6 +104,7 @@ PIPELINE = (
     Step("confirm", "transaction, requester", "confirm:Confirm", "work", then=("confirm", "notify"), blameless=True),
     Step("notify", "transaction, requester", "notify:Notify", "work", then=(), blameless=True),
     Step("lookup", "study", "lookup:Lookup", "work", then=(), blameless=True),
+    Step("crosscheck", "study", "crosscheck:Crosscheck", "work", then=("settle", "crosscheck"), blameless=True),
     Step("tell", "receiver", "tell:Tell", "work", then=("tell",), blameless=True),
 )
 

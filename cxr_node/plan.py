@@ -111,7 +111,8 @@ class Plan:
             medium=tiers.get("medium"),
             high=tiers.get("high"),
         )
-        return Judging(model.digest, cutoffs, prevalence, bool(model.restriction))
+        notes, doubted, restricted = self.config.noted, self.config.corrections, bool(model.restriction)
+        return Judging(model.digest, cutoffs, prevalence, restricted, notes, doubted.hold, doubted.order_days)
 
     def consulting(self) -> dict[str, Judging | None]:
         """By what people call them: how this site reads the further models; None for one that is not there."""

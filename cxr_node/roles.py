@@ -4,9 +4,8 @@ import os
 import socket
 import threading
 import time
-import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,18 +13,16 @@ import structlog
 
 from cxr_node import keys, messaging
 from cxr_node.config import Config
-from cxr_node.domain.uid import UUID_ROOT
 from cxr_node.errors import CxrNodeError, Permanent
 from cxr_node.inference.manifest import Manifest
 from cxr_node.link import Link, attend
 from cxr_node.message import Message
 from cxr_node.observe import log as logging
 from cxr_node.pipeline import Role, assemble
-from cxr_node.plan import Plan, modalities_of, open_store
-from cxr_node.store import events, jobs
+from cxr_node.plan import Plan, open_store
+from cxr_node.store import events
 from cxr_node.store.db import Store
 from cxr_node.worker import Bell, Lane, Worker
-from cxr_node.workstations import ris_of, subscribers_of
 
 if TYPE_CHECKING:
     from cxr_node.inference.predictor import Predictor
@@ -36,8 +33,6 @@ _HANGING_SECONDS = 180.0
 _ORPHAN_GRACE_SECONDS = 20.0
 _STANDING_BEAT_SECONDS = 1.0
 _SHADOW_NICENESS = 10  # whatever else there is to do comes first
-_SUBSCRIBER_LANES = 8  # so that a few that do not answer do not hold up the others
-_ASKED_TOGETHER = 50  # documents in one request for commitment
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,73 +209,10 @@ def _beside(role: Role, models: Sequence[Manifest], plan: Plan, store: Store) ->
 
 
 def _working(plan: Plan, store: Store) -> Part:
-    from cxr_node import reaching  # noqa: PLC0415 - what only this role needs is loaded in it
-    from cxr_node.dimse import commitment, orders, workitems  # noqa: PLC0415
-    from cxr_node.hl7 import mllp  # noqa: PLC0415
-    from cxr_node.profiles import profile_of  # noqa: PLC0415
-    from cxr_node.stages.assembly import Desk  # noqa: PLC0415
+    from cxr_node import working  # noqa: PLC0415 - what only this role needs is loaded in it
 
-    config, common, calling = plan.config, _common(plan, store), plan.config.node.ae_title
-    profiles = {str(mode): profile_of(plan, mode) for mode in plan.routes()}
-    destinations = {str(mode): names for mode, names in plan.routes().items()}
-    ledger = plan.ledger(store)
-    values = common | {
-        "desk": Desk(
-            store, common["spool"], profiles, destinations, plan.tastes(), plan.next_documents(),
-            config.receive.charset_override, config.report.key_objects, common["clock"],
-        ),
-        "further": plan.consulting(),
-        "first_document": plan.first_documents(),
-        "tastes": plan.tastes(),
-        "companions": plan.companions(),
-        "key_objects": config.report.key_objects,
-        "peers": plan.peers(),
-        "send": lambda peer, path: reaching.send(peer, calling, path),
-        "accepted": lambda peer, classes: reaching.accepted(peer, calling, classes),
-        "terms": plan.terms(),
-        "inquire": lambda peer, references, asking: reaching.inquire(
-            peer, calling, references, ledger.queried, asking
-        ),
-        "reported": ledger.reported,
-        "new_uid": lambda: f"{UUID_ROOT}.{uuid.uuid4().int}",
-        "archive": plan.archive(),
-        "patience": config.receive.commitment_wait_seconds,
-        "modalities": modalities_of(config),
-        "informed": messaging.informed(config),
-        "recipients": messaging.recipients(config),
-        "ours": messaging.ours(config),
-        "profile": profile_of(plan, config.node.mode),
-        "device": messaging.device(config),
-        "charsets": config.receive.charset_override,
-        "told": messaging.peers(config),
-        "on_error": messaging.on_error(config),
-        "exchange": mllp.exchange,
-        "notify": lambda peer, uid, outcomes: commitment.notify(peer, calling, uid, outcomes),
-        "subscribers": subscribers_of(config),
-        "ris": ris_of(config),
-        "look_up": lambda peer, accession, queried: orders.look_up(peer, calling, accession, queried),
-        "tell": lambda peer, reports: workitems.tell(peer, calling, map(astuple, reports)),
-    }  # fmt: skip
-    return Part(values, _work_lanes(plan, store), _ASKED_TOGETHER)
-
-
-def _work_lanes(plan: Plan, store: Store) -> list[Lane]:
-    """Documents, and for each destination sending and asking, so that none waits for another."""
-    with store.reading() as tx:  # jobs of a destination that is gone fail, and say so
-        known = {"deliver": plan.peers(), "commit": plan.peers(), "transmit": messaging.peers(plan.config)}
-        names = {kind: [*known[kind], *sorted(jobs.targets(tx, kind) - set(known[kind]))] for kind in known}
-        answering = plan.archive() or jobs.targets(tx, "confirm") or jobs.targets(tx, "notify")
-        telling = plan.config.subscriber or jobs.targets(tx, "tell")
-        asking = plan.config.worklist.ris or jobs.targets(tx, "lookup")
-    lanes = [Lane("documents", ("settle", "announce", "report", "heatmap", "companions", "key_objects"))]
-    lanes += [Lane(f"{kind} {name}", (kind,), target=name) for kind in names for name in names[kind]]
-    if answering:
-        lanes.append(Lane("modalities", ("confirm", "notify")))
-    if asking:
-        lanes.append(Lane("orders", ("lookup",)))
-    if telling:
-        lanes += [Lane(f"subscribers {number}", ("tell",)) for number in range(_SUBSCRIBER_LANES)]
-    return lanes
+    values = working.values(plan, store, _common(plan, store))
+    return Part(values, working.lanes(plan, store), working.ASKED_TOGETHER)
 
 
 def _common(plan: Plan, store: Store) -> dict[str, Any]:

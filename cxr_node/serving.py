@@ -28,7 +28,7 @@ from cxr_node.web.live import Live
 from cxr_node.web.server import Server, bound
 from cxr_node.web.sessions import Sessions
 from cxr_node.web.site import Facts, Site
-from cxr_node.workstations import desk_of
+from cxr_node.workstations import asking, desk_of
 
 log = structlog.get_logger()
 
@@ -104,7 +104,7 @@ def _intake(plan: Plan, store: Store, wake: Callable[[], None]) -> Receive:
     config, judging = plan.config, plan.judging()
     return Receive(
         store, plan.spool(), plan.rules(), lambda: judging, plan.waiting(), config.receive.charset_override, time.time,
-        wake, keys.pseudonyms(config.node.data_dir, create=False).study, config.worklist.ris is not None,
+        wake, keys.pseudonyms(config.node.data_dir, create=False).study, asking(config),
     )  # fmt: skip
 
 

@@ -64,6 +64,8 @@ def _all_called(config: Config) -> Iterator[tuple[str, Called]]:
         yield f"worklist.hl7.{ris.name}", ris
     if config.worklist.ris:
         yield "worklist.ris", config.worklist.ris
+    if config.corrections.pacs:
+        yield "corrections.pacs", config.corrections.pacs
 
 
 def messages(config: Config) -> ssl.SSLContext | None:

@@ -1,7 +1,7 @@
-"""What [ups], [[subscriber]] and [worklist] ris mean: who answers workstations, who is called, and who is asked."""
+"""What [ups], [[subscriber]], [worklist] ris and [corrections] pacs mean: who answers, who is called, who is asked."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from cxr_node import trust
 from cxr_node.config import Config
@@ -14,6 +14,7 @@ from cxr_node.store.db import Store, Tx
 from cxr_node.ups.desk import Desk
 from cxr_node.ups.looks import Looks
 
+_PACS_SECONDS = 10.0  # documents wait for its answer
 _SECONDS = 5.0  # a subscriber that does not answer holds up few others
 
 
@@ -53,6 +54,23 @@ def ris_of(config: Config) -> Peer | None:
         "the RIS", ris.ae_title, ris.host, ris.port,
         tls=trust.called(config, "worklist.ris", ris), tls_name=ris.tls_name,
     )  # fmt: skip
+
+
+def pacs_of(config: Config) -> Peer | None:
+    """Who is asked whose studies are."""
+    pacs = config.corrections.pacs
+    if pacs is None:
+        return None
+    return Peer(
+        "the PACS", pacs.ae_title, pacs.host, pacs.port, timeout=_PACS_SECONDS,
+        tls=trust.called(config, "corrections.pacs", pacs), tls_name=pacs.tls_name,
+    )  # fmt: skip
+
+
+def asking(config: Config) -> Sequence[str]:
+    """The kinds of the jobs that ask others about a study that comes."""
+    asked = {"lookup": config.worklist.ris, "crosscheck": config.corrections.pacs}
+    return [kind for kind, peer in asked.items() if peer is not None]
 
 
 def subscribers_of(config: Config) -> Mapping[str, Peer]:

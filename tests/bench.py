@@ -126,6 +126,7 @@ def deliver(
         "tastes": {name: Taste() for name in peers},
         "accepted": lambda _, sop_classes: sop_classes,
         "key_objects": False,
+        "notes": frozenset(),
     }
     return Deliver(bench.store, bench.spool, peers, terms, send=send, clock=bench.clock, **(known | more))
 

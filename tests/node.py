@@ -294,7 +294,8 @@ class Node:
         if not self.acknowledged or not database_of(self.config).is_file():
             return set()
         kept = {row["sop_instance_uid"] for row in self.rows("SELECT sop_instance_uid FROM instance")}
-        return self.acknowledged - kept - {event["sop_instance_uid"] for event in self.events("object.dropped")}
+        recorded = {event["sop_instance_uid"] for event in self.events("object.dropped")}
+        return self.acknowledged - kept - recorded - {event["note"] for event in self.events("note.received")}
 
     def wait_idle(self, timeout: float = TIMEOUT) -> None:
         """Until no job is ready, running or waiting for its time."""

@@ -69,6 +69,11 @@ class Orthanc:
         """Put a film into it, as if it had come from elsewhere."""
         self._call("/instances", film.read_bytes())
 
+    def delete(self, study: str) -> None:
+        """Take a study out of it."""
+        for one in self.get("/tools/find", {"Level": "Study", "Query": {"StudyInstanceUID": str(study)}}):
+            self._call(f"/studies/{one}", method="DELETE")
+
     def file(self, instance: str) -> bytes:
         """An instance as the file that it is kept as."""
         return self._call(f"/instances/{instance}/file")

@@ -143,6 +143,16 @@ def order(
     return message("ORM^O01^ORM_O01", control_id, pid, f"ORC|{control}|PL1", obr)
 
 
+def merge(control_id: str, prior: str, patient: str, name: str = "Doe^Jane", kind: str = "ADT^A40^ADT_A39") -> str:
+    """ADT^A40 or A47: a patient's number becomes another."""
+    return message(kind, control_id, "EVN|A40|20260101120000", f"PID|||{patient}||{name}||19600229|F", f"MRG|{prior}")
+
+
+def update(control_id: str, patient: str, name: str) -> str:
+    """ADT^A08: how a patient is called now."""
+    return message("ADT^A08^ADT_A01", control_id, "EVN|A08|20260101120000", f"PID|||{patient}||{name}")
+
+
 def report(control_id: str, accession: str, status: str = "F", *, patient: str = "") -> str:
     """ORU^R01: a report of a person, in a state of table 0123."""
     obr = f"OBR|1|PL1|FI1|XCHEST^Chest PA^L{'|' * 14}{accession}{'|' * 7}{status}"

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from cxr_node.errors import ConfigError
 from training.data import Film
 from training.pictures import window
-from training.recipe import PrepareRecipe
+from training.preparation import PrepareRecipe
 
 Region = NDArray[np.bool_]
 Kind = Literal["lungs", "finding"]
@@ -57,7 +57,7 @@ class Annotations:
             if not boxes:
                 return None
             drawn = _drawn(boxes)
-        kept = drawn[window(drawn.shape, film, recipe.crop)]
+        kept = drawn[window(drawn.shape, film, recipe)]
         shrunk = cv2.resize((kept > 0).astype(np.float32), (size, size), interpolation=cv2.INTER_AREA)
         return np.asarray(shrunk > 0.5)
 

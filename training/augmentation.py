@@ -32,6 +32,8 @@ class AugmentRecipe(BaseModel):
     processed: Share = 0.0
     local_contrast: NotNegative = 0.0
     equalised: Share = 0.0
+    curve: NotNegative = 0.0
+    """How unevenly a random rising tone curve rises: the deviation of the logarithm of its slopes; 0: none is drawn."""
 
 
 class JitterRecipe(BaseModel):

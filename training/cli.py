@@ -26,6 +26,7 @@ from training.options import (
     weights_option,
 )
 from training.run import Run
+from training.screening import screen
 
 
 @click.group()
@@ -34,7 +35,7 @@ def commands() -> None:
     keep_freed_memory()
 
 
-for _command in judging.COMMANDS:
+for _command in (*judging.COMMANDS, screen):
     commands.add_command(_command)
 
 
@@ -186,26 +187,11 @@ def pack(*, source: Path, out: Path, size: int, megabytes: float, only: tuple[st
 @data_option
 def calibrate(run: Path, data: Path) -> None:
     """Calibrate RUN and choose its operating points, on validation films."""
-    from training.calibrate import calibrate as find_calibration
-    from training.calibrate import calibrate_classes, calibrated, operating_points
-    from training.data import trainable
-    from training.fit import logits_of
-    from training.priming import film_batches
+    from training.calibrating import calibrate_run
     from training.sources import read_films
-    from training.splits import films_of
 
     kept = Run(run)
-    recipe, films = kept.recipe(), read_films(data)
-    if recipe.classes:
-        films = [film for film in films_of(recipe, films) if film.split == "val"]
-        found = calibrate_classes(recipe, films, logits_of(kept.network(), film_batches(films, recipe)))
-        kept.keep_calibration(*found)
-    else:
-        films = trainable(films, recipe.data.shares, "val")
-        logits = logits_of(kept.network(), film_batches(films, recipe))
-        calibration = find_calibration(films, logits)
-        probabilities = calibrated(logits[:, 0], calibration.finding_scale, calibration.finding_bias)
-        kept.keep_calibration(calibration, operating_points(films, probabilities))
+    calibrate_run(kept, read_films(data))
     for each in kept.calibrated():
         click.echo(each)
 

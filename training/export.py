@@ -19,7 +19,8 @@ from cxr_node.inference.calibration import Calibration, ClassCalibration
 from cxr_node.inference.manifest import Manifest, load
 from cxr_node.inference.predictor import Predictor
 from training.about import Served
-from training.recipe import PrepareRecipe, Recipe
+from training.preparation import PrepareRecipe
+from training.recipe import Recipe
 
 CLASSES = ("normal", "bacterial_pneumonia", "viral_pneumonia")
 PNEUMONIA = Served(

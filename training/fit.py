@@ -34,10 +34,11 @@ from training.networks import NETWORKS
 from training.networks.weights import load_public
 from training.priming import film_batches, prime
 from training.recipe import Recipe
+from training.robust import Robust
 from training.run import Conditions, Run, network_of
 from training.settling import settle
 from training.splits import films_of
-from training.task import Task, task_of
+from training.task import Batch, Task, task_of
 from training.trainer import Trainer
 from training.transforms import foreseen, training_transforms
 
@@ -96,7 +97,7 @@ def validate(network: nn.Module, task: Task, films: Sequence[Film], batches: Ite
     batch = {name: torch.as_tensor(np.stack([each[name] for each in targets])) for name in targets[0]}
     shown = torch.from_numpy(logits).float()
     return {
-        "validation loss": float(task.loss(shown, batch)),
+        "validation loss": float(task.losses(shown, batch).mean()),
         "validation accuracy": float(task.correct(shown, batch).float().mean()),
         **task.figures(logits, films),
     }
@@ -128,9 +129,10 @@ def fit(
     short = recipe.shortened(epochs)
     scratch = start is None and before is None and bool(recipe.weights_sha256 or recipe.starts_from)
     digest = sha256(start) if start else ""
+    card = torch.cuda.get_device_name() if device == "cuda" else ""
     run.begin(
         short,
-        Conditions(name, digest, scratch, limit, short.fit.all_epochs, recipe.fit.all_epochs, variants, stand_in),
+        Conditions(name, digest, scratch, limit, short.fit.all_epochs, recipe.fit.all_epochs, variants, stand_in, card),
         used,
     )
     torch.manual_seed(recipe.seed)
@@ -139,20 +141,40 @@ def fit(
     network = starting_network(short, start, before)
     if not run.checkpoint.exists():
         prime(network, used, short, task)
-    trainer = Trainer(short, network, task, torch.device(device))
+    answers = answers_of(train, task)
+    robust = Robust(short.fit, network, answers)
+    trainer = Trainer(short, network, task, robust, torch.device(device))
     if run.checkpoint.exists():
         trainer.load(run.checkpoint)
     validation = [film for film in used if film.split == "val"]
-    _run_epochs(trainer, train, validation, run, minutes=minutes, variants=variants)
+    _run_epochs(trainer, train, answers, validation, run, minutes=minutes, variants=variants)
     finished = trainer.averaged().cpu()
     settle(finished, validation, short, task)
     state = {name: value.contiguous() for name, value in finished.state_dict().items()}
     write_whole(run.weights, lambda stream: stream.write(save(state)))
 
 
+def answers_of(films: Sequence[Film], task: Task) -> list[Batch]:
+    """What goes into a batch beside each film: the task's targets, and as places its `source` and its `group`.
+
+    A group is the films of one source and class.
+    """
+    sources = sorted({film.source for film in films})
+    groups = sorted({(film.source, task.target(film) or 0) for film in films})
+    return [
+        {
+            "source": np.int64(sources.index(film.source)),
+            "group": np.int64(groups.index((film.source, task.target(film) or 0))),
+            **task.targets(film),
+        }
+        for film in films
+    ]
+
+
 def _run_epochs(
     trainer: Trainer,
     train: Sequence[Film],
+    answers: Sequence[Batch],
     validation: Sequence[Film],
     run: Run,
     *,
@@ -168,10 +190,10 @@ def _run_epochs(
     prepared = list(film_batches(validation, recipe))
     dataset: Any
     if once:
-        dataset = training_features(trainer, train, variants or 1, console)
+        dataset = training_features(trainer, train, answers, variants or 1, console)
         prepared = [features_of(trainer.network, [batch]) for batch in prepared]
     else:
-        items = [{"film": film, **task.targets(film)} for film in train]
+        items = [{"film": film, **answer} for film, answer in zip(train, answers, strict=True)]
         with foreseen():
             dataset = CacheDataset(items, transforms, num_workers=2, progress=console.is_terminal)
     ends = math.inf if minutes is None else time.monotonic() + 60 * minutes

@@ -14,6 +14,7 @@ from cxr_node.inference.network import FilmNetwork
 from training.data import Film
 from training.networks.parts import PublicNetwork
 from training.recipe import Recipe
+from training.task import Batch
 from training.trainer import Trainer
 from training.transforms import foreseen, training_transforms
 
@@ -53,9 +54,14 @@ def computed_once(recipe: Recipe, network: FilmNetwork, variants: int | None) ->
     return recipe.frozen and not front and bool(variants or not changed)
 
 
-def training_features(trainer: Trainer, films: Sequence[Film], variants: int, console: Console) -> Features:
-    """The features of training films, each in so many variants of its random changes, which the recipe's seed draws."""
-    recipe, task = trainer.recipe, trainer.task
+def training_features(
+    trainer: Trainer, films: Sequence[Film], answers: Sequence[Batch], variants: int, console: Console
+) -> Features:
+    """The features of training films, each in so many variants of its random changes, which the recipe's seed draws.
+
+    `answers` are what goes into a batch beside each film.
+    """
+    recipe = trainer.recipe
     transforms = training_transforms(recipe)
 
     def batches(variant: int) -> Iterator[Tensor]:
@@ -67,7 +73,7 @@ def training_features(trainer: Trainer, films: Sequence[Film], variants: int, co
 
     shown = track(range(variants), "features", console=console, disable=not console.is_terminal)
     parts = [features_of(trainer.network, batches(variant)) for variant in shown]
-    return Features(torch.stack(parts, dim=1), [task.targets(film) for film in films])
+    return Features(torch.stack(parts, dim=1), answers)
 
 
 @torch.no_grad()

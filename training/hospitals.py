@@ -4,13 +4,17 @@ Leave-one-hospital-out: a run of a recipe without a source is tried on that sour
 here, so that recipes can be chosen by it.
 """
 
-from collections.abc import Mapping, Sequence
+import copy
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor, nn
 
 from cxr_node.inference.calibration import Calibration
+from cxr_node.inference.network import FilmNetwork
 from cxr_node.inference.outputs import Classes, FindingAndKind, Outputs
 from training import metrics
 from training.assess import FEWEST, plain
@@ -20,6 +24,7 @@ from training.evaluation import LATERAL
 from training.export import CLASSES
 from training.metrics import Floats
 from training.operating import threshold_at
+from training.priming import film_batches
 from training.recipe import Recipe
 from training.run import Run
 from training.splits import films_of
@@ -39,16 +44,18 @@ def hospital_of(film: Film) -> str:
     return SAME.get((film.source, film.label), film.source)
 
 
-def elsewhere(run: Run, films: Sequence[Film], sensitivity: float | None = None) -> dict[str, Any]:
+def elsewhere(
+    run: Run, films: Sequence[Film], sensitivity: float | None = None, *, adapt: bool = False, device: str = "cpu"
+) -> dict[str, Any]:
     """By source of hospitals that gave the run no training film, ready for JSON: how well it tells the finding there.
 
     A film is positive from the run's own threshold, or from that which so much `sensitivity` (0..1) needs on the run's
-    own validation films.
+    own validation films. With `adapt` the network is first normalised anew on the films of each source, unlabelled.
 
     Raises:
         ConfigError: the run is not finished or not calibrated.
     """
-    recipe, network = run.recipe(), run.network()
+    recipe, network = run.recipe(), run.network(device)
     calibration, points = run.calibrated()
     outputs: Outputs = (
         FindingAndKind(CLASSES, calibration)
@@ -57,8 +64,11 @@ def elsewhere(run: Run, films: Sequence[Film], sensitivity: float | None = None)
     )
     ill = _ill(recipe)
 
-    def read(chosen: Sequence[Film]) -> Floats:
+    def read(chosen: Sequence[Film], network: FilmNetwork = network) -> Floats:
         return np.array([outputs.read(row.tolist())[0] for row in read_logits(network, chosen, recipe)])
+
+    def fitted(members: Sequence[Film]) -> FilmNetwork:
+        return normalised_anew(network, film_batches(members, recipe)) if adapt else network
 
     own = films_of(recipe, films)
     threshold = points.threshold
@@ -70,10 +80,28 @@ def elsewhere(run: Run, films: Sequence[Film], sensitivity: float | None = None)
         if film.split != "test" and film.view != LATERAL and hospital_of(film) not in seen:
             groups.setdefault(film.source, []).append(film)
     return {
-        name: plain(_figures(members, read(members), ill, threshold))
+        name: plain(_figures(members, read(members, fitted(members)), ill, threshold))
         for name, members in sorted(groups.items())
         if len(members) >= FEWEST
     }
+
+
+@torch.no_grad()
+def normalised_anew(network: FilmNetwork, batches: Iterable[Tensor]) -> FilmNetwork:
+    """A copy of a network whose batch normalisation has the statistics of these films (n, 1, size, size).
+
+    Adaptive batch normalisation (Li et al., 2016, arXiv 1603.04779): it needs no label, but films of the hospital.
+    """
+    adapted = copy.deepcopy(network)
+    for module in adapted.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.reset_running_stats()
+            module.momentum = None  # the plain mean over all batches
+            module.train()
+    device = next(adapted.parameters()).device
+    for batch in batches:
+        adapted(batch.to(device).contiguous(memory_format=torch.channels_last))
+    return adapted.eval()
 
 
 def _ill(recipe: Recipe) -> frozenset[str]:

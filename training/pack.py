@@ -10,7 +10,7 @@ import numpy as np
 from cxr_node.errors import ConfigError, Transient
 from training.data import Film, write_manifest
 from training.pictures import prepared_film
-from training.recipe import PrepareRecipe
+from training.preparation import PrepareRecipe
 
 QUALITY = 90
 

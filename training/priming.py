@@ -92,7 +92,7 @@ def _fit_template(network: ShadedLite0, seen: Tensor, films: Sequence[Film], rec
 
     def loss() -> Tensor:
         solver.zero_grad()
-        found = task.loss(cells @ template.T + bias, batch) + RIDGE * template.square().sum()
+        found = task.losses(cells @ template.T + bias, batch).mean() + RIDGE * template.square().sum()
         torch.autograd.backward(found)
         return found
 

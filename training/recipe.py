@@ -9,10 +9,12 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from cxr_node.errors import ConfigError
 from training.about import Published, Served, StandIn
-from training.augmentation import FROZEN, AugmentRecipe, JitterRecipe, NotNegative, Positive, Share
+from training.augmentation import FROZEN, AugmentRecipe, JitterRecipe, Share
 from training.data import PNEUMONIA, SPLITS
 from training.networks import NETWORKS
 from training.networks.parts import FRONTS, HEADS
+from training.optimisation import FitRecipe
+from training.preparation import PrepareRecipe
 
 
 class _Frozen(BaseModel):
@@ -55,71 +57,6 @@ class DataRecipe(_Frozen):
             return False
         named = self.shares or self.sources
         return not named or source in named or f"{source}:{label}" in named
-
-
-class Crop(_Frozen):
-    """A central crop that grows with the film (document 002): what is cut is `share * side / longest`."""
-
-    width: Share
-    height: Share
-    widest: Positive
-    """Pixels of the widest film, from which `width` of the width is cut."""
-    highest: Positive
-    usual: tuple[Positive, Positive] | None = None
-    """Width and height taken for films whose original size is not known; else the file's."""
-
-
-class PrepareRecipe(_Frozen):
-    """What is done to every film before the network sees it, in training and in use."""
-
-    crop: Crop | None = None
-    equalise: bool = False
-    """Histogram equalisation (document 004)."""
-
-
-class Optimiser(_Frozen):
-    """How the weights are moved; the rates stand beside the epochs."""
-
-    name: Literal["adamw", "adam", "nadam", "sgd", "rmsprop"] = "adamw"
-    momentum: Share = 0.0
-    nesterov: bool = False
-    decay: NotNegative = 0.0
-    """The rate is divided by 1 + decay * steps, as Keras did."""
-
-
-class FitRecipe(_Frozen):
-    """The optimisation: a warm-up of the head alone, then the whole network; either may have no epochs."""
-
-    warm_up_epochs: Annotated[int, Field(ge=0)]
-    epochs: Annotated[int, Field(ge=0)]
-    batch: Annotated[int, Field(ge=2)]
-    head_rate: Positive
-    rate: Positive
-    weight_decay: NotNegative = 0.0
-    label_smoothing: Share = 0.0
-    average_decay: Share = 0.0
-    """Of the exponential moving average of the weights, which is what is kept; 0: the last weights themselves."""
-    optimiser: Optimiser = Optimiser()
-    warm_up_optimiser: Optimiser | None = None
-    """Where the warm-up has one of its own; else one optimiser goes through both."""
-    schedule: Literal["cosine", "constant"] = "cosine"
-    class_weights: Literal["even", "balanced"] | tuple[Positive, ...] = "even"
-    """Of the loss: all one; (1 / n_c) * N / classes, which for two is document 001's formula; or one for each class."""
-    learns: tuple[str, ...] = ()
-    """What learns in the warm-up, by the beginnings of parameter names; the head where none is named."""
-    frozen: tuple[str, ...] = ()
-    """What keeps its starting weights throughout, by the beginnings of parameter names."""
-    within_sources: bool = False
-    """Of classes: a film is told only from those that its source has too, so that to know the source is of no use."""
-    patience: Annotated[int, Field(ge=1)] | None = None
-    """Ends the run after so many epochs of the whole network without a smaller validation loss."""
-    clip: NotNegative = 5.0
-    """The largest norm of a step's gradient; 0: any."""
-
-    @property
-    def all_epochs(self) -> int:
-        """Warm-up and whole-network epochs together."""
-        return self.warm_up_epochs + self.epochs
 
 
 class SearchRecipe(_Frozen):

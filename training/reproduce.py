@@ -147,7 +147,7 @@ def at_hand(recipe: Recipe, films: Iterable[Film]) -> tuple[Recipe, str]:
 
 def _evaluated(run: Run, bench: Bench) -> None:
     """Evaluate the run, unless its results are of these very weights."""
-    subject = open_subject(run.directory)
+    subject = open_subject(run.directory, bench.device)
     trained = [sha256(each.weights) for each in subject.runs]
     if run.evaluated and [each["trained"] for each in run.results()["subject"]["runs"]] == trained:
         return

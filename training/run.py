@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,8 @@ class Conditions:
     """Of a frozen network: each film's random changes come from so many, whose features were computed once."""
     stand_in: str = ""
     """What stands in for the recipe's films, where those are not at hand."""
+    device: str = field(default="", compare=False)
+    """The graphics card that it was last trained on; empty: the processor."""
 
 
 def network_of(recipe: Recipe) -> FilmNetwork:
@@ -131,9 +133,14 @@ class Run:
         return self.weights.is_file()
 
     @property
+    def outcome(self) -> Path:
+        """What `evaluate` found."""
+        return self.directory / "results.json"
+
+    @property
     def evaluated(self) -> bool:
         """Whether `evaluate` has kept its results."""
-        return (self.directory / "results.json").is_file()
+        return self.outcome.is_file()
 
     def keep_log(self, entries: Sequence[Mapping[str, float]]) -> None:
         """Write one line for each epoch so far."""
@@ -149,8 +156,8 @@ class Run:
             raise ConfigError(f"{self.directory} holds no finished run; continue it with --resume.")
         return read_state(self.weights)
 
-    def network(self) -> FilmNetwork:
-        """The finished network in evaluation mode.
+    def network(self, device: str = "cpu") -> FilmNetwork:
+        """The finished network in evaluation mode, on the device.
 
         Raises:
             ConfigError: the run is not finished, or its weights are of another network than its recipe's.
@@ -161,7 +168,7 @@ class Run:
         except RuntimeError as error:
             raise ConfigError(f"{self.weights} is of another network than the run's recipe: {error}") from error
         channels_last(network)
-        return network.eval()
+        return network.to(device).eval()
 
     def keep_calibration(self, calibration: Calibration | ClassCalibration, points: Cutoffs) -> None:
         """Keep what `calibrate` found."""
@@ -202,6 +209,11 @@ class Run:
     def keep_elsewhere(self, found: dict[str, Any]) -> None:
         """Keep what `hospitals` found."""
         self._write("hospitals.json", found)
+
+    @property
+    def tried_elsewhere(self) -> bool:
+        """Whether `hospitals` kept something."""
+        return (self.directory / "hospitals.json").is_file()
 
     def elsewhere(self) -> dict[str, Any]:
         """What `hospitals` found."""

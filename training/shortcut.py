@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from training.data import Film
 from training.metrics import roc_area
 from training.pictures import prepared_film
-from training.recipe import PrepareRecipe
+from training.preparation import PrepareRecipe
 
 SIDE = 32
 REGULARISATION = 1e-3

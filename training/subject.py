@@ -198,16 +198,19 @@ def read_logits(network: nn.Module, films: Sequence[Film], recipe: Recipe) -> Fl
     return logits_of(network, film_batches(films, recipe))
 
 
-def open_subject(path: Path) -> Subject:
+def open_subject(path: Path, device: str = "cpu") -> Subject:
     """A run's folder, or a released model's; a run of a second stage is opened with the first, from beside it.
+
+    What it reads it reads on the device.
 
     Raises:
         ConfigError: it is neither, or not finished.
     """
     if (path / build.METADATA).is_file():
-        return _released(path)
+        return _released(path, device)
     run = Run(path)
-    subject = _of(path.name, run.recipe(), run.network(), (run,), run.calibrated() if run.has_calibration else None)
+    calibrated = run.calibrated() if run.has_calibration else None
+    subject = _of(path.name, run.recipe(), run.network(device), (run,), calibrated)
     if subject.recipe.cascade is None or not isinstance(subject, ClassNetwork):
         return subject
     before = Run(path.resolve().parent / subject.recipe.cascade.first)
@@ -216,11 +219,11 @@ def open_subject(path: Path) -> Subject:
             f"{path} is a second stage, and {before.directory} holds no finished run of the first, "
             f"{subject.recipe.cascade.first}; train that too."
         )
-    first = ClassNetwork(before.directory.name, before.recipe(), before.network(), (before,))
+    first = ClassNetwork(before.directory.name, before.recipe(), before.network(device), (before,))
     return Cascade(first, subject, subject.recipe.cascade.called)
 
 
-def _released(path: Path) -> Subject:
+def _released(path: Path, device: str) -> Subject:
     model = manifests.load(path)
     build.verify(model)
     content = json.loads((path / build.METADATA).read_text(encoding="utf-8"))["cxr_node"]
@@ -228,7 +231,7 @@ def _released(path: Path) -> Subject:
     network = network_of(recipe)
     network.load_state_dict(read_state(model.weights))
     calibrated = (model.outputs.calibration, model.points)
-    return _of(f"{model.name} {model.version}", recipe, network.eval(), (), calibrated)
+    return _of(f"{model.name} {model.version}", recipe, network.to(device).eval(), (), calibrated)
 
 
 def _of(

@@ -17,7 +17,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from cxr_node.errors import ConfigError
 from training.data import SPLITS, Film, patient_key
 from training.pictures import prepared_film
-from training.recipe import PrepareRecipe
+from training.preparation import PrepareRecipe
 from training.transfer import carried_over
 
 FOLDS = 5

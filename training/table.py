@@ -125,7 +125,7 @@ def _before(recipe: Recipe, runs: Path) -> list[Run]:
 
 
 def _cuts(conditions: Conditions) -> list[str]:
-    """How the run was made smaller than its recipe."""
+    """How the run differs from its recipe, and from what the page says of all."""
     cuts = []
     if conditions.limit:
         cuts.append(f"reduced: at most {conditions.limit} films of each split to train and validate with")
@@ -133,6 +133,8 @@ def _cuts(conditions: Conditions) -> list[str]:
         cuts.append(f"random changes of each film drawn from {conditions.variants}, whose features were computed once")
     if conditions.stand_in:
         cuts.append("other data than the document's (below)")
+    if conditions.device:
+        cuts.append(f"on {conditions.device}")
     return cuts
 
 
@@ -187,9 +189,11 @@ def _command(name: str, run: Run) -> str:
 
 
 def _day(run: Run) -> str:
-    if not run.finished:
-        return ""
-    return datetime.fromtimestamp(run.weights.stat().st_mtime, UTC).date().isoformat()
+    """When the last step that it has was done."""
+    for step in (run.outcome, run.weights):
+        if step.is_file():
+            return datetime.fromtimestamp(step.stat().st_mtime, UTC).date().isoformat()
+    return ""
 
 
 def _figure(ours: Mapping[str, float] | None) -> str:

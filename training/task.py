@@ -34,8 +34,8 @@ class Task(Protocol):
         """What goes into a batch beside the film."""
         ...
 
-    def loss(self, logits: Tensor, batch: Batch) -> Tensor:
-        """The mean loss of logits (n, outputs)."""
+    def losses(self, logits: Tensor, batch: Batch) -> Tensor:
+        """The loss (n,) of each film's logits (n, outputs)."""
         ...
 
     def correct(self, logits: Tensor, batch: Batch) -> Tensor:
@@ -61,18 +61,18 @@ class FindingAndKind:
         """`pneumonia` and `bacterial`: 0 or 1, NaN where not known."""
         return {"pneumonia": np.float32(film.pneumonia), "bacterial": np.float32(film.bacterial)}
 
-    def loss(self, logits: Tensor, batch: Batch) -> Tensor:
-        """Cross entropy of pneumonia plus half of that of the kind over the films where it is known.
+    def losses(self, logits: Tensor, batch: Batch) -> Tensor:
+        """Cross entropy of pneumonia plus half of that of the kind where it is known.
 
         The targets are (n,); smoothing moves them towards one half.
         """
         pneumonia, bacterial = batch["pneumonia"], batch["bacterial"]
         known = ~torch.isnan(bacterial)
         kind = functional.binary_cross_entropy_with_logits(
-            logits[:, 1], self._smooth(torch.nan_to_num(bacterial)), known.float(), reduction="sum"
+            logits[:, 1], self._smooth(torch.nan_to_num(bacterial)), known.float(), reduction="none"
         )
-        finding = functional.binary_cross_entropy_with_logits(logits[:, 0], self._smooth(pneumonia))
-        return finding + 0.5 * kind / len(logits)
+        finding = functional.binary_cross_entropy_with_logits(logits[:, 0], self._smooth(pneumonia), reduction="none")
+        return finding + 0.5 * kind
 
     def _smooth(self, target: Tensor) -> Tensor:
         return target * (1 - self.smoothing) + self.smoothing / 2
@@ -119,10 +119,10 @@ class Classes:
         rivals = self.rivals.get(film.source, (True,) * len(self.names))
         return {"target": np.int64(self.labels[film.label]), "rivals": np.array(rivals)}
 
-    def loss(self, logits: Tensor, batch: Batch) -> Tensor:
-        """Weighted cross entropy, averaged over films as Keras does: weights do not cancel within a batch.
+    def losses(self, logits: Tensor, batch: Batch) -> Tensor:
+        """Cross entropy of the softmax over a film's rivals, weighted; smoothing is shared among them.
 
-        It is that of the softmax over a film's rivals; smoothing is shared among them.
+        Its plain mean is the loss, as in Keras: weights do not cancel within a batch.
         """
         target, rivals = batch["target"], batch["rivals"]
         weights = torch.tensor(self.weights, device=logits.device)
@@ -130,7 +130,7 @@ class Classes:
         own = functional.one_hot(target, len(self.names)) * (1 - self.smoothing)
         wanted = own + self.smoothing * rivals / rivals.sum(dim=1, keepdim=True)
         losses: Tensor = -(wanted * shares).sum(dim=1) * weights[target]
-        return losses.mean()
+        return losses
 
     def correct(self, logits: Tensor, batch: Batch) -> Tensor:
         """The largest logit is the film's class."""

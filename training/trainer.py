@@ -14,7 +14,9 @@ from cxr_node.errors import ConfigError
 from cxr_node.inference.network import FilmNetwork, channels_last
 from training.files import write_whole
 from training.networks import NETWORKS
-from training.recipe import FitRecipe, Optimiser, Recipe
+from training.optimisation import FitRecipe, Optimiser
+from training.recipe import Recipe
+from training.robust import Robust
 from training.run import network_of
 from training.task import Batch, Task
 
@@ -24,9 +26,10 @@ Figures = dict[str, float]
 class Trainer:
     """One way forward: `run_epoch` until `finished`."""
 
-    def __init__(self, recipe: Recipe, network: FilmNetwork, task: Task, device: torch.device) -> None:
+    def __init__(self, recipe: Recipe, network: FilmNetwork, task: Task, robust: Robust, device: torch.device) -> None:
         self.recipe = recipe
         self.network = network.to(device)
+        self.robust = robust.to(device)
         self.task = task
         self.device = device
         channels_last(network)
@@ -63,23 +66,39 @@ class Trainer:
         return {"loss": float(np.mean(losses)), "accuracy": right / films}
 
     def step(self, batch: Batch) -> tuple[float, Tensor]:
-        """One batch: `film` (n, 1, size, size), or its `features` (n, c, h, w), and the task's targets.
+        """One batch: `film` (n, 1, size, size), or its `features` (n, c, h, w), its `source` and `group`, and targets.
 
-        Returns the loss and which (n,) were right.
+        Returns the loss and which (n,) were right; of mixed films, the larger part.
         """
-        seen, forward = ("features", self.network.classify) if "features" in batch else ("film", self.network)
-        shown = torch.as_tensor(batch[seen]).to(self.device).contiguous(memory_format=torch.channels_last)
+        seen = "features" if "features" in batch else "film"
+        shown = torch.as_tensor(batch[seen]).to(self.device)
         targets = {name: torch.as_tensor(value).to(self.device) for name, value in batch.items() if name != seen}
+        mixed = self.robust.mixed(shown, targets["source"])
+        if mixed is not None:
+            shown = mixed[0]
+        shown = shown.contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, dtype=torch.bfloat16):
-            logits = forward(shown)
-        loss = self.task.loss(logits.float(), targets)
+            features = shown if seen == "features" else self.network.features(shown)
+            logits = self.network.classify(features)
+        losses = self.task.losses(logits.float(), targets)
+        if mixed is not None:
+            _, others, own = mixed
+            losses = own * losses + (1 - own) * self.task.losses(
+                logits.float(), {name: value[others] for name, value in targets.items()}
+            )
+        loss = self.robust.joined(losses, targets["group"])
+        if self.robust.adversary is not None:
+            loss = loss + self.robust.adversary(features, targets["source"])
+        self._descend(loss)
+        return float(loss.detach()), self.task.correct(logits.detach().float(), targets)
+
+    def _descend(self, loss: Tensor) -> None:
         self.optimiser.zero_grad()
         torch.autograd.backward(loss)
         if self.recipe.fit.clip:
             nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.fit.clip)
         self.optimiser.step()
         self._average()
-        return float(loss.detach()), self.task.correct(logits.detach().float(), targets)
 
     def note(self, figures: Figures) -> None:
         """Keep an epoch's figures; `validation loss` decides on patience."""
@@ -107,6 +126,7 @@ class Trainer:
             "epoch": self.epoch,
             "network": self.network.state_dict(),
             "average": self.average,
+            "robust": self.robust.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "best": self.best,
             "stalled": self.stalled,
@@ -130,6 +150,7 @@ class Trainer:
         self.history = state["history"]
         self.network.load_state_dict(state["network"])
         self.average = state["average"]
+        self.robust.load_state_dict(state["robust"])
         if self.epoch > self.recipe.fit.warm_up_epochs:
             self.optimiser = self._new_optimiser(self.recipe.fit.optimiser)
         self.optimiser.load_state_dict(state["optimiser"])
@@ -179,7 +200,7 @@ class Trainer:
     def _new_optimiser(self, spec: Optimiser) -> torch.optim.Optimizer:
         learns = [value for name, value in self.network.named_parameters() if self._learns(name)]
         others = [value for name, value in self.network.named_parameters() if not self._learns(name)]
-        groups = [{"params": others}, {"params": learns}]
+        groups = [{"params": others}, {"params": [*learns, *self.robust.parameters()]}]
         return _OPTIMISERS[spec.name](groups, spec, self.recipe.fit)
 
 

@@ -21,7 +21,7 @@ from training.bootstrap import patients_of
 from training.data import Film
 from training.metrics import roc_area
 from training.pictures import equalised, prepared_film
-from training.recipe import PrepareRecipe
+from training.preparation import PrepareRecipe
 
 Rows = NDArray[np.float32]
 

@@ -14,13 +14,15 @@ from cxr_node.errors import CxrNodeError
 from cxr_node.imaging import Prepared
 from training.augmentation import AugmentRecipe, JitterRecipe
 from training.pictures import prepared_film
-from training.recipe import PrepareRecipe, Recipe
+from training.preparation import PrepareRecipe
+from training.recipe import Recipe
 
 MARKER_SIDE = 0.22
 NOISE = 0.02
 STRUCTURES = (2.0, 24.0)
 """Sigmas in pixels between which the structures lie whose contrast is changed: from vessels to ribs and hila."""
 CLIP_LIMITS = (1.0, 4.0)
+KNOTS = 6
 TILES = (2, 9)
 """Tiles a side of adaptive equalisation, from and below."""
 
@@ -121,8 +123,17 @@ class RandFilmd(RandomizableTransform, MapTransform):
     def _exposure(self, film: Prepared) -> Prepared:
         gamma, contrast = 2 ** self._around(self.recipe.gamma), 1 + self._around(self.recipe.contrast)
         middle = float(film.mean()) + self._around(self.recipe.contrast / 3)
+        film = self._curve(film)
         exposed = (film**gamma - middle) * contrast + middle
         return np.asarray(np.clip(exposed, 0, 1), dtype=np.float32)
+
+    def _curve(self, film: Prepared) -> Prepared:
+        """Another look-up table: a rising curve through 0 and 1; not drawn at all where the recipe has none."""
+        if not self.recipe.curve:
+            return film
+        slopes = np.exp(self.R.normal(0, self.recipe.curve, KNOTS))
+        heights = np.concatenate([[0.0], np.cumsum(slopes) / slopes.sum()])
+        return np.asarray(np.interp(film, np.linspace(0, 1, KNOTS + 1), heights), dtype=np.float32)
 
     def _sharpness(self, film: Prepared) -> Prepared:
         choice = self.R.random()

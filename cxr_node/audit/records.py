@@ -1,7 +1,8 @@
 """What is exchanged with a RIS by HL7, and what workstations do with workitems, as audit messages (PS3.15 A.5.3).
 
 A result that leaves is an Export (A.5.3.4); an order that comes, or that is to be urgent, an Order Record (A.5.3.13);
-what happens to a reading, a Procedure Record (A.5.3.15).
+what an admission changes of a patient, a Patient Record (A.5.3.14); what happens to a reading, and whether a study
+stands, a Procedure Record (A.5.3.15).
 """
 
 from collections.abc import Callable
@@ -39,6 +40,27 @@ def report_received(group: Group, reporter: Reporter) -> Element:
     """A RIS has sent how far the report of a study is."""
     event = group[-1]
     return _from_ris(elements.message(codes.PROCEDURE_RECORD, "U", event.time), event, reporter)
+
+
+def patient_changed(group: Group, reporter: Reporter) -> Element:
+    """An admission has written of the patient of a study: their number and, of a merge, the one that they had."""
+    event = group[-1]
+    root = _from_ris(elements.message(codes.PATIENT_RECORD, "U", event.time), event, reporter)
+    if event.text("prior_patient_id"):
+        elements.patient(root, event.text("prior_patient_id"), event.text("prior_issuer_of_patient_id"))
+    return root
+
+
+def standing(group: Group, reporter: Reporter) -> Element:
+    """A study is withdrawn, held or released, by whom, where somebody said so, and why."""
+    event = group[-1]
+    root = elements.message(codes.PROCEDURE_RECORD, "U", event.time)
+    if event.text("reason"):
+        elements.describe_outcome(root, event.text("reason"))
+    if event.text("by"):
+        elements.person(root, event.text("by"))
+    elements.process(root, reporter.ae_title, codes.APPLICATION, reporter.host, requestor=not event.text("by"))
+    return _about(root, event, reporter)
 
 
 def workitem(action: str) -> Callable[[Group, Reporter], Element]:

@@ -1,4 +1,4 @@
-"""`cxr-node read`, `reopen` and `priority`: what a person says of one study in the worklist."""
+"""`cxr-node read`, `reopen`, `priority`, `withdraw`, `release`: what a person says of one study in the worklist."""
 
 import time
 
@@ -59,6 +59,44 @@ def priority(config: Config, uid: str, level: str) -> None:
     with store.transaction() as tx:
         reading.prioritise(tx, meant, None if level == _NONE else Priority(level), _operator(), time.time())
     click.echo(f"study {uid} has {'no priority of a person' if level == _NONE else f'priority {level}'}")
+
+
+@click.command(epilog='Example: cxr-node withdraw 1.2.826.0.1 --reason "wrong patient"')
+@click.argument("uid")
+@click.option("--reason", required=True, help="Why, in your own words; the worklist and the trail show it.")
+@with_config
+def withdraw(config: Config, uid: str, reason: str) -> None:
+    """Take a study back: it leaves the worklist, and nothing more of it is written or sent."""
+    from cxr_node import views
+    from cxr_node.plan import Plan, open_store
+    from cxr_node.store import withdrawal
+
+    if not reason.strip():
+        raise click.UsageError("--reason is empty: say why, so that others understand it")
+    store, judging = open_store(config, create=False), Plan.in_service(config).judging()
+    meant = views.study_meant(config, store, uid)
+    with store.transaction() as tx:
+        done = withdrawal.withdraw(tx, meant, reason.strip(), _operator(), judging=judging, now=time.time())
+    if done is None:
+        click.echo(f"study {uid} had been withdrawn before")
+        return
+    click.echo(f"study {uid} is withdrawn: {done.called_off} jobs called off, {done.delivered} deliveries had left")
+
+
+@click.command(epilog="Example: cxr-node release 1.2.826.0.1")
+@click.argument("uid")
+@with_config
+def release(config: Config, uid: str) -> None:
+    """Say that a study stands that is held or withdrawn: it is read in its place, and its documents are sent."""
+    from cxr_node import views
+    from cxr_node.plan import Plan, open_store
+    from cxr_node.store import withdrawal
+
+    store, judging = open_store(config, create=False), Plan.in_service(config).judging()
+    meant = views.study_meant(config, store, uid)
+    with store.transaction() as tx:
+        withdrawal.release(tx, meant, _operator(), judging, time.time())
+    click.echo(f"study {uid} stands again")
 
 
 def _operator() -> Actor:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+AETitle = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[\x21-\x5b\x5d-\x7e][\x20-\x5b\x5d-\x7e]*$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Probability = Annotated[float, Field(gt=0, lt=1)]
 PemName = Annotated[str, Field(min_length=1)]
@@ -23,6 +24,14 @@ class Called(Section):
     tls: bool = False
     tls_ca: PemName | None = None
     tls_name: Annotated[str, Field(min_length=1)] | None = None
+
+
+class Asked(Called):
+    """A peer that is asked by C-FIND: a Modality Worklist or a PACS."""
+
+    ae_title: AETitle
+    host: str
+    port: Port = 104
 
 
 def network(text: str) -> str:

@@ -8,12 +8,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from cxr_node.config.basis import Called, PemName, Port, Probability, Section, distinct, network
+from cxr_node.config.basis import AETitle, Asked, Called, PemName, Port, Probability, Section, distinct, network
 from cxr_node.config.hl7 import Hl7Peer
 from cxr_node.domain.eligibility import MAXIMUM_PIXELS, Rules
 from cxr_node.domain.report_class import ReportClass
 
-AETitle = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[\x21-\x5b\x5d-\x7e][\x20-\x5b\x5d-\x7e]*$")]
 Seconds = Annotated[float, Field(ge=0, le=86400)]
 Mode = Literal["shadow", "triage", "full"]
 
@@ -173,6 +172,7 @@ class Destination(Called):
     sr_class: ReportClass = "comprehensive_3d"
     whole_image_region: bool = False
     pdf: bool | None = None
+    rejection_notes: bool = False
     commitment_seconds: Annotated[float, Field(gt=0, le=86400)] = 600.0
 
     @model_validator(mode="after")
@@ -217,18 +217,10 @@ REPEATED: Mapping[str, type[Section]] = {
 """The tables that may be repeated."""
 
 
-class Ris(Called):
-    """A Modality Worklist that is asked for the priority of studies."""
-
-    ae_title: AETitle
-    host: str
-    port: Port = 104
-
-
 class Worklist(Section):
     """The reading order."""
 
-    ris: Ris | None = None
+    ris: Asked | None = None
 
     tiers: dict[Literal["high", "medium"], Probability] = {}
     max_wait_minutes: Annotated[float, Field(gt=0)] = 120.0

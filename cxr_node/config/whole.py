@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from cxr_node.config.basis import PemName, Port, Section, distinct, is_loopback, network
+from cxr_node.config.corrections import Corrections
 from cxr_node.config.hl7 import Hl7
 from cxr_node.config.model import Model
 from cxr_node.config.sections import (
@@ -85,6 +86,7 @@ class Config(Section):
     receive: Receive = Receive()
     tls: Tls = Tls()
     study: Study = Study()
+    corrections: Corrections = Corrections()
     eligibility: Eligibility = Eligibility()
     model: Model = Model()
     inference: Inference = Inference()
@@ -100,6 +102,11 @@ class Config(Section):
     backup: Backup = Backup()
     audit: Audit = Audit()
     log: Log = Log()
+
+    @property
+    def noted(self) -> frozenset[str]:
+        """The destinations that are told by a rejection note what does not stand any more."""
+        return frozenset(each.name for each in self.destination if each.rejection_notes)
 
     @field_validator("destination")
     @classmethod

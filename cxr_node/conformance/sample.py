@@ -22,9 +22,11 @@ from cxr_node.documents import (
     build_key_objects,
     build_pdf,
     build_presentation,
+    build_rejection,
     build_report,
     build_segmentation,
 )
+from cxr_node.domain.correction import Rejection
 from cxr_node.domain.finding import Analysis, ModelIdentity
 from cxr_node.domain.report_class import REPORT_CLASSES, ReportClass
 from cxr_node.inference.manifest import Manifest
@@ -66,7 +68,9 @@ def every_kind(report: StudyReport, written: Sequence[Document], picture: NDArra
     made += [each for each in (build_presentation(report, source), build_segmentation(report, source)) if each]
     documents = [*written, *made]
     tied = [Reference(one.sop_class_uid, one.sop_instance_uid, one.series_instance_uid) for one in documents]
-    return [*documents, build_key_objects(report, tied)]
+    given = dcmread(BytesIO(written[0].content))
+    note = build_rejection(report, given, tied, Rejection.SAFETY, report.analysed_at)
+    return [*documents, build_key_objects(report, tied), note]
 
 
 def _study(manifest: Manifest, profile: Profile, number: int, probability: float) -> StudyReport:

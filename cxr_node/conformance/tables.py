@@ -54,6 +54,7 @@ def proposed(plan: Plan, made: Sequence[Document]) -> list[Service]:
         commits=plan.commits(),
         workitems=plan.config.ups.enabled and bool(plan.config.subscriber),
         orders=plan.config.worklist.ris is not None,
+        studies=plan.config.corrections.pacs is not None,
     )
 
 

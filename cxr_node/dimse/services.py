@@ -39,13 +39,14 @@ def _roles(context: PresentationContext) -> str:
     return "SCP of requests; SCU of reports" if context.scu_role else "SCU: takes reports, as role selection has it"
 
 
-def proposed(documents: Iterable[str], *, commits: bool, workitems: bool, orders: bool) -> list[Service]:
+def proposed(documents: Iterable[str], *, commits: bool, workitems: bool, orders: bool, studies: bool) -> list[Service]:
     """What the node proposes where it calls: documents of these classes as it writes them, and what it asks for."""
     uncompressed, explicit = contexts.UNCOMPRESSED[:2], contexts.UNCOMPRESSED[:1]
     services = [Service(contexts.VERIFICATION, uncompressed, "SCU")]
     services += [Service(sop_class, explicit, "SCU") for sop_class in documents]
     if commits:
         services.append(Service(commitment.PUSH_MODEL, uncompressed, "SCU"))
+    if commits or studies:
         services.append(Service(inquiry.STUDY_ROOT_FIND, uncompressed, "SCU"))
     if orders:
         services.append(Service(ups.MODALITY_WORKLIST, uncompressed, "SCU"))

@@ -41,6 +41,12 @@ VIEWS = {
 
 # Key objects and segmentation
 OF_INTEREST = Code("113000", "DCM", "Of Interest")
+REJECTIONS = {
+    "113001": Code("113001", "DCM", "Rejected for Quality Reasons"),
+    "113037": Code("113037", "DCM", "Rejected for Patient Safety Reasons"),
+    "113038": Code("113038", "DCM", "Incorrect Modality Worklist Entry"),
+    "113039": Code("113039", "DCM", "Data Retention Policy Expired"),
+}
 KEY_OBJECT_DESCRIPTION = Code("113012", "DCM", "Key Object Description")
 SPATIAL = Code("309825002", "SCT", "Spatial and Relational Concept")
 

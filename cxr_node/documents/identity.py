@@ -15,12 +15,15 @@ def document_uid(
     """The SOP Instance UID of a document: of `source` too, where the document is about one image.
 
     It covers the inputs, what the models said of each and the render profile, and in which `variant` of its kind it is
-    written. It does not cover the revision, which is only shown, nor the patch level of the node.
+    written. It does not cover the revision, which is only shown, nor the patch level of the node; but where an earlier
+    revision was made from the same, this one's documents are others (`again`).
     """
     inputs = sorted(json.dumps(_input(each)) for each in report.sources)
     about = instance_uid(source) if source else ""
     parts = [json.dumps(inputs), _render_profile(report.profile), kind, sop_class_uid, about]
     parts += [variant] if variant else []
+    parts += [f"again {report.again}"] if report.again else []
+    parts += [f"identity {json.dumps(dict(report.identity), sort_keys=True)}"] if report.identity else []
     return derive_uid(report.profile.uid_root, ["instance", *parts])
 
 

@@ -73,22 +73,25 @@ def _content(report: StudyReport, films: Sequence[Reference], documents: Sequenc
             CodeContentItem(codes.LANGUAGE, codes.LANGUAGES[said], RelationshipTypeValues.HAS_CONCEPT_MOD),
             *observers(report.profile, [report.leading.model]),
             TextContentItem(codes.KEY_OBJECT_DESCRIPTION, words, RelationshipTypeValues.CONTAINS),
-            *(_selected(each, picture=True) for each in films),
-            *(_selected(each, picture=each.sop_class_uid in _PICTURES) for each in documents),
+            *(selected(each, picture=True) for each in films),
+            *(selected(each) for each in documents),
         ]
     )
-    for item in root.ContentSequence:
-        if item.ValueType in (
-            "IMAGE",
-            "COMPOSITE",
-        ):  # the template gives them no concept name, and highdicom asks for one
-            del item.ConceptNameCodeSequence
+    without_names(root)
     language.translate(root, said)
     return root
 
 
-def _selected(reference: Reference, *, picture: bool) -> ContentItem:
-    kind = ImageContentItem if picture else CompositeContentItem
+def without_names(root: ContainerContentItem) -> None:
+    """The template gives what is selected no concept name, and highdicom asks for one."""
+    for item in root.ContentSequence:
+        if item.ValueType in ("IMAGE", "COMPOSITE"):
+            del item.ConceptNameCodeSequence
+
+
+def selected(reference: Reference, *, picture: bool = False) -> ContentItem:
+    """A film (`picture`), or a document of ours, as an item of the selection."""
+    kind = ImageContentItem if picture or reference.sop_class_uid in _PICTURES else CompositeContentItem
     return kind(
         codes.SOURCE, reference.sop_class_uid, reference.sop_instance_uid,
         relationship_type=RelationshipTypeValues.CONTAINS,

@@ -73,7 +73,7 @@ class Received:
         element = self._dataset.get_item(keyword)
         value = None if element is None else element.value
         if isinstance(value, PersonName):
-            value = value.original_string
+            value = value.original_string or str(value)  # one that was put there has no bytes
         if isinstance(value, bytes):
             value = self._unicode(keyword, value)
         elif isinstance(value, Sequence) and not isinstance(value, str):

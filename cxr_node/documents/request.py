@@ -1,7 +1,7 @@
 """What a document is made from, and what comes back: plain values, checked once."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from typing import Literal
 from zoneinfo import ZoneInfo
@@ -16,7 +16,7 @@ from cxr_node.locale import Language
 
 Mode = Literal["shadow", "triage", "full"]
 Quality = Literal["diagnostic", "limited", "non-diagnostic"]
-Kind = Literal["sr", "sc", "pdf", "pr", "seg", "ko"]
+Kind = Literal["sr", "sc", "pdf", "pr", "seg", "ko", "rn"]
 
 UTC = ZoneInfo("UTC")
 
@@ -120,8 +120,8 @@ class StudyReport:
 
     `revision` counts from 1. `analysed_at` (aware) is when the newest of the analyses was made: a stored fact, and
     every time in the documents comes from it. `predecessor` is the report that a revision follows; `corrected`:
-    since then patient or order of a film were corrected. The sources are of one study; patient and order are those of
-    the first.
+    since then patient or order of a film were corrected. `again`, `identity`: as in `Revision`; the headers of the
+    sources say the latter already. The sources are of one study; patient and order are those of the first.
 
     Raises ValueError without an analysed source, with a revision below 1 or with a naive time.
     """
@@ -132,6 +132,8 @@ class StudyReport:
     analysed_at: datetime
     predecessor: Reference | None = None
     corrected: bool = False
+    again: int = 0
+    identity: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not any(source.analysis for source in self.sources):

@@ -67,6 +67,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "series.ko": N_("AI key objects ({model})"),
     "series.pdf": N_("AI report page ({model})"),
     "series.pr": N_("AI outlines ({model})"),
+    "series.rn": N_("AI results taken back ({model})"),
     "series.sc": N_("AI heat map ({model})"),
     "series.seg": N_("AI region ({model})"),
     "series.sr": N_("AI chest report ({model})"),

@@ -15,6 +15,7 @@ class InstanceState(StrEnum):
     COMPARING = "comparing"  # other bytes came under a SOP Instance UID that we hold; not yet compared
     SUPERSEDED = "superseded"  # a later version with a corrected identity took its place
     REPEATED = "repeated"  # the same film in another coding; kept, not used
+    REJECTED = "rejected"  # it was rejected, or made for another patient; kept, not used
     QUARANTINED = "quarantined"  # other pixels under the same SOP Instance UID: a person decides
 
 
@@ -22,7 +23,8 @@ class InstanceState(StrEnum):
 class Header:
     """The attributes of a film that eligibility, the worklist and comparison look at (PS3.3 C.7 and C.8).
 
-    `descriptions` holds free texts that may tell the view, by the name of their attribute.
+    `descriptions` holds free texts that may tell the view, by the name of their attribute; `procedures` the codes of
+    what was requested (0032,1064), as the X-ray machine was told it.
     """
 
     sop_class_uid: str
@@ -53,6 +55,8 @@ class Header:
     station_name: str | None = None
     manufacturer: str | None = None
     model_name: str | None = None
+    study_date: str | None = None
+    procedures: tuple[str, ...] = ()
 
     def machine(self, calling_ae_title: str) -> str:
         """What the X-ray machine is called: by its station, else by its make, else by who sent the film."""

@@ -1,9 +1,11 @@
 """What a RIS says of a study, and what a message about it is answered: values, and the rules between them."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 
+from cxr_node.domain.patient import Change, Identifier
 from cxr_node.domain.priority import Priority, more_urgent
 
 
@@ -37,6 +39,15 @@ class Fault:
         return self.code in (200, 201, 202, 203, 206, 207)
 
 
+@dataclass(frozen=True, slots=True)
+class Procedure:
+    """A requested procedure as a code: value, meaning, coding scheme; without a code only the meaning is there."""
+
+    value: str
+    meaning: str
+    scheme: str
+
+
 class Deed(StrEnum):
     """What is to be done with a study."""
 
@@ -48,20 +59,12 @@ class Deed(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Identifier:
-    """An identifier, and who gave it where that is said."""
-
-    value: str
-    authority: str = ""
-
-    def meets(self, other: "Identifier") -> bool:
-        """Whether both may be the same: authorities count where both say theirs."""
-        return self.value == other.value and (not self.authority or not other.authority or self == other)
-
-
-@dataclass(frozen=True, slots=True)
 class Said:
-    """What a message says of one order. `code` is its priority as the sender writes it, `patients` whose it is."""
+    """What a message says of one order. `code` is its priority as the sender writes it, `patients` whose it is.
+
+    `changes`: that the order is another one than it was (ORC-1 XO, XX). `day`: for when it is planned. `procedure`:
+    what is ordered, where that is said by a code.
+    """
 
     deed: Deed
     accession: str
@@ -69,21 +72,44 @@ class Said:
     patients: tuple[Identifier, ...] = ()
     priority: Priority | None = None
     code: str = ""
+    changes: bool = False
+    day: date | None = None
+    procedure: Procedure | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A message that was understood: from whom, which, and what it says of each of its orders."""
+    """A message that was understood: from whom, which, and what it says of each of its orders, or of patients.
+
+    `at`: when its sender made it (MSH-7), seconds since 1970 UTC, taken for UTC where it says no offset; None where it
+    does not say.
+    """
 
     sender: str
     control_id: str
     kind: str
     said: tuple[Said, ...]
+    at: float | None = None
+    changes: tuple[Change, ...] = ()
 
 
 def of_patient(said: Collection[Identifier], known: Identifier | None) -> bool:
     """Whether a message may be about the patient of a study; where either says nothing, nothing speaks against it."""
     return not said or known is None or any(one.meets(known) for one in said)
+
+
+def procedure_now(films: Collection[str], said: Sequence[tuple[Procedure, bool]]) -> Procedure | None:
+    """What an order is for in the place of what the films say; None where it is what they say, or nobody says so.
+
+    `films`: the codes that they came with; `said`: what messages have said of the order, the newest last, and whether
+    they changed it. Messages repeat the procedure whatever they are about: it is another one only where the films say
+    one, or an earlier message did.
+    """
+    if not any(changes for _, changes in said):
+        return None
+    newest = said[-1][0]
+    before = {*films, *(procedure.value for procedure, _ in said[:-1] if not films)}
+    return newest if newest.value not in films and before - {newest.value} else None
 
 
 def ordered(stands: Priority | None, ordered_before: Priority | None, now: Priority) -> Priority:

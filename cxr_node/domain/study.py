@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from cxr_node.domain.doubt import About
 from cxr_node.domain.finding import Cutoffs, Tier
 from cxr_node.message import Message
 
@@ -63,13 +64,18 @@ class Judging:
     """Under which model and cut-offs studies are judged.
 
     `prevalence` (0..1) is the site's of the model's finding, where it states one. `restricted`: its training films do
-    not allow every use.
+    not allow every use. `notes`: the destinations that are told by a rejection note which documents do not stand any
+    more; `hold`: which contradictions hold a study; `order_days`: how many days it may be made from when it was
+    planned. None of these says how a model is read.
     """
 
     model_digest: str
     cutoffs: Cutoffs
     prevalence: float | None = None
     restricted: bool = False
+    notes: frozenset[str] = field(default=frozenset(), compare=False)
+    hold: frozenset[About] = field(default=frozenset(), compare=False)
+    order_days: int = field(default=30, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +139,9 @@ class Revision:
     """What documents were made from (`images`: digest by SOP Instance UID) and what was concluded.
 
     `pending`: the SOP Instance UIDs of those that were still being analysed; `failures`: of those that were not
-    analysed, why. `consulted`: what further models had said.
+    analysed, why. `consulted`: what further models had said. `again`: the number of this revision, where an earlier one
+    was made from the same; its documents are others all the same. Else 0. `identity`: by keyword, what they say in the
+    place of what the films say.
     """
 
     number: int
@@ -143,20 +151,29 @@ class Revision:
     pending: frozenset[str] = frozenset()
     failures: Mapping[str, str] = field(default_factory=dict)
     consulted: tuple[Consulted, ...] = ()
+    again: int = 0
+    identity: Mapping[str, str] = field(default_factory=dict)
 
     def corrects(self, earlier: "Revision") -> bool:
-        """Whether a film of an earlier revision stands here in another version: its identity or order is another."""
-        return any(earlier.images.get(uid, digest) != digest for uid, digest in self.images.items())
+        """Whether identity or order are others: those that are known, or those of a film that has another version."""
+        return self.identity != earlier.identity or any(
+            earlier.images.get(uid, digest) != digest for uid, digest in self.images.items()
+        )
 
 
 def revision_due(
-    previous: Revision | None, images: Sequence[Image], cutoffs: Cutoffs, consulted: Sequence[Consulted] = ()
+    previous: Revision | None,
+    images: Sequence[Image],
+    cutoffs: Cutoffs,
+    consulted: Sequence[Consulted] = (),
+    identity: Mapping[str, str] | None = None,
 ) -> bool:
     """Whether documents are to be made: the first time anything was judged, and later only for a change that matters.
 
     A late image, or one that was pending, matters if it was judged and changes the result or the tier (Law 5), or
     whether a further model finds something; a corrected version of an image that was reported matters always, because
-    its identity stands in the documents, and so does one that was filed under another study since.
+    its identity stands in the documents, and so does one that was filed under another study since. `identity`: as in
+    `Revision`, what is known now; it is to stand in the documents, too.
     """
     judged = [image for image in images if image.probability is not None]
     if not judged:
@@ -164,8 +181,10 @@ def revision_due(
     if previous is None:
         return True
     left = previous.images.keys() - {image.sop_instance_uid for image in images}
-    corrected = bool(left) or any(
-        previous.images.get(image.sop_instance_uid, image.digest) != image.digest for image in judged
+    corrected = (
+        bool(left)
+        or previous.identity != (identity or {})
+        or any(previous.images.get(image.sop_instance_uid, image.digest) != image.digest for image in judged)
     )
     now, then = assess(judged, cutoffs), {one.judging: one.positive for one in previous.consulted if one.judging}
     corrected |= any(then.get(one.judging, one.positive) != one.positive for one in consulted if one.judging)

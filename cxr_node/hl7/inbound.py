@@ -1,13 +1,19 @@
-"""What messages of the RIS say of studies: ORM^O01 and OMI^O23 (HL7 v2.5.1, 4.4.1, 4.4.6), ORU^R01 (7.3.1)."""
+"""What messages of the RIS say of studies: ORM^O01 and OMI^O23 (HL7 v2.5.1, 4.4.1, 4.4.6), ORU^R01 (7.3.1).
+
+What admissions say of patients is read by `admissions`.
+"""
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
 from itertools import islice
 from typing import Literal
 
-from cxr_node.domain.order import Deed, Fault, Identifier, Notice, Place, Said
+from cxr_node.domain.order import Deed, Fault, Notice, Place, Procedure, Said
+from cxr_node.domain.patient import Identifier
 from cxr_node.domain.priority import Priority
+from cxr_node.hl7 import admissions
 from cxr_node.hl7.message import Message, Segment, Unreadable
 
 AccessionPlace = Literal["IPC-1", "OBR-18", "OBR-3", "OBR-2"]
@@ -16,7 +22,11 @@ StatusPlace = Literal["OBR-25", "OBX-11"]
 _ORDERS = ("ORM^O01", "OMI^O23")
 _REPORT = "ORU^R01"
 _MOST_ORDERS = 100
+_CHANGES = ("XO", "XX")
 _STUDY = "113014"  # Study (DCM), as an observation that names the Study Instance UID
+_TIME = re.compile(r"(?P<day>[0-9]{8})(?P<clock>[0-9]{2}|[0-9]{4}|[0-9]{6})?(\.[0-9]{1,4})?(?P<offset>[+-][0-9]{4})?")
+_UNWRITABLE = re.compile(r"[\x00-\x1f\\^]")
+_CODE, _LOCAL = 16, "99LOCAL"  # the length of SH; what HL7 calls L (table 0396), private to DICOM (PS3.16 8)
 _UID = re.compile(r"[0-9]+(\.[0-9]+)+")
 
 
@@ -55,6 +65,9 @@ class _Group:
 def read(message: Message, terms: Terms) -> Notice:
     """What a message says. Raises Unreadable where it is none that is served, or lacks what it must have."""
     _require_served(message)
+    at = _moment(message.header.text(7))
+    if message.kind in admissions.KINDS:
+        return Notice(message.sender, message.control_id, message.kind, (), at, admissions.read(message))
     groups = list(islice(_groups(message), _MOST_ORDERS + 1))
     if len(groups) > _MOST_ORDERS:  # all are done in one transaction, and films wait for its end
         where = Place("ORC", _MOST_ORDERS + 1)
@@ -63,7 +76,19 @@ def read(message: Message, terms: Terms) -> Notice:
         raise Unreadable(Fault(100, "the message has no order: ORC and OBR are missing", Place("OBR", 1)))
     read_one = _report if message.kind == _REPORT else _order
     said = tuple(read_one(group, terms) for group in groups)
-    return Notice(message.sender, message.control_id, message.kind, said)
+    return Notice(message.sender, message.control_id, message.kind, said, at)
+
+
+def _moment(text: str) -> float | None:
+    """A time stamp (TS, HL7 v2.5.1 2.A.76) down to the day at least; None for what is none."""
+    found = _TIME.fullmatch(text)
+    if found is None:
+        return None
+    day, clock, offset = found["day"], (found["clock"] or "").ljust(6, "0"), found["offset"] or "+0000"
+    try:
+        return datetime.strptime(f"{day}{clock}{offset}", "%Y%m%d%H%M%S%z").timestamp()
+    except ValueError:
+        return None
 
 
 def _require_served(message: Message) -> None:
@@ -74,7 +99,7 @@ def _require_served(message: Message) -> None:
         raise Unreadable(Fault(203, "messages of HL7 version 2 are served here (MSH-12)", msh.place(12)))
     if msh.text(11) not in ("", "P"):
         raise Unreadable(Fault(202, "only production messages are served here (MSH-11 = P)", msh.place(11)))
-    served = (*_ORDERS, _REPORT)
+    served = (*_ORDERS, _REPORT, *admissions.KINDS)
     if message.kind not in served:
         known = any(kind.split("^")[0] == msh.text(9) for kind in served)
         said = f"messages of this type are not served here; served are {', '.join(served)}"
@@ -111,7 +136,8 @@ def _order(group: _Group, terms: Terms) -> Said:
     if code and code not in terms.priorities:
         said = f"the priority {code[:20]!r} is not in the table hl7.priorities of this node"
         raise Unreadable(Fault(103, said, place))
-    return _said(Deed.ORDER, group, terms, code)
+    wanted = _said(Deed.ORDER, group, terms, code)
+    return replace(wanted, changes=control in _CHANGES, day=_day(group), procedure=_procedure(group))
 
 
 def _report(group: _Group, terms: Terms) -> Said:
@@ -150,6 +176,23 @@ def _priority(group: _Group) -> tuple[str, Place]:
         if code := group.text(name, number, component).upper():
             return code, Place(name, 1, number, component=component)
     return "", Place("TQ1", 1, 9)
+
+
+def _day(group: _Group) -> date | None:
+    """For when the order is planned: TQ1-7, or as versions before 2.5 have it; else OBR-36."""
+    for name, number, component in (("TQ1", 7, 1), ("OBR", 27, 4), ("ORC", 7, 4), ("OBR", 36, 1)):
+        text = group.text(name, number, component)
+        if _moment(text) is not None:
+            return date.fromisoformat(text[:8])
+    return None
+
+
+def _procedure(group: _Group) -> Procedure | None:
+    """What is ordered (OBR-4), in values that a DICOM code may have (PS3.3 8.8); a local code becomes a private one."""
+    value, meaning, scheme = (_UNWRITABLE.sub(" ", group.text("OBR", 4, part)).strip() for part in (1, 2, 3))
+    if not value or len(value) > _CODE or len(scheme) > _CODE:
+        return None
+    return Procedure(value, (meaning or value)[:64], _LOCAL if scheme in ("", "L") else scheme)
 
 
 def _study(group: _Group) -> str:

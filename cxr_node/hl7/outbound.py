@@ -25,9 +25,10 @@ Coded = tuple[str, str, str]
 KINDS: Mapping[Kind, str] = {"ORU": "ORU^R01", "OMI": "OMI^O23", "ORM": "ORM^O01"}
 _STRUCTURES = {"ORU": "ORU_R01", "OMI": "OMI_O23", "ORM": "ORM_O01"}
 _RESULT: Coded = ("AI-CXR", "AI result of a chest radiograph", "L")
-_STUDY: Coded = ("113014", "Study", "DCM")
+STUDY: Coded = ("113014", "Study", "DCM")
 _WRITINGS = "AIP"  # table 0465: alphabetic, ideographic, phonetic
-_NAMES = {"OBR-2": 2, "OBR-3": 3, "OBR-18": 18}
+NAMES: Mapping[str, int] = {"OBR-2": 2, "OBR-3": 3, "OBR-18": 18}
+"""By where the accession number may stand in OBR: the number of the field."""
 _Segment = tuple[str, dict[int, Value]]
 
 
@@ -82,28 +83,33 @@ class Result:
     remark: str
 
 
-def result_message(result: Result, requested: Requested, ours: Ours, to: Recipient) -> tuple[str, bytes]:
-    """ORU^R01 and its control id. Raises Ineligible("NO_PATIENT_ID"), Permanent("CHARSET")."""
-    at = _time(result.observed_at, ours)
+def result_message(
+    result: Result, requested: Requested, ours: Ours, to: Recipient, again: float | None = None
+) -> tuple[str, bytes]:
+    """ORU^R01 and its control id; `again`: since when it stands again that was taken back (seconds since 1970 UTC).
+
+    Raises Ineligible("NO_PATIENT_ID"), Permanent("CHARSET").
+    """
+    at = time_stamp(result.observed_at, ours)
     obr: dict[int, Value] = {
         1: "1", 3: (_filler(requested), ours.application), 4: _RESULT, 7: at, 22: at, 25: "P",
     }  # fmt: skip
-    obr[_NAMES[to.accession]] = requested.accession
+    obr[NAMES[to.accession]] = requested.accession
     observations: list[dict[int, Value]] = [
         {2: "NM", 3: result.measure, 5: result.percent, 6: ("%", "percent", "UCUM"), 7: f"<{result.threshold}"}
     ]
     if result.finding:
         observations.append({2: "CWE", 3: ("121071", "Finding", "DCM"), 5: result.finding})
     observations.append({2: "CWE", 3: ("260870009", "Priority", "SCT"), 5: result.category})
-    observations.append({2: "ST", 3: _STUDY, 5: requested.study_instance_uid})
+    observations.append({2: "ST", 3: STUDY, 5: requested.study_instance_uid})
     segments: list[_Segment] = [_pid(requested, ours), ("OBR", obr), ("NTE", {1: "1", 2: "L", 3: result.remark})]
     for number, each in enumerate(observations, 1):
-        flag = "" if each[3] == _STUDY else result.abnormal
+        flag = "" if each[3] == STUDY else result.abnormal
         common: dict[int, Value] = {
             1: str(number), 8: flag, 11: "P", 14: at, 17: (result.model, result.model, "L"), 18: result.device,
         }  # fmt: skip
         segments.append(("OBX", common | each))
-    return _sealed(segments, result.observed_at, ours, to)
+    return _sealed(segments, result.observed_at if again is None else again, ours, to)
 
 
 def priority_message(tier: Tier, requested: Requested, at: float, ours: Ours, to: Recipient) -> tuple[str, bytes]:
@@ -114,11 +120,11 @@ def priority_message(tier: Tier, requested: Requested, at: float, ours: Ours, to
     code = to.priorities[tier]
     numbers: dict[int, Value] = {2: requested.placer, 3: requested.filler}
     obr = numbers | {1: "1", 4: _procedure(requested)}
-    if to.accession in _NAMES:
-        obr[_NAMES[to.accession]] = requested.accession
+    if to.accession in NAMES:
+        obr[NAMES[to.accession]] = requested.accession
     numbers |= {place: obr[place] for place in (2, 3)}
     _require(requested, to)
-    orc: dict[int, Value] = {1: to.order_control, **numbers, 9: _time(at, ours)}
+    orc: dict[int, Value] = {1: to.order_control, **numbers, 9: time_stamp(at, ours)}
     if to.message == "ORM":
         timing = ("", "", "", "", "", code)
         segments: list[_Segment] = [("ORC", orc | {7: timing}), ("OBR", obr | {27: timing})]
@@ -149,7 +155,7 @@ def _require(requested: Requested, to: Recipient) -> None:
 def _sealed(segments: list[_Segment], at: float, ours: Ours, to: Recipient) -> tuple[str, bytes]:
     """The message with its header. The control id follows from all that it says, so that it is the same each time."""
     header: dict[int, Value] = {
-        3: ours.application, 4: ours.facility, 5: to.application, 6: to.facility, 7: _time(at, ours),
+        3: ours.application, 4: ours.facility, 5: to.application, 6: to.facility, 7: time_stamp(at, ours),
         9: (*KINDS[to.message].split("^"), _STRUCTURES[to.message]), 11: "P", 12: "2.5.1",
     }  # fmt: skip
     try:
@@ -199,5 +205,6 @@ def _filler(requested: Requested) -> str:
     return f"AI{hashlib.sha256(requested.study_instance_uid.encode()).hexdigest()[:16]}"
 
 
-def _time(at: float, ours: Ours) -> str:
+def time_stamp(at: float, ours: Ours) -> str:
+    """A time as the node writes it (TS, HL7 v2.5.1 2.A.76), in the site's zone; `at` in seconds since 1970 UTC."""
     return moment(at).astimezone(ours.zone).strftime("%Y%m%d%H%M%S%z")

@@ -2,13 +2,14 @@
 
 import math
 import re
+from collections.abc import Iterator
 from datetime import date
 
 from pydicom.dataset import Dataset
 
 from cxr_node.domain.instance import Header
 from cxr_node.errors import Permanent
-from cxr_node.imaging.header import first_item, read, texts
+from cxr_node.imaging.header import first_item, items, read, texts
 from cxr_node.message import N_, Message
 
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
@@ -51,11 +52,13 @@ def read_instance(dataset: Dataset) -> Header:
         accession_number=_text(dataset, "AccessionNumber"),
         requested_priority=_upper(_text(dataset, "RequestedProcedurePriority")),
         patient_name=_text(dataset, "PatientName"),
-        birth_date=f"{born:%Y%m%d}" if (born := _date(dataset, "PatientBirthDate")) else None,
+        birth_date=_day(dataset, "PatientBirthDate"),
         sex=_upper(_text(dataset, "PatientSex")),
         station_name=_text(dataset, "StationName"),
         manufacturer=_text(dataset, "Manufacturer"),
         model_name=_text(dataset, "ManufacturerModelName"),
+        study_date=_day(dataset, "StudyDate"),
+        procedures=tuple(_procedures(dataset)),
     )
 
 
@@ -86,6 +89,13 @@ def _code(dataset: Dataset, keyword: str) -> str | None:
     return _text(item, "CodeValue") if item is not None else None
 
 
+def _procedures(dataset: Dataset) -> Iterator[str]:
+    for request in items(dataset, "RequestAttributesSequence"):
+        for code in items(request, "RequestedProcedureCodeSequence"):
+            if value := _text(code, "CodeValue"):
+                yield value
+
+
 def _count(dataset: Dataset, keyword: str) -> int | None:
     value = read(dataset, keyword)
     return value if isinstance(value, int) and value > 0 else None
@@ -99,6 +109,11 @@ def _age(dataset: Dataset) -> float | None:
     born, seen = _date(dataset, "PatientBirthDate"), _date(dataset, "StudyDate")
     years = (seen - born).days / 365.25 if born and seen else math.nan
     return years if 0 <= years <= 130 else None
+
+
+def _day(dataset: Dataset, keyword: str) -> str | None:
+    found = _date(dataset, keyword)
+    return f"{found:%Y%m%d}" if found else None
 
 
 def _date(dataset: Dataset, keyword: str) -> date | None:

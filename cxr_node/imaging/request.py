@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from pydicom.dataset import Dataset
 
+from cxr_node.domain.order import Procedure
 from cxr_node.imaging.header import first_item, texts
 
 
@@ -17,15 +18,6 @@ class Name:
     middle: str = ""
     prefix: str = ""
     suffix: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Procedure:
-    """A requested procedure as a code: value, meaning, coding scheme; without a code only the meaning is there."""
-
-    value: str
-    meaning: str
-    scheme: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from cxr_node.domain.job import Job, NewJob
 from cxr_node.domain.outputs import Target, Taste
 from cxr_node.domain.report_class import REPORT_CLASSES, ReportClass
 from cxr_node.errors import Permanent
+from cxr_node.imaging.correction import with_identity
 from cxr_node.imaging.film import read_picture
 from cxr_node.imaging.part10 import read_film_header
 from cxr_node.message import Message
@@ -59,20 +60,23 @@ class Desk:
                 )
             before = revisions.numbered(tx, study, number - 1)
             films = remembered(tx, found)
-        sources = tuple(Source(header=self._header(film.stored), **film.known) for film in films)
+        revision = found.revision
+        sources = tuple(Source(header=self._header(film.stored, revision.identity), **film.known) for film in films)
         profile, judging = self.profiles[mode], found.judging
         if judging is not None:  # as it was concluded, whatever model is in service since
             profile = replace(
                 profile, cutoffs=judging.cutoffs, prevalence=judging.prevalence, restricted=judging.restricted
             )
         analysed_at = moment(max((time for film in films for time in film.times), default=found.at))
-        corrected = before is not None and found.revision.corrects(before.revision)
-        return StudyReport(sources, profile, number, analysed_at, corrected=corrected)
+        corrected = before is not None and revision.corrects(before.revision)
+        return StudyReport(
+            sources, profile, number, analysed_at, corrected=corrected, again=revision.again, identity=revision.identity
+        )
 
-    def _header(self, stored: Stored) -> Dataset:
-        """The film's data set without its pixels, in the character set of its sender."""
+    def _header(self, stored: Stored, identity: Mapping[str, str]) -> Dataset:
+        """The film's data set without its pixels, in the character set of its sender, and as whose it is known."""
         charset = self.charsets.get(stored.arrival.calling_ae_title)
-        return read_film_header(self.spool.path(stored.arrival.path), charset)
+        return with_identity(read_film_header(self.spool.path(stored.arrival.path), charset), identity)
 
     def predecessor(self, study: str, target: Target, form: Form) -> Reference | None:
         """The report that a revision in this form follows: of the same class, where there is one."""

@@ -24,7 +24,7 @@ from cxr_node.imaging.pixels import decode
 from cxr_node.message import Message
 from cxr_node.spool import Spool
 from cxr_node.stages.stage import Commit, SingleStage
-from cxr_node.store import events, jobs, messages, orders, results, studies, windows, worklist
+from cxr_node.store import events, jobs, messages, orders, results, studies, windows, withdrawal, worklist
 from cxr_node.store.db import Store, Tx
 from cxr_node.store.studies import Stored
 
@@ -95,6 +95,7 @@ class Compare(SingleStage):
         jobs.enqueue(tx, [NewJob("analyse", digest, model) for digest in waiting], now)
         for study in {header.study_instance_uid, left}:
             worklist.refresh(tx, study, self.judging, now)
+            withdrawal.follow(tx, study, self.judging, now)
         return _settle(tx, {header.study_instance_uid, left}, self.waiting, now)
 
     def _record(self, tx: Tx, event: str, new: Stored, **detail: object) -> None:

@@ -1,7 +1,7 @@
 """deliver: one document to one destination, as the bytes that stand in the outbox."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,14 +11,15 @@ from cxr_node.domain.commitment import Terms
 from cxr_node.domain.job import Job, NewJob
 from cxr_node.domain.outputs import Target, Taste
 from cxr_node.domain.report_class import REPORT_CLASSES, ReportClass, next_classes
-from cxr_node.errors import Permanent
+from cxr_node.errors import Permanent, Transient
 from cxr_node.message import Message
 from cxr_node.spool import Spool
 from cxr_node.stages.stage import Commit, SingleStage
-from cxr_node.store import events, report_classes, results, worklist
+from cxr_node.store import events, report_classes, results, retraction, worklist
 from cxr_node.store.db import Store, Tx
 from cxr_node.store.results import Written
 
+_MAY_HAVE_IT = ("ASSOCIATION_LOST", "NO_ANSWER")  # other failures are answers, or come before the data are sent
 _DUPLICATE = 0x0111  # the peer says that it has the instance already
 _GATHERING_SECONDS = 0.5  # and up to the full second: what is sent at about the same time is asked for together
 
@@ -28,7 +29,8 @@ class Deliver(SingleStage):
     """Sends by C-STORE; `send` gives the peer's status or raises.
 
     `accepted` says which SOP classes a peer takes. With `key_objects` the last document of a revision that a
-    destination has got is followed by a selection of all of them.
+    destination has got is followed by a selection of all of them. `notes`: the destinations that are told what does not
+    stand any more, so that what they may have is on record before it leaves.
     """
 
     store: Store
@@ -39,6 +41,7 @@ class Deliver(SingleStage):
     send: Callable[[Peer, Path], int]
     accepted: Callable[[Peer, Sequence[str]], Sequence[str]]
     key_objects: bool
+    notes: Collection[str]
     clock: Clock
 
     def run(self, job: Job) -> Commit:
@@ -57,7 +60,7 @@ class Deliver(SingleStage):
                 "FILE_MISSING", Message("the document's file {path} is not in the outbox any more", path=path.name)
             )
         try:
-            status = self.send(peer, path)
+            status = self._send(document, peer, path)
         except NoContext:
             if document.kind != "sr" or not (rest := next_classes(document.sop_class_uid)):
                 raise
@@ -75,10 +78,29 @@ class Deliver(SingleStage):
             if self.terms[job.target].wanted != "off" or status == _DUPLICATE:
                 yield NewJob("commit", job.subject, job.target, not_before=math.ceil(now + _GATHERING_SECONDS))
             target = Target(document.revision, document.mode, destination=job.target)
-            if self.key_objects and document.kind != "ko" and results.all_sent(tx, document.study_instance_uid, target):
+            if (
+                self.key_objects
+                and document.kind not in ("ko", "rn")
+                and results.all_sent(tx, document.study_instance_uid, target)
+            ):
                 yield NewJob("key_objects", document.study_instance_uid, str(target))
 
         return commit
+
+    def _send(self, document: Written, peer: Peer, path: Path) -> int:
+        """Where the peer is told what does not stand, it is on record before that it may have the document."""
+        if peer.name not in self.notes or document.kind == "rn":
+            return self.send(peer, path)
+        uid = document.sop_instance_uid
+        with self.store.transaction() as tx:
+            first = retraction.tried(tx, uid, peer.name, self.clock())
+        try:
+            return self.send(peer, path)
+        except (Transient, Permanent) as error:
+            if first and error.code not in _MAY_HAVE_IT:
+                with self.store.transaction() as tx:
+                    retraction.not_taken(tx, uid, peer.name)
+            raise
 
     def _in_another_class(self, document: Written, peer: Peer, rest: Sequence[ReportClass]) -> Commit:
         """The report is written anew, in the first class that the peer accepts; which that is stays on record.

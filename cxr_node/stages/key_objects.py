@@ -22,7 +22,7 @@ class KeyObjects(SingleStage):
         report, target = self.desk.assemble(job.subject, job.target), Target.parse(job.target)
         with self.desk.store.reading() as tx:
             sent = results.sent(tx, job.subject, target.revision, target.mode, target.destination)
-        document = build_key_objects(report, [reference(one) for one in sent if one.kind != "ko"])
+        document = build_key_objects(report, [reference(one) for one in sent if one.kind not in ("ko", "rn")])
         path = self.desk.write(document)
 
         def commit(tx: Tx) -> Iterable[NewJob]:

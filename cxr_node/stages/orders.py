@@ -11,20 +11,22 @@ import structlog
 
 from cxr_node.domain.callers import Refusals
 from cxr_node.domain.clock import Clock
-from cxr_node.domain.job import NewJob
+from cxr_node.domain.correction import Word
 from cxr_node.domain.order import Deed, Fault, Notice, Said
+from cxr_node.domain.patient import Change
 from cxr_node.domain.reading import OPEN, Actor
 from cxr_node.domain.study import EntryState, Judging
 from cxr_node.errors import Transient
 from cxr_node.hl7 import acknowledgement, inbound
 from cxr_node.hl7.message import Unreadable, parse
 from cxr_node.stages.stage import attempt
-from cxr_node.store import events, jobs, messages, orders, reading, withdrawal, worklist
+from cxr_node.store import corrections, events, identities, messages, orders, reading, withdrawal, worklist
 from cxr_node.store.db import Store, Tx
 
 log = structlog.get_logger()
 
 _LISTED = OPEN | {EntryState.HELD}
+_WORDS = {Deed.CANCEL: Word.CANCELLED, Deed.ORDER: Word.ORDERED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,8 @@ class Orders:
                 return []
             for said in notice.said:
                 found += self._follow(tx, notice, said, now)
+            for change in notice.changes:
+                found += self._rename(tx, notice, change, now)
             orders.remember(tx, notice, digest, now)
         return found
 
@@ -96,33 +100,54 @@ class Orders:
             orders.drop(tx, notice.sender, said)
         elif said.priority is not None:
             orders.keep(tx, notice.sender, said, now)
+        at = now if notice.at is None else notice.at
+        if said.deed in _WORDS and not studies:
+            corrections.say_of_order(tx, None, _WORDS[said.deed], said, notice.sender, now=now, at=at)
+            for study in orders.studies_named(tx, said):  # of another patient: one of the two is wrong
+                self._follow_study(tx, study, notice.sender, now)
         for study in studies:
+            if said.deed in _WORDS and worklist.state(tx, study) is not EntryState.READ:
+                self._say(tx, study, said, notice.sender, now=now, at=at)
             self._move(tx, study, said, notice.sender, now)
         return studies
+
+    def _rename(self, tx: Tx, notice: Notice, change: Change, now: float) -> list[str]:
+        """What an admission says of a patient; of patients without studies there is a fact and no event."""
+        identities.say(tx, change, notice.sender, at=now if notice.at is None else notice.at, now=now)
+        studies = identities.studies_of(tx, change)
+        known = {"sender": notice.sender, "control_id": notice.control_id, "kind": notice.kind}
+        for number in change.person.identifiers[:1]:
+            known |= {"patient_id": number.value, "issuer_of_patient_id": number.authority}
+        for number in change.prior[:1]:
+            known |= {"prior_patient_id": number.value, "prior_issuer_of_patient_id": number.authority}
+        for study in studies:
+            known["accession_number"] = worklist.whose(tx, study)["accession_number"] or ""
+            events.append(tx, now, "patient.changed", study, **known, merged=bool(change.prior))
+            withdrawal.follow(tx, study, self.judging, now)
+        return studies
+
+    def _say(self, tx: Tx, study: str, said: Said, sender: str, *, now: float, at: float) -> None:
+        """An order that is cancelled withdraws its study; one that is given again brings it back."""
+        corrections.say_of_order(tx, study, _WORDS[said.deed], said, sender, now=now, at=at)
+        self._follow_study(tx, study, sender, now)
+
+    def _follow_study(self, tx: Tx, study: str, sender: str, now: float) -> None:
+        moved = withdrawal.follow(tx, study, self.judging, now, Actor(sender, overrules=True))
+        if moved:
+            known = {"reason": moved.reason, "sender": sender, "delivered": moved.delivered}
+            log.warning(f"study.{moved.state}", study=self.pseudonym(study), **known)
 
     def _move(self, tx: Tx, study: str, said: Said, sender: str, now: float) -> None:
         state, actor = worklist.state(tx, study), Actor(sender, overrules=True)
         if said.deed is Deed.ORDER:
             self._order(tx, study, said, actor, now)
-        elif said.deed is Deed.CANCEL and state in _LISTED:
-            withdrawn = withdrawal.withdraw(tx, study, withdrawal.CANCELLED, now)
-            log.warning(
-                "study.withdrawn", study=self.pseudonym(study), reason=withdrawal.CANCELLED, sender=sender,
-                delivered=withdrawn.delivered if withdrawn else 0,
-            )  # fmt: skip
         elif said.deed is Deed.FINAL and state in OPEN:
             reading.mark_read(tx, study, actor, now, cause="report")
         elif said.deed is Deed.REOPEN and state is EntryState.READ and reading.reader(tx, study) == sender:
             reading.reopen(tx, study, actor, self.judging, now)
 
     def _order(self, tx: Tx, study: str, said: Said, actor: Actor, now: float) -> None:
-        state = worklist.state(tx, study)
-        if state is EntryState.WITHDRAWN and withdrawal.cancelled(tx, study):
-            reading.reinstate(tx, study, actor, self.judging, now)
-            jobs.enqueue(tx, [NewJob("settle", study)], now)
-        elif state not in _LISTED:
-            return
-        if said.priority is None:
+        if said.priority is None or worklist.state(tx, study) not in _LISTED:
             return
         if said.code in messages.priority_told(tx, study):
             events.append(tx, now, "order.echoed", study, sender=actor.name, code=said.code)

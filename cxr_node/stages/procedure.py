@@ -95,7 +95,7 @@ class Procedure:
             self._record(tx, f"step.{step.state.lower()}", study, said)
             worklist.refresh(tx, study, self.judging(), now)
             if step.state is StepState.DISCONTINUED and step.reason == WRONG_ENTRY:
-                withdrawn[study] = withdrawal.disown(tx, study, now)
+                withdrawn[study] = withdrawal.disown(tx, study, said.calling_ae_title, self.judging(), now)
             self._settle(tx, study, now, only_sooner=True)
         return step, withdrawn
 

@@ -7,10 +7,11 @@ jobs that follow from it. What cannot be taken for a film is kept aside, and the
 import contextlib
 import errno
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
+from pydicom.dataset import Dataset
 
 from cxr_node.domain.clock import Clock
 from cxr_node.domain.eligibility import PROJECTION_CLASSES, SECONDARY_CAPTURE, Rules, judge
@@ -20,16 +21,30 @@ from cxr_node.domain.job import NewJob
 from cxr_node.domain.study import Judging, Waiting
 from cxr_node.errors import Permanent, Transient
 from cxr_node.imaging.instance import read_instance
+from cxr_node.imaging.note import KEY_OBJECTS, read_note
 from cxr_node.imaging.part10 import read_complete
 from cxr_node.message import Message
 from cxr_node.spool import Spool
-from cxr_node.store import events, jobs, orders, priors, steps, studies, windows, withdrawal, worklist
+from cxr_node.stages.notes import Notes
+from cxr_node.store import (
+    corrections,
+    events,
+    jobs,
+    orders,
+    priors,
+    steps,
+    studies,
+    windows,
+    withdrawal,
+    worklist,
+)
 from cxr_node.store.db import Store, Tx
 from cxr_node.store.studies import Arrival, Stored
 
 log = structlog.get_logger()
 
 _FILM_CLASSES = frozenset({*PROJECTION_CLASSES, SECONDARY_CAPTURE})
+_MISMATCH = Permanent("UID_MISMATCH", "the SOP UIDs of the data set differ from those of the command")
 _ANSWERS = {
     errno.ENOSPC: Answer.OUT_OF_RESOURCES,
     errno.EDQUOT: Answer.OUT_OF_RESOURCES,
@@ -43,7 +58,8 @@ class Receive:
 
     `judging` is asked in each transaction, since another model may come into service; `charsets` gives the character
     set of senders that misstate it, by calling AE title; `wake` tells the other processes that there is work;
-    `pseudonym` gives the name of a study in the log; with `asks_ris` the RIS is asked for its priority.
+    `pseudonym` gives the name of a study in the log; `asking`: the kinds of the jobs that ask RIS and PACS about a
+    study that comes.
     """
 
     store: Store
@@ -55,7 +71,7 @@ class Receive:
     clock: Clock
     wake: Callable[[], None]
     pseudonym: Callable[[str], str]
-    asks_ris: bool = False
+    asking: Sequence[str] = ()
 
     def accept(self, received: Received) -> Verdict:
         if received.error is not None:
@@ -89,20 +105,32 @@ class Receive:
             events.append(tx, self.clock(), refusal.event, None, address=refusal.address, **known)
 
     def _file(self, received: Received) -> Verdict:
-        if received.sop_class_uid not in _FILM_CLASSES:
+        if received.sop_class_uid not in {*_FILM_CLASSES, KEY_OBJECTS}:
             return self._drop(received, "not an X-ray image class")
         try:
             dataset = read_complete(received.path, self.charsets.get(received.calling_ae_title))
+            if received.sop_class_uid == KEY_OBJECTS:
+                return self._selection(received, dataset)
             header = read_instance(dataset)
         except Permanent as error:
             answer = Answer.MISMATCH if error.code.startswith("UID") else Answer.NOT_UNDERSTOOD
             return self._keep_aside(received, error, answer)
         if (header.sop_class_uid, header.sop_instance_uid) != (received.sop_class_uid, received.sop_instance_uid):
-            sentence = "the SOP UIDs of the data set differ from those of the command"
-            return self._keep_aside(received, Permanent("UID_MISMATCH", sentence), Answer.MISMATCH)
+            return self._keep_aside(received, _MISMATCH, Answer.MISMATCH)
         if header.sop_class_uid == SECONDARY_CAPTURE and header.modality not in self.rules.modalities:
             return self._drop(received, "a secondary capture that is not a radiograph")
         return self._store(received, header)
+
+    def _selection(self, received: Received, dataset: Dataset) -> Verdict:
+        """A Key Object Selection is not kept, but what it rejects is."""
+        note = read_note(dataset)
+        if note is None:
+            return self._drop(received, "not an X-ray image class, and no rejection note")
+        if note.sop_instance_uid != received.sop_instance_uid:
+            return self._keep_aside(received, _MISMATCH, Answer.MISMATCH)
+        Notes(self.store, self.judging, self.clock, self.pseudonym).take(note, received)
+        self.wake()
+        return Verdict(Answer.STORED)
 
     def _store(self, received: Received, header: Header) -> Verdict:
         stored = Verdict(Answer.STORED, study=header.study_instance_uid)
@@ -156,6 +184,7 @@ class Receive:
         study = header.study_instance_uid
         refusal = judge(header, self.rules)
         comparing = studies.current_version(tx, header.sop_instance_uid) is not None
+        rejected = corrections.is_rejected(tx, header.sop_instance_uid)
         studies.add(tx, arrival, InstanceState.COMPARING if comparing else InstanceState.CURRENT, refusal)
         events.append(
             tx, now, "instance.stored", study,
@@ -171,7 +200,7 @@ class Receive:
                 tx, now, "instance.refused", study,
                 sop_instance_uid=header.sop_instance_uid, code=refusal.code, reason=refusal.reason,
             )  # fmt: skip
-        worklist.arrive(tx, header, now)
+        worklist.arrive(tx, header, now, counts=not rejected)
         orders.film_came(tx, study, now)
         # Not only this film: earlier ones of the study may have been judged by a model that is gone.
         judging = self.judging()
@@ -179,12 +208,14 @@ class Receive:
         jobs.enqueue(tx, [NewJob("analyse", digest, model) for digest in studies.unjudged(tx, study, model)], now)
         worklist.refresh(tx, study, judging, now)
         priors.film_came(tx, study, arrival.digest, now)
-        if moved := withdrawal.film_came(tx, study, header.sop_instance_uid, now):
+        if moved := withdrawal.follow(tx, study, judging, now):
             log.warning(f"study.{moved.state}", study=self.pseudonym(study), reason=moved.reason)
         due = windows.films_due(tx, study, self.waiting)
         jobs.enqueue(tx, [NewJob("settle", study, not_before=due or now)], now)
-        if self.asks_ris and not priors.marked(tx, study):
-            jobs.enqueue_unless_open(tx, [NewJob("lookup", study)], now)
+        asking = () if priors.marked(tx, study) else self.asking
+        for asked in (NewJob(kind, study, not_before=now) for kind in asking):
+            jobs.enqueue_unless_open(tx, [asked], now)
+            jobs.hasten(tx, asked)  # it may wait to ask again
 
     def _drop(self, received: Received, why: str) -> Verdict:
         """Objects that a route sends along: recorded, not kept, and no reason for the route to fail."""

@@ -9,7 +9,19 @@ from cxr_node.domain.job import Job, NewJob
 from cxr_node.domain.study import EntryState, Image, Judging, Revision, Waiting, assess, consult, revision_due
 from cxr_node.message import Message
 from cxr_node.stages.stage import Commit, SingleStage
-from cxr_node.store import events, priors, revisions, studies, windows, worklist
+from cxr_node.store import (
+    archived,
+    calling_off,
+    events,
+    identities,
+    priors,
+    retraction,
+    revisions,
+    studies,
+    tellings,
+    windows,
+    worklist,
+)
 from cxr_node.store.db import Tx
 
 
@@ -18,8 +30,9 @@ class Settle(SingleStage):
     """Opens a revision when there is something new to say.
 
     A study that another model has judged is given to the one in service first, so that its documents rest on one model.
-    It waits for every film of the study to be judged or given up, and for every correction to be understood, since a
-    report that leaves one of them out may have to be revised; but once there is something to report, not for ever.
+    It waits for every film of the study to be judged or given up, and for every correction and the PACS's answer to be
+    understood, since a report that leaves one of them out may have to be revised; but once there is something to
+    report, not for ever.
     So it does for further models (`further`: by what people call them, how each is read; None where it is not there).
     `first_document`: by mode, the kind of job that its documents begin with. `informed`: who is told of results by HL7.
     """
@@ -43,33 +56,47 @@ class Settle(SingleStage):
             events.append(tx, now, "study.not_reported", study, reason=_PRIOR)
             return []
         model = self.judging.model_digest
-        images = studies.images(tx, study, model)
+        images, previous = studies.images(tx, study, model), revisions.latest(tx, study)
+        gone = previous is not None and retraction.is_rejected(tx, study, previous.number)
         if unasked := [image.digest for image in images if image.refusal is None and not image.asked]:
-            if _reported(revisions.latest(tx, study), images):
-                return []
+            if not gone and _reported(previous, images, identities.stands(tx, study)):
+                return self._take_up(tx, study, previous, now)
             return [NewJob("analyse", digest, model) for digest in unasked]  # the end of each calls again
-        beside = self._beside(tx, study, images)
-        if unasked_beside := self._unasked(beside, revisions.latest(tx, study), images):
-            return unasked_beside
-        if studies.comparing(tx, study) or any(image.pending for image in [*images, *chain(*beside.values())]):
+        beside, identity = self._beside(tx, study, images), identities.stands(tx, study)
+        again = gone and any(image.probability is not None for image in images)
+        reported = again or revision_due(previous, images, self.judging.cutoffs, identity=identity)
+        if reported and (more := self._unasked(beside)):
+            return more
+        pending = any(image.pending for image in [*images, *chain(*beside.values())])
+        if pending or studies.comparing(tx, study) or archived.is_asked(tx, study, now):
             until = windows.results_due(tx, study, model, self.waiting)
-            if until is None or now < until:  # the end of each comparison and each analysis calls again, too
+            if until is None or now < until:  # the end of each comparison, analysis and question calls again, too
                 return [] if until is None else [NewJob("settle", study, not_before=until)]
         windows.close(tx, study, now)
         if reason := studies.conflict(tx, study):
             events.append(tx, now, "study.identities_differ", study, reason=reason)
-        previous = revisions.latest(tx, study)
         consulted = tuple(consult(name, self.further[name], beside[name]) for name in self.further)
-        if not revision_due(previous, images, self.judging.cutoffs, consulted):
+        if not (again or revision_due(previous, images, self.judging.cutoffs, consulted, identity)):
             events.append(tx, now, "study.unchanged" if previous else "study.not_reported", study)
-            return []
-        revision = replace(self._revision(previous, images), consulted=consulted)
+            return self._take_up(tx, study, previous, now)
+        revision = replace(self._revision(tx, study, images), consulted=consulted)
         revisions.add(tx, study, revision, now, self.judging)
         known = {"revision": revision.number, "images": len(revision.images), "pending": len(revision.pending)}
         events.append(tx, now, "study.settled", study, **known)
         told = [NewJob("announce", study, f"{revision.number}/{name}") for name in self.informed]
         documents = self.first_document.items()
-        return [*told, *(NewJob(kind, study, f"{revision.number}/{mode}") for mode, kind in documents)]
+        notes = retraction.due(tx, study, self.judging.notes, now)
+        return [*told, *(NewJob(kind, study, f"{revision.number}/{mode}") for mode, kind in documents), *notes]
+
+    def _take_up(self, tx: Tx, study: str, previous: Revision | None, now: float) -> Iterable[NewJob]:
+        """There is nothing new to say; what was called off is said after all, if it still stands."""
+        notes = retraction.due(tx, study, self.judging.notes, now)
+        if previous is None or not retraction.stands(tx, study, previous.number):
+            return [*notes, *retraction.untold(tx, study)]
+        if resumed := calling_off.resume_documents(tx, study, now):
+            events.append(tx, now, "study.deliveries_resumed", study, count=resumed)
+        again = [name for name in self.informed if name in tellings.retracted(tx, study)]
+        return [*notes, *(NewJob("announce", study, f"{previous.number}/{name}") for name in again)]
 
     def _beside(self, tx: Tx, study: str, images: Sequence[Image]) -> dict[str, list[Image]]:
         """By further model: the images that the model in service has judged, as that one sees them."""
@@ -84,12 +111,8 @@ class Settle(SingleStage):
             for name, judging in self.further.items()
         }
 
-    def _unasked(
-        self, beside: Mapping[str, Sequence[Image]], previous: Revision | None, images: Sequence[Image]
-    ) -> list[NewJob]:
-        """What further models are to judge yet, where it would be reported: the end of each job calls again."""
-        if not revision_due(previous, images, self.judging.cutoffs):
-            return []
+    def _unasked(self, beside: Mapping[str, Sequence[Image]]) -> list[NewJob]:
+        """What further models are to judge yet: the end of each job calls again."""
         return [
             NewJob("further", image.digest, judging.model_digest)
             for name, judging in self.further.items()
@@ -97,11 +120,15 @@ class Settle(SingleStage):
             if judging and not image.asked
         ]
 
-    def _revision(self, previous: Revision | None, images: list[Image]) -> Revision:
-        standing = assess(images, self.judging.cutoffs)
+    def _revision(self, tx: Tx, study: str, images: list[Image]) -> Revision:
+        standing, earlier = assess(images, self.judging.cutoffs), revisions.all_of(tx, study)
+        identity = identities.stands(tx, study)
+        number, films = 1 + len(earlier), {image.sop_instance_uid: image.digest for image in images}
         return Revision(
-            number=previous.number + 1 if previous else 1,
-            images={image.sop_instance_uid: image.digest for image in images},
+            number=number,
+            images=films,
+            again=number if any((one.images, one.identity) == (films, identity) for one in earlier) else 0,
+            identity=identity,
             pending=frozenset(image.sop_instance_uid for image in images if image.pending),
             tier=standing.tier,
             positive=standing.positive,
@@ -116,6 +143,7 @@ _NOT_REPORTED = {
 }
 
 
-def _reported(previous: Revision | None, images: list[Image]) -> bool:
-    """Whether these very images stand in a report already."""
-    return previous is not None and previous.images == {image.sop_instance_uid: image.digest for image in images}
+def _reported(previous: Revision | None, images: list[Image], identity: Mapping[str, str]) -> bool:
+    """Whether these very images stand in a report already, under this identity."""
+    films = {image.sop_instance_uid: image.digest for image in images}
+    return previous is not None and (previous.images, previous.identity) == (films, identity)

@@ -12,11 +12,12 @@ from cxr_node.hl7.message import Unreadable, parse
 from cxr_node.hl7.mllp import Peer
 from cxr_node.message import Message
 from cxr_node.stages.stage import Commit, SingleStage
-from cxr_node.store import events, messages, worklist
+from cxr_node.store import events, messages, tellings, worklist
 from cxr_node.store.db import Store, Tx
 from cxr_node.store.messages import Outgoing
 
 OnError = Literal["hold", "retry"]
+_NOT_SENT = ("UNREACHABLE", "TLS_FAILED")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +49,25 @@ class Transmit(SingleStage):
             raise Ineligible(
                 "OVERTAKEN", Message("a later message about the same study was sent while this one was held")
             )
-        answer = _answer_to(message, self.exchange(peer, message.content), peer)
+        answer = _answer_to(message, self._exchange(peer, message), peer)
         with self.store.transaction() as tx:
             messages.answered(tx, message.control_id, answer.code, answer.text)
+            if answer.code != "AA":
+                tellings.not_taken(tx, message.control_id)
         self._judge(answer, peer)
         return self._sent(message, peer)
+
+    def _exchange(self, peer: Peer, message: Outgoing) -> bytes:
+        """It is on record before that the RIS may have the message: what it has may have to be taken back."""
+        with self.store.transaction() as tx:
+            first = tellings.tried(tx, message.control_id, self.clock())
+        try:
+            return self.exchange(peer, message.content)
+        except Transient as error:
+            if first and error.code in _NOT_SENT:
+                with self.store.transaction() as tx:
+                    tellings.not_taken(tx, message.control_id)
+            raise
 
     def abandoned(self, tx: Tx, job: Job) -> Iterable[NewJob]:
         return messages.next_up(tx, job.target)

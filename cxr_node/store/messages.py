@@ -9,6 +9,10 @@ from typing import Any
 from cxr_node.domain.job import NewJob
 from cxr_node.store.db import Row, Tx
 
+RESULT = "ORU^R01"
+RETRACTION = "withdrawn"
+"""What a message tells of that takes a result back; a number may follow."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
@@ -55,7 +59,12 @@ def next_up(tx: Tx, destination: str) -> list[NewJob]:
 
 def find(tx: Tx, control_id: str) -> Outgoing | None:
     row = tx.row("SELECT * FROM message WHERE control_id = ?", (control_id,))
-    return Outgoing(**{name: row[name] for name in Outgoing.__slots__}) if row else None
+    return outgoing(row) if row else None
+
+
+def outgoing(row: Row) -> Outgoing:
+    """A row of the table."""
+    return Outgoing(**{name: row[name] for name in Outgoing.__slots__})
 
 
 def overtaken(tx: Tx, control_id: str) -> bool:
@@ -80,22 +89,43 @@ def sent(tx: Tx, control_id: str, now: float) -> None:
 
 
 def call_off(tx: Tx, study: str, code: str, reason: str, now: float) -> list[NewJob]:
-    """What has not been sent of a study is not sent any more; the jobs of what stood behind it."""
+    """What has not been sent of a study is not sent any more; the jobs of what stood behind it.
+
+    What takes a result back is sent all the same.
+    """
     waiting = tx.rows(
-        "SELECT control_id, destination FROM message WHERE study_instance_uid = ? AND sent_at IS NULL", (study,)
+        "SELECT control_id, destination FROM message WHERE study_instance_uid = ? AND sent_at IS NULL "
+        "AND about NOT LIKE ? || '%'",
+        (study, RETRACTION),
     )
     for row in waiting:
-        tx.execute(
-            """
-            INSERT INTO job (kind, subject, target, state, error_code, error, changed_at)
-            VALUES ('transmit', ?, ?, 'skipped', ?, ?, ?)
-            ON CONFLICT (kind, subject, target) DO UPDATE SET state = 'skipped', error_code = excluded.error_code,
-                error = excluded.error, owner = NULL, lease_token = NULL, lease_until = NULL,
-                changed_at = excluded.changed_at
-            """,
-            (row["control_id"], row["destination"], code, reason, now),
-        )
+        skip(tx, NewJob("transmit", row["control_id"], row["destination"]), code, reason, now)
     return [job for name in {row["destination"] for row in waiting} for job in next_up(tx, name)]
+
+
+def skip(tx: Tx, job: NewJob, code: str, reason: str, now: float) -> None:
+    """The message of a job is not sent."""
+    tx.execute(
+        """
+        INSERT INTO job (kind, subject, target, state, error_code, error, changed_at)
+        VALUES ('transmit', ?, ?, 'skipped', ?, ?, ?)
+        ON CONFLICT (kind, subject, target) DO UPDATE SET state = 'skipped', error_code = excluded.error_code,
+            error = excluded.error, owner = NULL, lease_token = NULL, lease_until = NULL,
+            changed_at = excluded.changed_at
+        """,
+        (job.subject, job.target, code, reason, now),
+    )
+
+
+def resume(tx: Tx, study: str, code: str) -> list[NewJob]:
+    """What was called off of a study under a code is sent after all; the jobs of what is first in a queue."""
+    unsent = """
+        kind = 'transmit' AND state = 'skipped' AND error_code = ? AND subject IN (
+            SELECT control_id FROM message WHERE study_instance_uid = ? AND sent_at IS NULL)
+    """
+    rows = tx.rows(f"SELECT DISTINCT target FROM job WHERE {unsent}", (code, study))  # noqa: S608 - a constant
+    tx.execute(f"DELETE FROM job WHERE {unsent}", (code, study))  # noqa: S608
+    return [job for row in rows for job in next_up(tx, row["target"])]
 
 
 def priority_told(tx: Tx, study: str) -> set[str]:

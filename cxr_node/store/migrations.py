@@ -3,7 +3,7 @@
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
-from cxr_node.store import message_schema, upkeep_schema, workitem_schema
+from cxr_node.store import correction_schema, message_schema, upkeep_schema, workitem_schema
 
 migrations = Migrations("cxr_node")
 
@@ -272,6 +272,24 @@ def m010_further(db: Database) -> None:
 
 
 @migrations()
-def m011_upkeep(db: Database) -> None:
+def m011_corrections(db: Database) -> None:
+    """What was said of studies, films and patients that takes them out of use, or names them otherwise."""
+    correction_schema.create(db)
+
+
+@migrations()
+def m012_told(db: Database) -> None:
+    """Since when the RIS may have a message, whatever it answered; where there was no answer to one, it may have it."""
+    db.execute("ALTER TABLE message ADD COLUMN tried_at REAL")
+    db.execute(
+        """
+        UPDATE message SET tried_at = written_at WHERE sent_at IS NULL AND answer IS NULL AND EXISTS (
+            SELECT 1 FROM job WHERE kind = 'transmit' AND subject = message.control_id AND attempt > 0)
+        """
+    )
+
+
+@migrations()
+def m013_upkeep(db: Database) -> None:
     """X-ray machines, counts that outlive a restart, measures of films, and films that were given up."""
     upkeep_schema.create(db)

@@ -2,7 +2,8 @@
 
 import json
 
-from cxr_node.domain.order import Identifier, Notice, Said, of_patient, ordered
+from cxr_node.domain.order import Notice, Said, of_patient, ordered
+from cxr_node.domain.patient import Identifier
 from cxr_node.domain.priority import Priority
 from cxr_node.store import events, worklist
 from cxr_node.store.db import Row, Tx
@@ -29,13 +30,22 @@ def remember(tx: Tx, notice: Notice, digest: str, now: float) -> None:
 
 def studies_meant(tx: Tx, said: Said) -> list[str]:
     """The studies that are here of an order: by UID, else by accession number, and of no other patient."""
+    return _of_patient(_named(tx, said), said)
+
+
+def studies_named(tx: Tx, said: Said) -> list[str]:
+    """The same, whosever they are."""
+    return [str(row["study_instance_uid"]) for row in _named(tx, said)]
+
+
+def _named(tx: Tx, said: Said) -> list[Row]:
     if said.study_instance_uid:
         by_uid = tx.rows("SELECT * FROM worklist_entry WHERE study_instance_uid = ?", (said.study_instance_uid,))
         if by_uid:
-            return _of_patient(by_uid, said)
+            return by_uid
     if not said.accession:
         return []
-    return _of_patient(tx.rows("SELECT * FROM worklist_entry WHERE accession_number = ?", (said.accession,)), said)
+    return tx.rows("SELECT * FROM worklist_entry WHERE accession_number = ?", (said.accession,))
 
 
 def _of_patient(rows: list[Row], said: Said) -> list[str]:

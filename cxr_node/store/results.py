@@ -178,7 +178,7 @@ def all_sent(tx: Tx, study: str, target: Target) -> bool:
                 AND state IN ('ready', 'running') AND (target = :made OR target GLOB :own)) AS open
         FROM document w JOIN delivery d USING (sop_instance_uid)
         WHERE w.study_instance_uid = :study AND w.revision = :revision AND w.mode = :mode
-            AND d.destination = :destination
+            AND d.destination = :destination AND w.kind != 'rn'
         """,
         known | {"made": made, "own": f"{made}/*/{target.destination}"},
     )
@@ -257,14 +257,15 @@ def _warning(status: int | None) -> str | None:
 def call_off(tx: Tx, study: str, code: str, reason: str, now: float) -> int:
     """A study's documents that have not left are not written and not sent any more; how many jobs there were.
 
-    Those that have left are not sent again, either, whatever the destination says of them.
+    Those that have left are not sent again, either, whatever the destination says of them. Notes that reject are no
+    such documents.
     """
     skip = """
         UPDATE job SET state = 'skipped', error_code = ?, error = ?, error_message = ?,
             owner = NULL, lease_token = NULL, lease_until = NULL, changed_at = ?
         WHERE state IN ('ready', 'running', 'failed') AND
     """
-    of_study = "subject IN (SELECT sop_instance_uid FROM document WHERE study_instance_uid = ?)"
+    of_study = "subject IN (SELECT sop_instance_uid FROM document WHERE study_instance_uid = ? AND kind != 'rn')"
     tx.execute(f"{skip} kind = 'commit' AND {of_study}", (code, reason, keep(reason), now, study))
     return tx.execute(
         f"{skip} (kind IN ('report', 'heatmap', 'companions', 'key_objects', 'announce') AND subject = ? "

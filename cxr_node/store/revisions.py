@@ -16,6 +16,12 @@ def latest(tx: Tx, study: str) -> Revision | None:
     return _revision(row) if row else None
 
 
+def all_of(tx: Tx, study: str) -> list[Revision]:
+    """Every revision of a study, the first first."""
+    rows = tx.rows("SELECT * FROM study_revision WHERE study_instance_uid = ? ORDER BY revision", (study,))
+    return [_revision(row) for row in rows]
+
+
 @dataclass(frozen=True, slots=True)
 class Settled:
     """A revision, when it settled (seconds since 1970 UTC), and the model that it rests on.
@@ -42,16 +48,18 @@ def numbered(tx: Tx, study: str, number: int) -> Settled | None:
 def add(tx: Tx, study: str, revised: Revision, settled_at: float, judging: Judging) -> None:
     tx.execute(
         "INSERT INTO study_revision (study_instance_uid, revision, settled_at, model_digest, images, pending, tier, "
-        "positive, judging, failures, consulted) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "positive, judging, failures, consulted, correction) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             study, revised.number, settled_at, judging.model_digest, json.dumps(revised.images, sort_keys=True),
             json.dumps(sorted(revised.pending)), revised.tier, int(revised.positive), json.dumps(_read(judging)),
             json.dumps(_plain(revised.failures)), json.dumps([_kept(one) for one in revised.consulted]),
+            json.dumps({"again": revised.again, "identity": dict(revised.identity)}, ensure_ascii=False),
         ),
     )  # fmt: skip
 
 
 def _revision(row: Row) -> Revision:
+    correction = json.loads(row["correction"])
     return Revision(
         number=int(row["revision"]),
         images=json.loads(row["images"]),
@@ -60,6 +68,8 @@ def _revision(row: Row) -> Revision:
         positive=bool(row["positive"]),
         failures={uid: why for uid, why in _told(json.loads(row["failures"])).items() if why is not None},
         consulted=tuple(_consulted(kept) for kept in json.loads(row["consulted"])),
+        again=int(correction.get("again", 0)),
+        identity=correction.get("identity", {}),
     )
 
 

@@ -108,16 +108,17 @@ def stands(tx: Tx, study: str) -> bool:
     return tx.row(f"SELECT 1 FROM {_OF_STUDY} AND s.state != :state", known) is not None  # noqa: S608 - a constant
 
 
-def disowned(tx: Tx, sop_instance_uid: str) -> bool:
-    """Whether an instance was made in a step that was begun from the wrong worklist entry."""
-    row = tx.row(
+def disowned(tx: Tx, study: str) -> frozenset[str]:
+    """The films of a study that were made in a step that was begun from the wrong worklist entry."""
+    rows = tx.rows(
         """
-        SELECT 1 FROM performed_step_instance l JOIN performed_step s ON s.sop_instance_uid = l.step
-        WHERE l.sop_instance_uid = ? AND s.state = ? AND s.reason = ? AND s.reason_scheme = ?
+        SELECT DISTINCT l.sop_instance_uid FROM performed_step_instance l
+        JOIN performed_step s ON s.sop_instance_uid = l.step JOIN instance i ON i.sop_instance_uid = l.sop_instance_uid
+        WHERE i.study_instance_uid = ? AND s.state = ? AND s.reason = ? AND s.reason_scheme = ?
         """,
-        (sop_instance_uid, StepState.DISCONTINUED, WRONG_ENTRY.value, WRONG_ENTRY.scheme),
+        (study, StepState.DISCONTINUED, WRONG_ENTRY.value, WRONG_ENTRY.scheme),
     )
-    return row is not None
+    return frozenset(str(row["sop_instance_uid"]) for row in rows)
 
 
 def of_study(tx: Tx, study: str) -> list[dict[str, Any]]:

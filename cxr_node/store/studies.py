@@ -1,6 +1,7 @@
 """Instances, and what is known of each."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,6 +79,22 @@ def of_study(tx: Tx, study: str) -> list[Stored]:
     return [
         _stored(row) for row in tx.rows("SELECT * FROM instance WHERE study_instance_uid = ? ORDER BY id", (study,))
     ]
+
+
+def of_instances(tx: Tx, uids: Sequence[str]) -> list[str]:
+    """The studies that instances came under, in whatever version."""
+    rows = tx.rows(
+        "SELECT DISTINCT study_instance_uid FROM instance WHERE sop_instance_uid IN (SELECT value FROM json_each(?)) "
+        "ORDER BY study_instance_uid",
+        (json.dumps(list(uids)),),
+    )
+    return [str(row["study_instance_uid"]) for row in rows]
+
+
+def procedures(tx: Tx, study: str) -> set[str]:
+    """The codes of what was requested that the current films of a study name."""
+    headers = [one.arrival.header for one in of_study(tx, study) if one.state is InstanceState.CURRENT]
+    return {value for header in headers for value in header.procedures}
 
 
 def set_state(tx: Tx, digest: str, state: InstanceState) -> None:

@@ -1,4 +1,4 @@
-"""What migration 11 made for those who run the node: once released, never edited."""
+"""What migration 13 made for those who run the node: once released, never edited."""
 
 from sqlite_utils import Database
 

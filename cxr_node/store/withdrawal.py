@@ -1,74 +1,210 @@
-"""Taking a study back: it is not to be read, and nothing more of it is to be written or sent."""
+"""Keeping a study in step with what was said of it: which of its films count, and whether it stands.
 
+Whoever records a fact, or brings a film, calls `follow` in the same transaction.
+"""
+
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from cxr_node.domain.instance import InstanceState
-from cxr_node.domain.study import EntryState
-from cxr_node.message import Message
-from cxr_node.store import events, jobs, messages, results, steps, studies, worklist
-from cxr_node.store.db import Tx
-
-DISOWNED = Message(
-    "its X-ray machine says that the wrong worklist entry was selected: its films may show another patient"
+from cxr_node.domain.correction import (
+    Facts,
+    Ground,
+    Rejection,
+    Word,
+    gravest,
+    ground,
+    require_releasable,
+    standing_grounds,
 )
-CANCELLED = Message("its order was cancelled in the RIS")
-MIXED = Message("some of its films were withdrawn, and others were not: a person has to say which are this patient's")
+from cxr_node.domain.instance import InstanceState
+from cxr_node.domain.job import NewJob
+from cxr_node.domain.patient import Identifier
+from cxr_node.domain.reading import Actor
+from cxr_node.domain.study import EntryState, Judging
+from cxr_node.errors import Permanent
+from cxr_node.message import Message
+from cxr_node.store import (
+    calling_off,
+    corrections,
+    doubts,
+    events,
+    identities,
+    jobs,
+    reading,
+    results,
+    retraction,
+    revisions,
+    steps,
+    studies,
+    tellings,
+    worklist,
+)
+from cxr_node.store.db import Tx
+from cxr_node.store.studies import Stored
+
+_CALLED_OFF = Message("the study was withdrawn")
+_RENAMED = Message("its patient or its order has been corrected since")
+_STANDS = Message("the study stands again")
+_FILM_GONE = Message("a film that it was made from was rejected")
 
 
 @dataclass(frozen=True, slots=True)
 class Withdrawn:
-    """What became of a study: the documents and deliveries that were called off, and how many had left already."""
+    """What became of a study: its state, why, what was called off, and how many deliveries had left already."""
 
     state: EntryState
-    reason: str
+    reason: str | None
     called_off: int
     delivered: int
 
 
-def withdraw(tx: Tx, study: str, reason: str, now: float, state: EntryState = EntryState.WITHDRAWN) -> Withdrawn | None:
-    """Withdraw a study for `reason`, a sentence for the reader, or hold it; None where it was so before, or is unknown.
+def withdraw(tx: Tx, study: str, why: str, actor: Actor, *, judging: Judging, now: float) -> Withdrawn | None:
+    """A person takes a study back, for a reason in their own words; None where it had been before.
 
-    One that is held stands in the worklist, but no documents are made of it either.
+    Raises Permanent("STUDY_UNKNOWN").
     """
-    if worklist.state(tx, study) in (None, state):
+    if worklist.state(tx, study) is None:
+        raise Permanent("STUDY_UNKNOWN", "no film of this study has been received")
+    known = standing_grounds(_facts(tx, study, judging))
+    if any(each.state is EntryState.WITHDRAWN and each.name.startswith(Word.WITHDRAWN) for each in known):
         return None
-    worklist.put(tx, study, state, reason, now)
-    why = Message("the study was withdrawn")
-    called_off = results.call_off(tx, study, "WITHDRAWN", why, now)
-    jobs.enqueue(tx, messages.call_off(tx, study, "WITHDRAWN", why, now), now)
-    withdrawn = Withdrawn(state, reason, called_off, results.delivered_count(tx, study))
-    known = {"called_off": withdrawn.called_off, "delivered": withdrawn.delivered}
-    events.append(tx, now, f"study.{state}", study, alarm=True, reason=reason, **known)
-    return withdrawn
+    reason = Message("withdrawn by {name}: {why}", name=actor.name, why=why)
+    corrections.say(tx, study, Word.WITHDRAWN, actor.name, now, reason=reason)
+    return follow(tx, study, judging, now, actor)
 
 
-def disown(tx: Tx, study: str, now: float) -> Withdrawn | None:
+def release(tx: Tx, study: str, actor: Actor, judging: Judging, now: float) -> None:
+    """A person says that a study stands, whatever speaks against it now.
+
+    Raises Permanent: STUDY_UNKNOWN, and as `require_releasable`.
+    """
+    if worklist.state(tx, study) is None:
+        raise Permanent("STUDY_UNKNOWN", "no film of this study has been received")
+    grounds = standing_grounds(_facts(tx, study, judging))
+    require_releasable(grounds)
+    names = [each.name for each in grounds if each.releasable]
+    corrections.say(tx, study, Word.RELEASED, actor.name, now, grounds=names)
+    events.append(tx, now, "study.released", study, by=actor.name, grounds=names, **worklist.whose(tx, study))
+    follow(tx, study, judging, now, actor)
+
+
+def disown(tx: Tx, study: str, source: str, judging: Judging, now: float) -> Withdrawn | None:
     """A step of a study was begun from the wrong worklist entry (110514, DCM).
 
     Where another step stands, only what the wrong one lists is meant; else all that is filed there.
     """
     if not steps.stands(tx, study):
-        return withdraw(tx, study, DISOWNED, now)
-    return _sort(tx, study, now)
+        corrections.say(tx, study, Word.DISOWNED, source, now)
+    return follow(tx, study, judging, now)
 
 
-def film_came(tx: Tx, study: str, sop_instance_uid: str, now: float) -> Withdrawn | None:
-    """A film may have been disowned before it came; one that was not brings a withdrawn study back into sight."""
-    if steps.disowned(tx, sop_instance_uid) or worklist.state(tx, study) == EntryState.WITHDRAWN:
-        return _sort(tx, study, now)
-    return None
+def title(tx: Tx, study: str, number: int, judging: Judging) -> Rejection:
+    """What a note about the documents of a revision is to be titled."""
+    facts, found = _facts(tx, study, judging), revisions.numbered(tx, study, number)
+    decides = ground(facts)
+    if decides and decides.state is EntryState.WITHDRAWN:
+        return decides.title
+    gone = facts.outcast & found.revision.images.keys() if found else frozenset()
+    return gravest(facts.rejected.get(uid, Rejection.WRONG_ENTRY) for uid in gone)
 
 
-def cancelled(tx: Tx, study: str) -> bool:
-    """Whether a study was withdrawn because its order was cancelled."""
-    return worklist.reason(tx, study) == CANCELLED
+def follow(tx: Tx, study: str, judging: Judging, now: float, actor: Actor | None = None) -> Withdrawn | None:
+    """Bring films, entry and jobs of a study in step with its facts; None where nothing is withdrawn or held by it.
+
+    `actor`: the person whose word it is.
+    """
+    if worklist.state(tx, study) is None:
+        return None
+    _cast_out(tx, study, corrections.facts(tx, study, {}), judging, now)
+    _identify(tx, study, now)
+    whose = worklist.whose(tx, study)
+    patient = Identifier(whose["patient_id"], whose["issuer_of_patient_id"] or "") if whose["patient_id"] else None
+    if corrections.adopt(tx, study, whose["accession_number"] or "", patient):
+        _identify(tx, study, now)
+    decides, state = ground(_facts(tx, study, judging)), worklist.state(tx, study)
+    if decides is None:
+        if state in (EntryState.HELD, EntryState.WITHDRAWN):
+            _reinstate(tx, study, actor or Actor(""), judging, now)
+        return None
+    if (state, worklist.reason(tx, study)) == (decides.state, decides.reason):
+        return None
+    return _take_out(tx, study, decides, actor, judging=judging, now=now)
 
 
-def _sort(tx: Tx, study: str, now: float) -> Withdrawn | None:
+def _facts(tx: Tx, study: str, judging: Judging) -> Facts:
+    """Of a study that was read nothing is doubted any more: who read it has seen whose it is."""
+    closed = worklist.state(tx, study) is EntryState.READ
+    return corrections.facts(tx, study, {} if closed else doubts.of_study(tx, study, judging))
+
+
+def _current(tx: Tx, study: str, uids: Collection[str] | None = None) -> list[Stored]:
     films = [one for one in studies.of_study(tx, study) if one.state is InstanceState.CURRENT]
-    wrong = [one for one in films if steps.disowned(tx, one.arrival.header.sop_instance_uid)]
-    if wrong and len(wrong) == len(films):
-        return withdraw(tx, study, DISOWNED, now)
-    if wrong or worklist.state(tx, study) == EntryState.WITHDRAWN:
-        return withdraw(tx, study, MIXED, now, EntryState.HELD)
-    return None
+    return [one for one in films if uids is None or one.arrival.header.sop_instance_uid in uids]
+
+
+def _cast_out(tx: Tx, study: str, facts: Facts, judging: Judging, now: float) -> None:
+    """Films that do not count any more leave the study: what it says comes from the others."""
+    gone = _current(tx, study, facts.outcast)
+    if not gone:
+        return
+    for one in gone:
+        uid = one.arrival.header.sop_instance_uid
+        studies.set_state(tx, one.arrival.digest, InstanceState.REJECTED)
+        title = facts.rejected.get(uid)
+        events.append(
+            tx, now, "instance.rejected", study, sop_instance_uid=uid, digest=one.arrival.digest,
+            reason=(title or Rejection.WRONG_ENTRY).sentence,
+        )  # fmt: skip
+    calling_off.analyses(tx, [one.arrival.digest for one in gone], _FILM_GONE, now)
+    if not facts.left:  # it is withdrawn, and keeps what it was
+        return
+    revision = revisions.latest(tx, study)
+    if revision and any(one.arrival.digest in revision.images.values() for one in gone):
+        calling_off.documents(tx, study, calling_off.SUPERSEDED, _FILM_GONE, now)
+    worklist.recompute(tx, study, judging, now)
+    jobs.enqueue_unless_open(tx, [NewJob("settle", study)], now)
+
+
+def _identify(tx: Tx, study: str, now: float) -> None:
+    """What is known otherwise than the films say it stands in the worklist at once, and in the documents to come."""
+    if not _current(tx, study):
+        return
+    before, (said, identity) = identities.stands(tx, study), identities.known(tx, study)
+    identities.put(tx, study, said, identity)
+    if identity == before:
+        return
+    events.append(tx, now, "study.identified", study, attributes=sorted(identity), **worklist.whose(tx, study))
+    if revisions.latest(tx, study):
+        calling_off.documents(tx, study, calling_off.SUPERSEDED, _RENAMED, now)
+        jobs.enqueue_unless_open(tx, [NewJob("settle", study)], now)
+
+
+def _take_out(tx: Tx, study: str, decides: Ground, actor: Actor | None, *, judging: Judging, now: float) -> Withdrawn:
+    before = worklist.state(tx, study)
+    worklist.put(tx, study, decides.state, decides.reason, now, by=actor.name if actor else None)
+    films = [one.arrival.digest for one in _current(tx, study)]
+    if decides.state is EntryState.WITHDRAWN:
+        calling_off.analyses(tx, films, _CALLED_OFF, now)
+    elif before is EntryState.WITHDRAWN:
+        calling_off.resume_analyses(tx, films, now)
+        worklist.recompute(tx, study, judging, now)  # of films that may be gone since
+    called_off = calling_off.documents(tx, study, calling_off.WITHDRAWN, _CALLED_OFF, now)
+    found = Withdrawn(decides.state, decides.reason, called_off, results.delivered_count(tx, study))
+    jobs.hasten(tx, NewJob("settle", study, not_before=now))  # there is nothing to wait for
+    known = {"called_off": found.called_off, "delivered": found.delivered}
+    who = worklist.whose(tx, study) | ({"by": actor.name} if actor else {})
+    events.append(tx, now, f"study.{found.state}", study, alarm=True, reason=found.reason, **known, **who)
+    if decides.state is EntryState.WITHDRAWN:
+        jobs.enqueue(tx, retraction.due(tx, study, judging.notes, now), now)
+        jobs.enqueue(tx, retraction.untold(tx, study), now)
+    return found
+
+
+def _reinstate(tx: Tx, study: str, actor: Actor, judging: Judging, now: float) -> None:
+    """The study stands again; documents follow when it has settled."""
+    calling_off.resume_analyses(tx, [one.arrival.digest for one in _current(tx, study)], now)
+    if worklist.state(tx, study) is EntryState.WITHDRAWN:
+        worklist.recompute(tx, study, judging, now)
+    reading.reinstate(tx, study, actor, judging, now)
+    tellings.forget_retractions(tx, study, _STANDS, now)
+    jobs.enqueue_unless_open(tx, [NewJob("settle", study)], now)

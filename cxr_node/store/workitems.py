@@ -19,10 +19,11 @@ from cxr_node.store import subscriptions
 from cxr_node.store.db import Row, Tx
 from cxr_node.store.subscriptions import News
 
+_DESCRIBED = {"patient_name": "PatientName", "birth_date": "PatientBirthDate", "sex": "PatientSex"}
 _OF = """
     SELECT w.*, e.accession_number AS entry_accession, e.patient_id, e.issuer_of_patient_id, e.state AS entry_state,
         e.tier, e.priority, e.finding, e.reason, coalesce(e.received_at, w.created_at) AS received_at, e.state_since,
-        e.study_instance_uid IS NOT NULL AS listed,
+        e.study_instance_uid IS NOT NULL AS listed, e.identity,
         (SELECT i.header FROM instance i WHERE i.study_instance_uid = w.study_instance_uid AND i.state = 'current'
             ORDER BY i.id DESC LIMIT 1) AS header
     FROM workitem w LEFT JOIN worklist_entry e USING (study_instance_uid)
@@ -67,7 +68,8 @@ def to_rank(tx: Tx, *, closed: bool, only: Collection[str] | None = None) -> lis
                       "OR study_instance_uid IN (SELECT value FROM json_each(:only)))")  # fmt: skip
     return tx.rows(
         f"""
-        SELECT w.sequence, w.uid, w.state, coalesce(e.received_at, w.created_at) AS received_at, e.tier, e.priority,
+        SELECT w.sequence, w.uid, w.state, coalesce(e.received_at, w.created_at) AS received_at,
+            CASE WHEN e.state = 'held' THEN 'none' ELSE e.tier END AS tier, e.priority,
             e.study_instance_uid IS NOT NULL AS listed, CASE WHEN w.creator IS NULL THEN '{{}}' ELSE w.said END AS said
         FROM workitem w LEFT JOIN worklist_entry e USING (study_instance_uid)
         {"WHERE " + " AND ".join(wanted) if wanted else ""}
@@ -205,6 +207,7 @@ def readiness(row: Row) -> str:
 def step_of(tx: Tx, row: Row, rank: Rank | None = None, archive: str = "") -> Step:
     """What a workitem says, as values; `archive` is the AE title of which the films can be had."""
     header: Mapping[str, Any] = json.loads(row["header"]) if row["header"] else {}
+    known: Mapping[str, str] = json.loads(row["identity"]) if row["identity"] else {}
     return Step(
         uid=row["uid"],
         state=State(row["state"]),
@@ -212,7 +215,7 @@ def step_of(tx: Tx, row: Row, rank: Rank | None = None, archive: str = "") -> St
         accession=row["entry_accession"] or row["accession_number"] or "",
         patient=Patient(
             row["patient_id"] or "", row["issuer_of_patient_id"] or "",
-            *(header.get(key) or "" for key in ("patient_name", "birth_date", "sex")),
+            *(known.get(keyword) or header.get(key) or "" for key, keyword in _DESCRIBED.items()),
         ),
         readiness=readiness(row),
         received_at=row["received_at"],

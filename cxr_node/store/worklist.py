@@ -21,11 +21,12 @@ Placed = tuple[tuple[bool, int, float, str], dict[str, Any]]
 """An entry behind what it is sorted by."""
 
 
-def arrive(tx: Tx, header: Header, received_at: float, *, corrected: bool = False) -> None:
+def arrive(tx: Tx, header: Header, received_at: float, *, corrected: bool = False, counts: bool = True) -> None:
     """Open the entry of a study at its first film.
 
     Later films fill in what the first did not say, and may make the study more urgent, never less. Only a correction
-    (`corrected`) replaces what stands there. A study that was read comes back with a film that nobody has seen.
+    (`corrected`) replaces what stands there. A study that was read comes back with a film that nobody has seen, if it
+    `counts`.
     """
     known = tx.row("SELECT * FROM worklist_entry WHERE study_instance_uid = ?", (header.study_instance_uid,))
     said = (header.accession_number, header.patient_id, header.issuer_of_patient_id)
@@ -51,7 +52,7 @@ def arrive(tx: Tx, header: Header, received_at: float, *, corrected: bool = Fals
         (*(a or b for a, b in zip(first, second, strict=True)), urgent, received_at, header.study_instance_uid),
     )
     state = EntryState(known["state"])
-    if state is EntryState.READ and not corrected:
+    if state is EntryState.READ and counts and not corrected:
         state = EntryState.WAITING
         tx.execute(
             "UPDATE worklist_entry SET state = ?, reader = NULL, state_since = ? WHERE study_instance_uid = ?",
@@ -102,8 +103,14 @@ def _concluded(row: Row, images: Sequence[Image]) -> Standing | None:
     )  # fmt: skip
 
 
-def put(tx: Tx, study: str, state: EntryState, reason: str, now: float) -> None:
-    """Move an entry to a state that its images do not change; `reason` is a sentence for the reader.
+def recompute(tx: Tx, study: str, judging: Judging, now: float) -> None:
+    """A film does not count any more, and nothing is shown because of it."""
+    tx.execute("UPDATE worklist_entry SET tier = ? WHERE study_instance_uid = ?", (Tier.NONE, study))
+    refresh(tx, study, judging, now)
+
+
+def put(tx: Tx, study: str, state: EntryState, reason: str, now: float, *, by: str | None = None) -> None:
+    """Move an entry to a state that its images do not change; `reason` is a sentence for the reader, `by` whose word.
 
     Whoever had claimed the study has it no more.
     """
@@ -114,7 +121,7 @@ def put(tx: Tx, study: str, state: EntryState, reason: str, now: float) -> None:
             "WHERE study_instance_uid = ?",
             (state, reason, keep(reason), now, study),
         )
-        record_move(tx, row, now, str(state), state=state)
+        record_move(tx, row, now, str(state), by, state=state)
 
 
 def record_move(tx: Tx, row: Row, now: float, cause: str, by: str | None = None, **changed: str | None) -> None:
@@ -134,6 +141,12 @@ def state(tx: Tx, study: str) -> EntryState | None:
     """The state of a study's entry; None where it has none."""
     row = tx.row("SELECT state FROM worklist_entry WHERE study_instance_uid = ?", (study,))
     return EntryState(row["state"]) if row else None
+
+
+def received_at(tx: Tx, study: str) -> float:
+    """When the first film of a study came, seconds since 1970 UTC; 0 where none has."""
+    row = tx.row("SELECT received_at FROM worklist_entry WHERE study_instance_uid = ?", (study,))
+    return float(row["received_at"]) if row else 0.0
 
 
 def priority(tx: Tx, study: str) -> Priority | None:
@@ -215,7 +228,8 @@ def is_frozen(tx: Tx) -> bool:
 
 def _place(row: Row) -> Place:
     priority = Priority(row["priority"]) if row["priority"] else None
-    return Place(row["study_instance_uid"], row["received_at"], Tier(row["tier"]), priority)
+    tier = Tier.NONE if row["state"] == EntryState.HELD else Tier(row["tier"])  # whose it is, is not known
+    return Place(row["study_instance_uid"], row["received_at"], tier, priority)
 
 
 def _reason(row: Row) -> str | None:

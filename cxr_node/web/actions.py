@@ -11,7 +11,7 @@ from cxr_node.domain.priority import Priority
 from cxr_node.domain.reading import Actor
 from cxr_node.domain.study import Judging
 from cxr_node.errors import Permanent
-from cxr_node.store import reading, worklist
+from cxr_node.store import reading, withdrawal, worklist
 from cxr_node.store.db import Tx
 from cxr_node.web import shapes
 from cxr_node.web.access import Caller
@@ -21,6 +21,7 @@ from cxr_node.web.operations import FORM, JSON, Operation, Parameter
 from cxr_node.web.parts import Parts, allowed, form, wants_json
 
 _NONE: Final = "none"
+_LONGEST_REASON: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ _MOVES: Final[Mapping[str, Callable[[Tx, _Wish], None]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Actions:
-    """Claim, release, read, reopen and priority of a study; the kill switch of the list."""
+    """Claim, release, read, reopen and priority of a study; taking it back; the kill switch of the list."""
 
     parts: Parts
 
@@ -60,6 +61,25 @@ class Actions:
         with site.store.transaction() as tx:
             move(tx, wish)
         return self._done(request, fields, f"/studies/{site.pseudonym(study)}")
+
+    @allowed(Role.ADMIN)
+    def withdraw(self, request: Request, caller: Caller) -> Response:
+        """POST /studies/{name}/withdraw, and the same below /api: take a study back, for a reason."""
+        study, fields, site = self.parts.study(request), form(request), self.parts.site
+        reason = fields.get("reason", "").strip()
+        if not 0 < len(reason) <= _LONGEST_REASON:
+            raise Permanent("REASON_MISSING", f"reason says why, in up to {_LONGEST_REASON} characters")
+        with site.store.transaction() as tx:
+            withdrawal.withdraw(tx, study, reason, caller.actor, judging=site.judging, now=site.clock())
+        return self._done(request, fields, f"/studies/{site.pseudonym(study)}")
+
+    @allowed(Role.ADMIN)
+    def reinstate(self, request: Request, caller: Caller) -> Response:
+        """POST /studies/{name}/reinstate, and the same below /api: what is held or withdrawn stands."""
+        study, site = self.parts.study(request), self.parts.site
+        with site.store.transaction() as tx:
+            withdrawal.release(tx, study, caller.actor, site.judging, site.clock())
+        return self._done(request, form(request), f"/studies/{site.pseudonym(study)}")
 
     @allowed(Role.ADMIN)
     def freeze(self, request: Request, caller: Caller) -> Response:
@@ -91,7 +111,15 @@ _FIELDS: Final = {
     "type": "object",
     "properties": {"priority": {"enum": [*map(str, Priority), _NONE], "description": "with the action priority alone"}},
 }
+_REASON: Final = {
+    "type": "object",
+    "required": ["reason"],
+    "properties": {"reason": {"type": "string", "maxLength": _LONGEST_REASON}},
+}
+_CORRECTED: Final = {200: {JSON: shapes.DONE}, 409: {JSON: shapes.FAILURE}}
 OPERATIONS: Final = (
+    Operation("POST", "/api/studies/{name}/withdraw", "withdraw", _CORRECTED, [NAME], {FORM: _REASON}),
+    Operation("POST", "/api/studies/{name}/reinstate", "reinstate", _CORRECTED, [NAME]),
     Operation(
         "POST",
         "/api/studies/{name}/{action}",

@@ -71,6 +71,8 @@ def _routes(parts: Parts, pages: Pages) -> list[BaseRoute]:
         Route("/studies/{name}", pages.study, methods=["GET"]),
         Route("/studies/{name}/films/{film}.png", pictures.film, methods=["GET"]),
         Route("/studies/{name}/films/{film}/heat.png", pictures.heat, methods=["GET"]),
+        Route("/studies/{name}/withdraw", actions.withdraw, methods=["POST"]),
+        Route("/studies/{name}/reinstate", actions.reinstate, methods=["POST"]),
         Route("/studies/{name}/{action}", actions.act, methods=["POST"]),
         Route("/health", pages.health, methods=["GET"]),
         Route("/language", pages.language, methods=["POST"]),

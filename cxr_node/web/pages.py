@@ -64,7 +64,8 @@ class Pages:
         return self.show(
             request, caller, "study.html", study=found, name=name, entry=entry, films=self._films(found, voice),
             why=voice.why(entry) if entry else "", viewer=self._viewer(entry), may_read=caller.may(Role.READER),
-            priorities=words.PRIORITIES, mine=bool(entry and entry["reader"] == caller.name),
+            may_correct=caller.may(Role.ADMIN), priorities=words.PRIORITIES,
+            mine=bool(entry and entry["reader"] == caller.name),
         )  # fmt: skip
 
     @allowed(Role.VIEWER)

@@ -109,7 +109,7 @@ class Voice:
     def why(self, entry: Entry) -> str:
         """Why a study stands where it stands."""
         say = self.say
-        if entry["state"] in _CLOSED:
+        if entry["state"] in (*_CLOSED, "held"):
             return self.told(entry["reason"])
         if entry["group"] == "stat":
             return say(N_("STAT was asked for by a person or the RIS"))

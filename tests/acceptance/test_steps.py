@@ -32,7 +32,7 @@ def test_a_report_leaves_when_the_step_is_completed_and_nothing_when_it_was_begu
     node: Node, pacs: Destination
 ) -> None:
     right, wrong = chest(), chest()
-    side = change(lateral(), StudyInstanceUID=right.StudyInstanceUID)
+    side = change(lateral(), StudyInstanceUID=right.StudyInstanceUID, PatientID=right.PatientID)
     step, mistaken = generate_uid(), generate_uid()
     with Modality(node.port) as modality:
         assert modality.create(step, begun(right.StudyInstanceUID)).Status == 0x0000

@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 
-from tests.benchmarks import crowd, latency, memory, pages, processes, receive, stages, subscribers, workitems
+from tests.benchmarks import crowd, device, latency, memory, pages, processes, receive, stages, subscribers, workitems
 
 PARTS: dict[str, tuple[str, Callable[[Path], Iterator[str]]]] = {
     "receive": ("Receiving 15 MB films", receive.measure),
     "crowd": ("A hundred machines at once", crowd.measure),
     "stages": ("What each step costs", stages.measure),
+    "device": ("The network on a graphics card", device.measure),
     "memory": ("Memory that is kept", memory.measure),
     "latency": ("Latency of one study", latency.measure),
     "throughput": ("Throughput", latency.throughput),

@@ -107,7 +107,7 @@ def test_without_destinations_nothing_is_said_of_commitment(tmp_path: Path) -> N
 def test_every_class_that_documents_are_written_in_is_proposed(tmp_path: Path) -> None:
     found = plan(tmp_path)
     made = [first for first, _ in sample.pairs(found.manifest, profile_of(found, "full"))]
-    assert {document.kind for document in made} == {"sr", "sc", "pdf", "pr", "seg", "ko"}
+    assert {document.kind for document in made} == {"sr", "sc", "pdf", "pr", "seg", "ko", "rn"}
     proposed = {one.sop_class for one in tables.proposed(found, made)}
     assert proposed >= {document.sop_class_uid for document in made} | set(REPORT_CLASSES.values())
 

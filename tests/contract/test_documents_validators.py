@@ -126,7 +126,7 @@ def _errors(document: Document, folder: Path) -> list[str]:
     path = folder / f"{document.kind}.dcm"
     path.write_bytes(document.content)
     lines = _run("dciodvfy", path).splitlines()
-    if document.kind in ("sr", "ko"):
+    if document.kind in ("sr", "ko", "rn"):
         lines += _run("dsrdump", path).splitlines() + _run("dsr2html", path, os.fspath(folder / "sr.html")).splitlines()
     return [line for line in lines if line.startswith(("Error", "E:", "F:"))]
 
@@ -168,7 +168,7 @@ def test_what_stands_beside_the_report_is_valid(film: str, language: str, tmp_pa
 @pytest.mark.parametrize("language", ["en", "es"])
 def test_every_document_is_valid_whatever_the_film_came_in(syntax: str, language: str, tmp_path: Path) -> None:
     documents = every_document(films.encode(films.chest(1), syntax), language=language)
-    assert len(documents) == 9
+    assert len(documents) == 10
     assert [error for document in documents for error in _errors(document, tmp_path)] == []
 
 

@@ -45,6 +45,11 @@ ROWS = (
         "shim: before and after the call",
         "test_kill_points::test_kill_at_every_commit_point",
     ),
+    (
+        "kill -9 at a commit point of a correction",
+        "shim: before and after the call",
+        "test_kill_corrections::test_kill_at_the_commit_points_of_corrections",
+    ),
     ("kill -9 at any moment", "SIGKILL to one process", "test_kill::test_kills_at_any_moment"),
     (
         "a film that kills the process",

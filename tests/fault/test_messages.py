@@ -133,11 +133,13 @@ def test_a_patient_in_messages_is_told_of_nowhere_else(tmp_path: Path) -> None:
         node.send(chest(AccessionNumber="ACC7QXJ9", **SECRETS))
         node.wait_idle()
         broken = message("ORM^O01", "b", "PID|||PID7QXJ9||Zyxwvut^Quorra", "ORC|NW", "TQ1|1||||||||Q", "OBR|1|ACC7QXJ9")
+        pid = "PID|||PID7QXJ9||Zyxwvut^Quorra"
         texts = [
             order("1", "ACC7QXJ9", "S", patient="PID7QXJ9", name="Zyxwvut^Quorra"), broken,
-            message("ADT^A08", "2", "PID|||PID7QXJ9||Zyxwvut^Quorra"), report("3", "ACC7QXJ9", patient="PID7QXJ9"),
+            message("ADT^A08", "2", pid), message("ADT^A01", "3", pid), message("MDM^T02", "4", pid),
+            report("5", "ACC7QXJ9", patient="PID7QXJ9"),
         ]  # fmt: skip
-        assert _said(port, *texts) == ["AA", "AE", "AR", "AA"]
+        assert _said(port, *texts) == ["AA", "AE", "AA", "AR", "AR", "AA"]
         assert states(node) == ["failed"]
         said = " ".join([node.log(), node.command("check").stdout, node.command("status").stdout]).lower()
         assert "message_faulty" in said

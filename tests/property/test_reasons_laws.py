@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cxr_node
-from cxr_node.domain import eligibility, quality
+from cxr_node.domain import correction, eligibility, quality
 from cxr_node.domain.eligibility import FOR_PROCESSING, PROJECTION_CLASSES, SECONDARY_CAPTURE, Refusal, Rules
 from cxr_node.domain.instance import Header
 from cxr_node.domain.quality import Limits, Reading
@@ -18,7 +18,6 @@ from cxr_node.domain.step import _MEANINGS, Reason
 from cxr_node.domain.study import assess
 from cxr_node.locale import said
 from cxr_node.message import Message
-from cxr_node.store import withdrawal
 from tests.bench import JUDGING
 
 PACKAGE = Path(cxr_node.__file__).parent
@@ -102,8 +101,14 @@ def test_whatever_stopped_an_x_ray_machine_is_said_in_both_languages(code: str) 
     require_said(Reason(code, "DCM").sentence)
 
 
+CORRECTIONS = (
+    correction.DISOWNED, correction.CANCELLED, correction.MIXED, correction.LATE,
+    *(one.sentence for one in correction.Rejection),
+)  # fmt: skip
+
+
 def test_what_befell_a_study_is_said_in_both_languages() -> None:
-    for reason in (assess([], JUDGING.cutoffs).reason, withdrawal.DISOWNED, withdrawal.MIXED):
+    for reason in (assess([], JUDGING.cutoffs).reason, *CORRECTIONS):
         assert reason is not None
         require_said(reason)
 

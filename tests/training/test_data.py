@@ -21,7 +21,8 @@ from training.cli import commands
 from training.data import Film, check_splits, patient_key, read_manifest, write_manifest
 from training.pack import pack
 from training.pictures import prepared_film
-from training.recipe import Crop, PrepareRecipe, Recipe
+from training.preparation import Crop, PrepareRecipe
+from training.recipe import Recipe
 from training.sources import read_films
 from training.splits import deal, films_of
 from training.survey import report

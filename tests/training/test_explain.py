@@ -19,7 +19,8 @@ from training.annotations import read_annotations
 from training.cli import commands
 from training.data import Film
 from training.explain import Explainer, Method, faithfulness, located, sanity
-from training.recipe import Crop, PrepareRecipe, Recipe
+from training.preparation import Crop, PrepareRecipe
+from training.recipe import Recipe
 
 SIDE = 64
 LEFT = slice(8, 24)

@@ -14,11 +14,12 @@ from cxr_node.inference import golden
 from training import recipe as recipes
 from training.cli import commands
 from training.data import Film
-from training.fit import starting_file, starting_network
+from training.fit import answers_of, starting_file, starting_network
 from training.gate import recipe as gates
 from training.networks import NETWORKS
 from training.pictures import equalised
 from training.recipe import Recipe
+from training.robust import Robust
 from training.run import network_of
 from training.search import variants
 from training.task import Classes, task_of
@@ -75,14 +76,14 @@ def test_a_recipe_takes_a_step(name: str) -> None:
     films = _films(recipe)
     task = task_of(recipe, films)
     torch.manual_seed(1)
-    trainer = Trainer(recipe, starting_network(recipe, None, None), task, torch.device("cpu"))
+    answers, network = answers_of(films, task), starting_network(recipe, None, None)
+    trainer = Trainer(recipe, network, task, Robust(recipe.fit, network, answers), torch.device("cpu"))
     if trainer.finished:
         assert recipe.fit.all_epochs == 0
         return
     pictures = [golden.phantom(number, side).astype(np.float32) / 255 for number in range(8)]
-    targets = [task.targets(film) for film in films]
     batch = {"film": np.stack(pictures)[:, None]}
-    batch |= {key: np.stack([each[key] for each in targets]) for key in targets[0]}
+    batch |= {key: np.stack([each[key] for each in answers]) for key in answers[0]}
     before = _some_of_each(trainer.network)
     figures = trainer.run_epoch([batch], 1)
     assert np.isfinite(figures["loss"])

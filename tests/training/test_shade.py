@@ -257,7 +257,7 @@ def test_among_all_classes_the_loss_is_the_usual_one(smoothing: float) -> None:
     target = torch.tensor([0, 2, 1, 2])
     usual = torch.nn.functional.cross_entropy(logits, target, label_smoothing=smoothing, reduction="none")
     expected = (usual * torch.tensor(task.weights)[target]).mean()
-    assert float(task.loss(logits, _batch(task, films))) == pytest.approx(float(expected), rel=1e-6)
+    assert float(task.losses(logits, _batch(task, films)).mean()) == pytest.approx(float(expected), rel=1e-6)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
@@ -265,7 +265,7 @@ def test_a_film_is_told_from_its_sources_own_classes(smoothing: float) -> None:
     task = _classes({"children": (True, False, True), "cases": (False, True, True)}, smoothing)
     films = [Film(Path("f.png"), source, "p", "other", "PA", "train") for source in ("children", "cases")]
     logits = torch.zeros(2, 3, requires_grad=True)
-    (gradient,) = torch.autograd.grad(task.loss(logits, _batch(task, films)), logits)
+    (gradient,) = torch.autograd.grad(task.losses(logits, _batch(task, films)).mean(), logits)
     assert torch.isfinite(gradient).all()
     assert (gradient == 0).tolist() == [[False, True, False], [True, False, False]]
 

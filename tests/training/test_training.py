@@ -33,9 +33,11 @@ from training.cli import commands
 from training.data import Film, check_splits, read_manifest, trainable, weights
 from training.evaluate import positive_share, score
 from training.export import export
-from training.fit import fit, starting_file, starting_network
+from training.fit import answers_of, fit, starting_file, starting_network
 from training.metrics import calibration_error
-from training.recipe import PrepareRecipe, Recipe
+from training.preparation import PrepareRecipe
+from training.recipe import Recipe
+from training.robust import Robust
 from training.run import Conditions, Run
 from training.scaling import likeliest
 from training.task import FindingAndKind
@@ -193,18 +195,21 @@ def test_processing_raises_faint_structures(recipe: Recipe, how: str) -> None:
 
 def test_the_kind_counts_only_where_it_is_known() -> None:
     logits, pneumonia, task = torch.zeros(2, 2), torch.tensor([0.0, 1.0]), FindingAndKind(0)
-    unknown = task.loss(logits, {"pneumonia": pneumonia, "bacterial": torch.full((2,), math.nan)})
+    unknown = task.losses(logits, {"pneumonia": pneumonia, "bacterial": torch.full((2,), math.nan)}).mean()
     assert float(unknown) == pytest.approx(math.log(2))
-    known = task.loss(logits, {"pneumonia": pneumonia, "bacterial": torch.tensor([math.nan, 1.0])})
+    known = task.losses(logits, {"pneumonia": pneumonia, "bacterial": torch.tensor([math.nan, 1.0])}).mean()
     assert float(known) == pytest.approx(1.25 * math.log(2))
 
 
 def test_a_step_learns(films: Path, recipe: Recipe, start: Path) -> None:
     torch.manual_seed(4)
     task = FindingAndKind(recipe.fit.label_smoothing)
-    trainer = Trainer(recipe, starting_network(recipe, start, None), task, torch.device("cpu"))
     chosen = trainable(read_manifest(films), ["a"], "train")
-    items = [evaluation_transforms(recipe)({"film": film, **task.targets(film)}) for film in chosen]
+    answers, network = answers_of(chosen, task), starting_network(recipe, start, None)
+    trainer = Trainer(recipe, network, task, Robust(recipe.fit, network, answers), torch.device("cpu"))
+    items = [
+        evaluation_transforms(recipe)({"film": film, **answer}) for film, answer in zip(chosen, answers, strict=True)
+    ]
     batch = {key: torch.as_tensor(np.stack([item[key] for item in items])) for key in items[0]}
     losses = [trainer.step(batch)[0] for _ in range(6)]
     assert losses[-1] < losses[0]

@@ -52,6 +52,10 @@ EVENTS: dict[str, dict[str, Any]] = {
     "message.sent": {"destination": "ris", "host": "ris.example.org", "message": "ORU^R01", **PATIENT},
     "order.received": {"sender": "RIS|HOSP", "kind": "OMI^O23", "deed": "order", **PATIENT},
     "report.received": {"sender": "RIS|HOSP", "kind": "ORU^R01", "deed": "final", **PATIENT},
+    "patient.changed": {"sender": "ADT|HOSP", "kind": "ADT^A40", "merged": True, "prior_patient_id": "T1", **PATIENT},
+    "study.withdrawn": {"by": "ana", "reason": "withdrawn by ana: wrong patient", **PATIENT},
+    "study.held": {"reason": "its films name more than one patient", **PATIENT},
+    "study.released": {"by": "ana", **PATIENT},
     "workitem.created": {"by": "VIEWER1 (UPS)", "address": "192.0.2.9", "workitem": "1.2.9", **PATIENT},
     "workitem.changed": {"by": "VIEWER1 (UPS)", "address": "192.0.2.9", "workitem": "1.2.9", **PATIENT},
     "workitem.moved": {"by": "VIEWER1 (UPS)", "address": "192.0.2.9", "state": "COMPLETED", **PATIENT},
@@ -108,6 +112,10 @@ def test_every_event_that_is_told_gives_a_valid_message(event: str) -> None:
     ("message.sent", "110106", None, "R", "0"),
     ("order.received", "110109", None, "U", "0"),
     ("report.received", "110111", None, "U", "0"),
+    ("patient.changed", "110110", None, "U", "0"),
+    ("study.withdrawn", "110111", None, "U", "0"),
+    ("study.held", "110111", None, "U", "0"),
+    ("study.released", "110111", None, "U", "0"),
     ("workitem.created", "110111", None, "C", "0"),
     ("workitem.changed", "110111", None, "U", "0"),
     ("workitem.moved", "110111", None, "U", "0"),
@@ -150,6 +158,27 @@ def test_who_did_what_with_a_workitem() -> None:
     person, node = root.findall("ActiveParticipant")
     assert (person.get("UserID"), person.get("NetworkAccessPointID")) == ("VIEWER1 (UPS)", "192.0.2.9")
     assert node.get("UserID") == "CXR_NODE"
+
+
+def test_a_merge_names_the_patient_by_both_numbers() -> None:
+    (root,) = told(row(1, "patient.changed", **EVENTS["patient.changed"]))
+    assert [one.get("UserID") for one in root.findall("ActiveParticipant")] == ["ADT|HOSP", "CXR_NODE"]
+    objects = [one.get("ParticipantObjectID") for one in root.findall("ParticipantObjectIdentification")]
+    assert objects == ["1.2.3", "P1^^^HOSP", "T1"]
+    (root,) = told(row(1, "patient.changed", **EVENTS["patient.changed"] | {"prior_patient_id": "", "merged": False}))
+    assert len(root.findall("ParticipantObjectIdentification")) == 2
+
+
+def test_who_withdrew_a_study_and_why_or_that_nobody_did() -> None:
+    withdrawn, held = told(
+        *(row(n, name, **EVENTS[name]) for n, name in enumerate(("study.withdrawn", "study.held"), 1))
+    )
+    assert withdrawn[0].findtext("EventOutcomeDescription") == "withdrawn by ana: wrong patient"
+    for root, expected in ((withdrawn, [("ana", "true"), ("CXR_NODE", "false")]), (held, [("CXR_NODE", "true")])):
+        found = root.findall("ActiveParticipant")
+        assert [(one.get("UserID"), one.get("UserIsRequestor")) for one in found] == expected
+        study, patient = root.findall("ParticipantObjectIdentification")
+        assert (study.get("ParticipantObjectID"), patient.get("ParticipantObjectID")) == ("1.2.3", "P1^^^HOSP")
 
 
 def test_who_looked_at_which_study() -> None:

@@ -364,4 +364,4 @@ def test_the_same_request_gives_the_same_bytes_in_every_process() -> None:
         )  # fmt: skip
         printed.add(done.stdout)
     assert len(printed) == 1
-    assert len(printed.pop().splitlines()) == 9
+    assert len(printed.pop().splitlines()) == 10

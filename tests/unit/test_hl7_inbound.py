@@ -2,11 +2,13 @@
 
 import time
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import pytest
 
-from cxr_node.domain.order import Deed, Fault, Identifier, Said
+from cxr_node.domain.order import Deed, Fault, Procedure, Said
+from cxr_node.domain.patient import Identifier, Person
 from cxr_node.domain.priority import Priority
 from cxr_node.hl7.inbound import Terms, read
 from cxr_node.hl7.message import Unreadable, parse
@@ -36,15 +38,48 @@ def test_an_order_with_its_priority() -> None:
     found = read(parse(order("7", "ACC1", patient="P1^^^HOSP~X9^^^NAT").encode(), "ASCII"), TERMS)
     assert (found.sender, found.control_id, found.kind) == ("RIS^HOSPITAL", "7", "ORM^O01")
     patients = (Identifier("P1", "HOSP"), Identifier("X9", "NAT"))
-    assert found.said == (Said(Deed.ORDER, "ACC1", "", patients, Priority.STAT, "S"),)
+    procedure = Procedure("XCHEST", "Chest PA", "99LOCAL")
+    assert found.said == (Said(Deed.ORDER, "ACC1", "", patients, Priority.STAT, "S", procedure=procedure),)
 
 
 def test_an_imaging_order_with_ipc_and_tq1() -> None:
     text = message(
-        "OMI^O23^OMI_O23", "8", "PID|||P1", "ORC|XO|PL1", "TQ1|1||||||||A^ASAP^HL70485", "OBR|1|PL1||XC^Chest^L",
+        "OMI^O23^OMI_O23", "8", "PID|||P1", "ORC|XO|PL1", "TQ1|1||||||202603010800||A^ASAP^HL70485",
+        "OBR|1|PL1||36643-5^Chest^LN",
         "IPC|ACC^HOSP|RP1|1.2.840.9|SPS1",
     )  # fmt: skip
-    assert said(text) == (Said(Deed.ORDER, "ACC", "1.2.840.9", (Identifier("P1"),), Priority.HIGH, "A"),)
+    more: dict[str, Any] = {"day": date(2026, 3, 1), "procedure": Procedure("36643-5", "Chest", "LN"), "changes": True}
+    assert said(text) == (Said(Deed.ORDER, "ACC", "1.2.840.9", (Identifier("P1"),), Priority.HIGH, "A", **more),)
+
+
+@pytest.mark.parametrize(
+    ("lines", "day"),
+    [
+        (["TQ1|1||||||20260301"], date(2026, 3, 1)), (["ORC|NW||||||^^^202603020900^^S"], date(2026, 3, 2)),
+        (["OBR|1|A" + "|" * 25 + "^^^20260303"], date(2026, 3, 3)),
+        (["OBR|1|A" + "|" * 34 + "202603040800"], date(2026, 3, 4)),
+        (["TQ1|1||||||2026"], None), (["TQ1|1||||||20261301"], None), ([], None),
+    ],
+)  # fmt: skip
+def test_for_when_an_order_is_planned(lines: list[str], day: date | None) -> None:
+    named = {line[:3] for line in lines}
+    whole = [*([] if "ORC" in named else ["ORC|NW"]), *lines, *([] if "OBR" in named else ["OBR|1|A"])]
+    (found,) = said(message("ORM^O01", "1", *whole))
+    assert found.day == day
+
+
+@pytest.mark.parametrize(
+    ("field", "procedure"),
+    [
+        ("", None), ("^Chest", None), ("X" * 17, None), ("X^Y^" + "Z" * 17, None),
+        ("XC", Procedure("XC", "XC", "99LOCAL")), ("XC^Chest^L", Procedure("XC", "Chest", "99LOCAL")),
+        ("XC^" + "C" * 80 + "^99RIS", Procedure("XC", "C" * 64, "99RIS")),
+        (r"X\S\C^Ch\E\est", Procedure("X C", "Ch est", "99LOCAL")),
+    ],
+)  # fmt: skip
+def test_what_is_ordered_is_a_code_that_dicom_can_hold(field: str, procedure: Procedure | None) -> None:
+    (found,) = said(message("ORM^O01", "1", "ORC|NW", f"OBR|1|A||{field}"))
+    assert found.procedure == procedure
 
 
 @pytest.mark.parametrize(
@@ -136,7 +171,12 @@ def test_the_first_place_of_the_accession_number_that_is_filled_counts() -> None
 @pytest.mark.parametrize(
     ("kind", "lines", "more", "code", "place"),
     [
-        ("ADT^A08", ["PID|||1"], {}, 200, "MSH-9"),
+        ("MDM^T02", ["PID|||1"], {}, 200, "MSH-9"),
+        ("ADT^A01", ["PID|||1"], {}, 201, "MSH-9"),
+        ("ADT^A08", ["PV1|"], {}, 100, "PID"),
+        ("ADT^A08", ["PID||||"], {}, 101, "PID-3"),
+        ("ADT^A40", ["PID|||1"], {}, 100, "MRG"),
+        ("ADT^A40", ["PID|||1", "MRG|"], {}, 101, "MRG-1"),
         ("ORM^O02", ["ORC|NW"], {}, 201, "MSH-9"),
         ("ORM^O01", ["PID|||1"], {}, 100, "OBR"),
         ("ORM^O01", ["ORC|", "OBR|1|A"], {}, 101, "ORC-1"),
@@ -157,6 +197,34 @@ def test_what_a_message_lacks_is_said_with_its_place(
     found = fault(text)
     assert (found.code, str(found.place)) == (code, place)
     assert found.rejected == (code in (200, 201, 202, 203))
+
+
+def test_an_update_says_how_a_patient_is() -> None:
+    pid = "PID|||P1^^^HOSP~N2^^^NAT||O\\T\\Doe&van^Jane^M^Jr^Dr||19600229083000|f"
+    (change,) = read(parse(message("ADT^A08^ADT_A01", "1", "EVN", pid).encode(), "UNICODE UTF-8"), TERMS).changes
+    assert change.prior == ()
+    assert change.person == Person(
+        (Identifier("P1", "HOSP"), Identifier("N2", "NAT")), "O&Doe^Jane^M^Dr^Jr", "19600229", "F"
+    )
+
+
+def test_what_an_update_does_not_say_is_empty() -> None:
+    text = message("ADT^A08", "1", 'PID|||P1||""||1960|U')
+    (change,) = read(parse(text.encode(), "ASCII"), TERMS).changes
+    assert change.person == Person((Identifier("P1"),))
+
+
+@pytest.mark.parametrize("kind", ["ADT^A40^ADT_A39", "ADT^A47^ADT_A30"])
+def test_a_merge_says_who_each_patient_was(kind: str) -> None:
+    text = message(kind, "1", "PID|||P1||Doe^Jane", "PD1|", "MRG|T1^^^HOSP", "PID|||P2", "MRG|T2~T3")
+    notice = read(parse(text.encode(), "ASCII"), TERMS)
+    found = [([one.value for one in c.prior], [one.value for one in c.person.identifiers]) for c in notice.changes]
+    assert found == [(["T1"], ["P1"]), (["T2", "T3"], ["P2"])]
+    assert notice.at == 1_767_268_800.0  # 2026-01-01T12:00:00 in MSH-7
+
+
+def test_a_message_of_many_patients_is_refused() -> None:
+    assert fault(message("ADT^A08", "1", *["PID|||1"] * 101)).code == 102
 
 
 def test_a_message_without_measure_is_read_or_refused_in_no_time() -> None:

@@ -233,9 +233,10 @@ def test_the_sites_own_authority_where_the_film_names_none_and_an_oid_where_it_d
 
 def test_a_later_revision_is_a_message_of_its_own_with_the_same_filler_number(site: Site, ris: Ris) -> None:
     site.tell(ris, probabilities=(0.2, 0.9))
-    first = films.chest()
+    whose = {"PatientID": "P7", "AccessionNumber": "ACC7"}
+    first = films.chest(**whose)
     site.send(first)
-    for film in (None, same_study(first, films.chest())):
+    for film in (None, same_study(first, films.chest(**whose))):
         if film:
             site.send(film)
         site.do("analyse")
@@ -421,8 +422,8 @@ def test_a_message_whose_study_is_withdrawn_does_not_leave_and_holds_nothing_up(
     site.tell(ris, probabilities=(0.9, 0.9, 0.9))
     first, second, third = (site.settled(AccessionNumber=f"ACC{number}") for number in range(3))
     with site.store.transaction() as tx:
-        withdrawal.withdraw(tx, first, "taken back", NOON)
-        withdrawal.withdraw(tx, second, "taken back", NOON)
+        for study in (first, second):
+            withdrawal.withdraw(tx, study, "taken back", Actor("ana"), judging=JUDGING, now=NOON)
     site.do("transmit")
     assert [str(message.segment("OBR")[18]) for message in ris.messages] == ["ACC2"]
     assert [site.message(study)["state"] for study in (first, second, third)] == ["failed", "failed", "sent"]

@@ -64,13 +64,14 @@ class Node(Bench):
     `informed` are told of results by HL7, `asked` for a priority, by tier; `further` models judge for the report.
     """
 
+    judging = JUDGING
     informed: Sequence[str] = ()
     asked: Mapping[Tier, Sequence[str]] = {}
     further: Mapping[str, Judging | None] = {}
 
     def begin(self, *probabilities: float) -> "Node":
         self.network = Network(list(probabilities))
-        common: dict[str, Any] = {"judging": JUDGING, "waiting": self.waiting, "clock": self.clock}
+        common: dict[str, Any] = {"judging": self.judging, "waiting": self.waiting, "clock": self.clock}
         self.gate = GateKeeper()
         seen: Any = (self.network, self.gate, analysis)
         beside = [judging.model_digest for judging in self.further.values() if judging]
@@ -78,7 +79,7 @@ class Node(Bench):
         stages = {
             "analyse": analyse,
             "compare": Compare(self.store, self.spool, **common),
-            "settle": Settle(JUDGING, self.further, self.waiting, {"full": "report"}, self.informed, self.clock),
+            "settle": Settle(self.judging, self.further, self.waiting, {"full": "report"}, self.informed, self.clock),
         }
         table = {kind: (STEPS[kind], stage) for kind, stage in stages.items()}
         self.worker = Worker(self.store, table, "me", lambda: None, self.clock, pseudonym=str)

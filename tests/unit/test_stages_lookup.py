@@ -103,6 +103,6 @@ def test_a_film_has_the_ris_asked_only_where_a_site_wants_it(bench: Bench) -> No
 
     film(bench)
     assert bench.rows("SELECT 1 FROM job WHERE kind = 'lookup'") == []
-    bench.intake = replace(bench.intake, asks_ris=True)
+    bench.intake = replace(bench.intake, asking=["lookup"])
     study = film(bench, "A2")
     assert [row["subject"] for row in bench.rows("SELECT subject FROM job WHERE kind = 'lookup'")] == [study]

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cxr_node.domain.callers import Refusals
+from cxr_node.domain.correction import CANCELLED, LATE
 from cxr_node.domain.intake import Refusal
 from cxr_node.domain.priority import Policy, Priority
 from cxr_node.domain.reading import Actor
@@ -24,7 +25,7 @@ from cxr_node.store.db import Store, Tx
 from cxr_node.store.messages import Outgoing
 from tests import films
 from tests.bench import JUDGING, NOON, Bench
-from tests.ris import message, order, report
+from tests.ris import merge, message, order, report
 from tests.unit.test_hl7_inbound import TERMS
 
 POLICY = Policy(max_wait_seconds=7200)
@@ -188,7 +189,7 @@ def test_a_cancelled_order_withdraws_its_study_and_an_order_brings_it_back(desk:
     study = desk.film("ACC1")
     assert desk.say(order("1", "ACC1", control="CA")) == "AA"
     entry = desk.entry(study)
-    assert (entry["state"], entry["reason"]) == ("withdrawn", withdrawal.CANCELLED)
+    assert (entry["state"], entry["reason"]) == ("withdrawn", CANCELLED)
     assert desk.last("study.withdrawn")["alarm"] is True
     assert desk.say(order("2", "ACC1", "S")) == "AA"
     entry = desk.entry(study)
@@ -199,7 +200,7 @@ def test_a_cancelled_order_withdraws_its_study_and_an_order_brings_it_back(desk:
 def test_what_was_withdrawn_for_another_reason_stays_so(desk: Desk) -> None:
     study = desk.film("ACC1")
     with desk.store.transaction() as tx:
-        withdrawal.withdraw(tx, study, "taken back", NOON)
+        withdrawal.withdraw(tx, study, "taken back", ANA, judging=JUDGING, now=NOON)
     assert desk.say(order("1", "ACC1", "S")) == desk.say(report("2", "ACC1")) == "AA"
     assert (desk.entry(study)["state"], desk.entry(study)["priority"]) == ("withdrawn", None)
 
@@ -207,7 +208,7 @@ def test_what_was_withdrawn_for_another_reason_stays_so(desk: Desk) -> None:
 def test_a_study_that_is_held_is_not_closed_by_a_report(desk: Desk) -> None:
     study = desk.film("ACC1")
     with desk.store.transaction() as tx:
-        withdrawal.withdraw(tx, study, "whose is it", NOON, worklist.EntryState.HELD)
+        worklist.put(tx, study, worklist.EntryState.HELD, "whose is it", NOON)
     assert desk.say(report("1", "ACC1")) == "AA"
     assert desk.entry(study)["state"] == "held"
 
@@ -247,7 +248,7 @@ def test_a_message_of_several_orders_is_taken_whole_or_not_at_all(desk: Desk) ->
 
 
 def test_what_is_refused_is_answered_with_its_place_and_on_record_without_the_patient(desk: Desk) -> None:
-    text = desk.answer(message("ADT^A08^ADT_A01", "9", "PID|||SECRET||Secret^Name"))
+    text = desk.answer(message("MDM^T02^MDM_T02", "9", "PID|||SECRET||Secret^Name"))
     answer = hl7.parse(text)
     assert [str(answer.segment("MSA")[n]) for n in (1, 2)] == ["AR", "9"]
     assert str(answer.segment("ERR")[3]) == "200^Unsupported message type^HL70357"
@@ -314,3 +315,52 @@ def test_a_correction_brings_a_film_to_the_order_that_waits_for_it(desk: Desk) -
         tx.execute("UPDATE worklist_entry SET accession_number = 'RIGHT'")
         orders.film_came(tx, study, NOON)
     assert desk.entry(study)["priority"] == "stat"
+
+
+def test_an_accession_number_of_several_studies_means_each_of_them_and_a_uid_one(desk: Desk) -> None:
+    one, two = desk.film("ACC1"), desk.film("ACC1")
+    assert desk.say(order("1", "ACC1", control="CA")) == "AA"
+    assert [desk.entry(study)["state"] for study in (one, two)] == ["withdrawn", "withdrawn"]
+    again = message("ORM^O01", "2", "PID|||", "ORC|NW", "OBR|1||" + "|" * 14 + "ACC1", f"ZDS|{two}")
+    assert desk.say(again) == "AA"
+    assert [desk.entry(study)["state"] for study in (one, two)] == ["withdrawn", "waiting"]
+
+
+def test_a_cancellation_that_comes_before_the_films_of_several_studies_holds_each(desk: Desk) -> None:
+    assert desk.say(order("1", "ACC1", control="CA")) == "AA"
+    studies = [desk.film("ACC1"), desk.film("ACC1")]
+    assert [(desk.entry(study)["state"], desk.entry(study)["reason"]) for study in studies] == [("held", LATE)] * 2
+
+
+def test_an_older_order_that_comes_late_does_not_undo_a_cancellation(desk: Desk) -> None:
+    study = desk.film("ACC1")
+    desk.say(order("1", "ACC1", control="CA").replace("20260101120000", "20260101120500"))
+    desk.say(order("2", "ACC1", "S").replace("20260101120000", "20260101120100"))
+    assert desk.entry(study)["state"] == "withdrawn"
+    desk.say(order("3", "ACC1", "S").replace("20260101120000", "20260101120600"))
+    assert desk.entry(study)["state"] == "waiting"
+
+
+def test_a_study_that_was_read_stays_read_when_its_order_is_cancelled(desk: Desk) -> None:
+    study = desk.film("ACC1")
+    desk.say(report("1", "ACC1"))
+    desk.say(order("2", "ACC1", control="CA"))
+    assert desk.entry(study)["state"] == "read"
+
+
+def test_what_is_recorded_of_a_merge_and_a_withdrawal_is_enough_to_tell(desk: Desk) -> None:
+    study = desk.film("ACC1", PatientID="TEMP1")
+    assert desk.say(merge("1", "TEMP1^^^HOSP", "P1^^^HOSP")) == "AA"
+    changed = desk.last("patient.changed")
+    assert (changed["patient_id"], changed["issuer_of_patient_id"], changed["prior_patient_id"]) == (
+        "P1",
+        "HOSP",
+        "TEMP1",
+    )
+    assert (changed["accession_number"], changed["sender"]) == ("ACC1", "RIS^HOSPITAL")
+    with desk.store.transaction() as tx:
+        withdrawal.withdraw(tx, study, "wrong", ANA, judging=JUDGING, now=NOON)
+        withdrawal.release(tx, study, ANA, JUDGING, NOON)
+    for name in ("study.withdrawn", "study.released"):
+        said = desk.last(name)
+        assert (said["patient_id"], said["accession_number"], said["by"]) == ("P1", "ACC1", "ana")

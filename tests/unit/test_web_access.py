@@ -182,7 +182,8 @@ def test_what_is_no_form_is_refused(web: Web) -> None:
 
 ALLOWED = [
     ("vera", "read", 403), ("vera", "freeze", 403), ("ana", "read", 303), ("ana", "freeze", 403),
-    ("root", "read", 303), ("root", "freeze", 303),
+    ("root", "read", 303), ("root", "freeze", 303), ("ana", "withdraw", 403), ("root", "withdraw", 303),
+    ("ana", "reinstate", 403), ("root", "reinstate", 409),
 ]  # fmt: skip
 
 
@@ -191,7 +192,7 @@ def test_each_role_may_do_what_it_may(web: Web, user: str, action: str, status: 
     study = PSEUDONYMS.study(web.film(0.9))
     client = web.signed_in(user)
     path = "/worklist/freeze" if action == "freeze" else f"/studies/{study}/{action}"
-    assert post(client, path, frozen="1").status_code == status
+    assert post(client, path, frozen="1", reason="wrong patient").status_code == status
 
 
 def test_a_viewer_is_offered_no_buttons(web: Web) -> None:

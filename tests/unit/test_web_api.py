@@ -22,7 +22,7 @@ from cxr_node.store.worklist import Placed
 from cxr_node.web.board import Board
 from cxr_node.web.live import Live
 from tests.bench import MODEL, Bench, analysis, header, study_uid
-from tests.web import PSEUDONYMS, Web
+from tests.web import PSEUDONYMS, Web, post
 
 POLICY = Policy(max_wait_seconds=60)
 DOCUMENTED = Path(__file__).parents[2] / "docs" / "operations.md"
@@ -64,6 +64,23 @@ def test_all_shows_what_has_left_the_list(web: Web) -> None:
     assert client.get("/api/worklist").json() == []
     assert [entry["state"] for entry in client.get("/api/worklist?all=1").json()] == ["read"]
     assert client.get("/api/worklist?all=yes").json()["error"] == "FORM_INVALID"
+
+
+def test_a_study_is_taken_back_and_stands_again(web: Web) -> None:
+    study = web.film(0.9)
+    client = web.client()
+    assert post(client, f"/api/studies/{study}/withdraw", reason=" ").json()["error"] == "REASON_MISSING"
+    assert post(client, f"/api/studies/{study}/withdraw", reason="x" * 501).status_code == 400
+    assert post(client, f"/api/studies/{study}/withdraw", reason="wrong patient").json() == {"done": True}
+    assert client.get("/api/worklist").json() == []
+    (entry,) = client.get("/api/worklist?all=1").json()
+    assert (entry["state"], entry["reason"].endswith(": wrong patient")) == ("withdrawn", True)
+    page = client.get(f"/studies/{PSEUDONYMS.study(study)}").text
+    assert "Release: the study stands" in page
+    assert post(client, f"/api/studies/{study}/reinstate").json() == {"done": True}
+    assert [entry["state"] for entry in client.get("/api/worklist").json()] == ["analysed"]
+    again = post(client, f"/api/studies/{study}/reinstate")
+    assert (again.status_code, again.json()["error"]) == (409, "STUDY_NOT_HELD")
 
 
 def test_readiness_is_503_while_films_are_not_analysed(web: Web) -> None:

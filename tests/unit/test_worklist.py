@@ -11,6 +11,7 @@ from cxr_node.domain.finding import Tier
 from cxr_node.domain.instance import InstanceState
 from cxr_node.domain.job import JobState, NewJob
 from cxr_node.domain.priority import Policy
+from cxr_node.domain.study import EntryState
 from cxr_node.store import events, jobs, studies, worklist
 from cxr_node.store.db import Store, Tx
 from cxr_node.store.studies import Arrival
@@ -183,3 +184,14 @@ def test_the_kill_switch_is_remembered_and_recorded(tx: Tx) -> None:
 
 def test_a_study_without_an_entry_has_no_standing(tx: Tx) -> None:
     assert worklist.refresh(tx, "1.2.3.unknown", JUDGING, NOON) is None
+
+
+def test_a_study_that_is_held_keeps_its_place_in_the_order_of_arrival(tx: Tx) -> None:
+    for number, probability in ((1, 0.1), (2, 0.9), (3, 0.9)):
+        worklist.arrive(tx, header(number), NOON + number)
+        add_result(tx, add_film(tx, number, at=NOON + number), probability)
+        worklist.refresh(tx, study_uid(number), JUDGING, NOON + number)
+    worklist.put(tx, study_uid(3), EntryState.HELD, "whose is it", NOON + 9)
+    found = worklist.entries(tx, Policy(7200), NOON + 10)
+    assert [entry["study_instance_uid"] for entry in found] == [study_uid(2), study_uid(1), study_uid(3)]
+    assert (found[2]["state"], found[2]["group"], found[2]["reason"]) == ("held", "arrival", "whose is it")

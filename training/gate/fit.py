@@ -32,7 +32,7 @@ from training.gate.samples import BLANK, FRONTAL, LATERAL, NOT_ASKED, OTHER, SIZ
 from training.networks import NETWORKS
 from training.networks.weights import read_state
 from training.pictures import prepared_film
-from training.recipe import PrepareRecipe
+from training.preparation import PrepareRecipe
 
 BATCH = 32
 CROPPED_WEIGHT = 0.5

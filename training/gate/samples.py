@@ -17,7 +17,7 @@ from training.gate.laterals import lateral
 from training.gate.pictures import sample_pictures
 from training.gate.recipe import GateRecipe, SampleRecipe
 from training.pictures import prepared_film
-from training.recipe import PrepareRecipe
+from training.preparation import PrepareRecipe
 from training.transforms import RandFilmd
 
 SIZE = 224
