@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from cxr_node import auditing, messaging, reaching, tls, trust, views
+from cxr_node import auditing, messaging, reaching, tls, trust, upkeep_checks, views
 from cxr_node.audit import syslog
 from cxr_node.config import Config
 from cxr_node.dimse.sender import Peer
@@ -50,6 +50,7 @@ def examine(config: Config, *, offline: bool) -> Iterator[Finding]:
     yield from _guarded("disk", lambda: _disk(config))
     yield from _guarded("database", lambda: _database(config))
     yield from _guarded("audit trail", lambda: _trail(config))
+    yield from (Finding(*found) for found in upkeep_checks.look(config))
     yield from _guarded("model", lambda: _model(config))
     yield from _beside(config)
     yield from _guarded("gate", lambda: _gate(config))

@@ -1,7 +1,8 @@
 #!/bin/sh
 # tools/install.sh [install | rollback | uninstall [--purge]]: cxr_node as a service of this machine (docs/operations.md).
 # Run as root; again at any time: it does what is missing. DESTDIR=DIR: below another root, for packages and for tests.
-# WHEEL=FILE: that wheel instead of this source tree. PYTHON=FILE: another interpreter than python3.
+# WHEEL=FILE: that wheel instead of this source tree. PYTHON=FILE: another interpreter than python3. PACKAGING=1: where a
+# package has things, without what it does when it is installed (tools/deb.sh).
 set -eu
 here=$(cd "$(dirname "$0")/.." && pwd)
 root=${DESTDIR:-}
@@ -9,7 +10,7 @@ python=${PYTHON:-python3}
 opt=$root/opt/cxr-node
 etc=$root/etc/cxr-node
 state=$root/var/lib/cxr-node
-units=$root/etc/systemd/system
+if [ -n "${PACKAGING:-}" ]; then units=$root/usr/lib/systemd/system bin=$root/usr/bin; else units=$root/etc/systemd/system bin=$root/usr/local/bin; fi
 doc=$root/usr/share/doc/cxr-node
 
 say() { echo "== $*"; }
@@ -105,21 +106,21 @@ configuration() {
 
 # Whoever gives a command as root gives it as the service, which alone may read the data.
 command_for_people() {
-    install -d -m 755 "$root/usr/local/bin"
-    cat > "$root/usr/local/bin/cxr-node" <<'WRAPPER'
+    install -d -m 755 "$bin"
+    cat > "$bin/cxr-node" <<'WRAPPER'
 #!/bin/sh
 export CXR_NODE_CONFIG="${CXR_NODE_CONFIG:-/etc/cxr-node/cxr-node.toml}"
 if [ "$(id -u)" = 0 ]; then exec runuser -u cxr-node -- /opt/cxr-node/bin/cxr-node "$@"; fi
 exec /opt/cxr-node/bin/cxr-node "$@"
 WRAPPER
-    chmod 755 "$root/usr/local/bin/cxr-node"
+    chmod 755 "$bin/cxr-node"
 }
 
 service() {
     install -D -m 644 "$here/systemd/cxr-node.service" "$units/cxr-node.service"
     install -D -m 644 "$here/systemd/cxr-node.service.d/gpu.conf" "$doc/gpu.conf"
     if ! with_systemd; then
-        say "no systemd runs here: the unit lies in /etc/systemd/system, and nothing was started"
+        say "no systemd runs here: the unit lies in ${units#"$root"}, and nothing was started"
         return 0
     fi
     systemctl daemon-reload
@@ -156,7 +157,7 @@ rollback() {
 
 uninstall() {
     if with_systemd; then systemctl disable --now cxr-node 2>/dev/null || true; fi
-    rm -rf "$opt" "$doc" "$units/cxr-node.service" "$root/usr/local/bin/cxr-node"
+    rm -rf "$opt" "$doc" "$units/cxr-node.service" "$bin/cxr-node"
     if with_systemd; then systemctl daemon-reload; fi
     if [ "${1:-}" != --purge ]; then
         say "configuration and data stay: /etc/cxr-node, /var/lib/cxr-node (uninstall --purge removes them, films and all)"
