@@ -20,6 +20,7 @@ from cxr_node.observe import log as logging
 from cxr_node.plan import Plan, open_store
 from cxr_node.port import bound
 from cxr_node.roles import configuration_of, plan_of
+from cxr_node.stages.receive import Receive
 from cxr_node.store import events
 from cxr_node.store.db import Store
 from cxr_node.web.access import Door
@@ -30,7 +31,7 @@ from cxr_node.web.live import Live
 from cxr_node.web.server import Server
 from cxr_node.web.sessions import Sessions
 from cxr_node.web.site import Facts, Site
-from cxr_node.workstations import desk_of
+from cxr_node.workstations import asking, desk_of
 
 log = structlog.get_logger()
 
@@ -44,7 +45,7 @@ def run(config: Config | None) -> int:
     link, model = Link.inherited(), None
     if config is None:
         _, model, config = configuration_of(link)
-    logging.configure(config.log.level, config.log.format, role=_ROLE)
+    logging.configure(config.log.level, config.log.format, config.log.file, role=_ROLE)
     bell, serving = _Bell(), _Serving()
     if link:
         attend(link, on_wake=bell.ring, on_go=lambda: None, healthy=lambda: True, on_end=serving.end)
@@ -97,7 +98,8 @@ def site(plan: Plan, store: Store, wake: Callable[[], None]) -> Site:
         ready=lambda: views.readiness(config, store),
         pseudonym=keys.pseudonyms(config.node.data_dir, create=False).study,
         clock=time.time,
-        desk=desk_of(config, store, lambda: judging, wake, by_web=True),
+        desk=desk_of(lambda: config, store, lambda: judging, wake, by_web=True),
+        intake=_intake(plan, store, wake) if config.web.stow else None,
     )
 
 
@@ -108,6 +110,15 @@ def reads(plan: Plan, name: str, version: str) -> Judging | None:
         return plan.judging_of(lineup.calibrated(plan.config, found))
     except ConfigError:
         return None
+
+
+def _intake(plan: Plan, store: Store, wake: Callable[[], None]) -> Receive:
+    """What takes films that come by HTTP, by the same rules as over DIMSE."""
+    config, judging = plan.config, plan.judging()
+    return Receive(
+        store, plan.spool(), plan.rules(), lambda: judging, plan.waiting(), config.receive.charset_override, time.time,
+        wake, keys.pseudonyms(config.node.data_dir, create=False).study, asking(config),
+    )  # fmt: skip
 
 
 def door(config: Config, store: Store) -> Door:

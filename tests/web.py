@@ -42,7 +42,8 @@ HASH = accounts.hashed(PASSWORD)  # once: it is slow, and is to be
 class Web:
     """The pages of a node in `root`. `users`: names and roles, all with PASSWORD; `tokens` likewise, by their token.
 
-    `workitems`: whether UPS-RS is on; `installed`: how the site reads models, by name and version.
+    `workitems`: whether UPS-RS is on; `installed`: how the site reads models, by name and version;
+    `stow`: whether films may come by STOW-RS.
     """
 
     root: Path
@@ -52,6 +53,7 @@ class Web:
     facts: dict[str, Any] = field(default_factory=dict)
     workitems: bool = True
     installed: dict[str, Judging] = field(default_factory=dict)
+    stow: bool = False
 
     def __post_init__(self) -> None:
         self.bench = Bench(self.root)
@@ -93,6 +95,7 @@ class Web:
             pseudonym=PSEUDONYMS.study,
             clock=bench.clock,
             desk=self.desk if self.workitems else None,
+            intake=bench.intake if self.stow else None,
         )
 
     def door(self) -> Door:

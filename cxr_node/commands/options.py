@@ -19,11 +19,14 @@ DAY = click.DateTime(formats=["%Y-%m-%d"])
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
+_WHICH = f"Configuration file; default ${configuration.FILE_VARIABLE}, else {configuration.DEFAULT_FILE}."
+config_file = click.option("-c", "--config", "config_file", type=click.Path(path_type=Path), help=_WHICH)
+
+
 def with_config(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the configuration as its first argument."""
-    text = f"Configuration file; default ${configuration.FILE_VARIABLE}, else {configuration.DEFAULT_FILE}."
 
-    @click.option("-c", "--config", "config_file", type=click.Path(path_type=Path), help=text)
+    @config_file
     @wraps(command)
     def loaded(config_file: Path | None, **arguments: Any) -> Any:
         return command(configuration.load(config_file), **arguments)

@@ -3,7 +3,7 @@
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
-from cxr_node.store import correction_schema, message_schema, workitem_schema
+from cxr_node.store import correction_schema, message_schema, upkeep_schema, workitem_schema
 
 migrations = Migrations("cxr_node")
 
@@ -288,3 +288,9 @@ def m012_told(db: Database) -> None:
             SELECT 1 FROM job WHERE kind = 'transmit' AND subject = message.control_id AND attempt > 0)
         """
     )
+
+
+@migrations()
+def m013_upkeep(db: Database) -> None:
+    """X-ray machines, counts that outlive a restart, measures of films, and films that were given up."""
+    upkeep_schema.create(db)

@@ -263,3 +263,12 @@ def _shown(row: Row, group: str) -> dict[str, Any]:
         "reader": row["reader"],
         "state_since": row["state_since"],
     }
+
+
+def named(tx: Tx, name: str) -> list[str]:
+    """The studies of this UID, or of this accession number."""
+    rows = tx.rows(
+        "SELECT study_instance_uid FROM worklist_entry WHERE study_instance_uid = ? OR accession_number = ?",
+        (name, name),
+    )
+    return [str(row["study_instance_uid"]) for row in rows]

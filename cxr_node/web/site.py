@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cxr_node.domain.clock import Clock
+from cxr_node.domain.intake import Intake
 from cxr_node.domain.study import Judging
 from cxr_node.locale import Language
 from cxr_node.spool import Spool
@@ -47,7 +48,7 @@ class Site:
     `places(closed, studies)` are entries of the worklist, `study(uid)` is one study, `status()` the node's health
     without calling its peers, `ready()` whether films are received and analysed: all in the shapes of `--json`.
     `judging` is of the model in service, `reads(name, version)` of any that is installed, None of others. `desk`
-    answers for workitems; None where UPS is off.
+    answers for workitems; None where UPS is off. `intake` takes films that come by STOW-RS; None where none may.
     """
 
     facts: Facts
@@ -63,6 +64,7 @@ class Site:
     clock: Clock
     looks: Looks = field(default_factory=Looks)
     desk: Desk | None = None
+    intake: Intake | None = None
 
     def record(self, event: str, caller: Caller, study: str | None = None, **detail: Any) -> None:
         with self.store.transaction() as tx:

@@ -91,6 +91,8 @@ EVENTS: Final[Mapping[str, str]] = {
     "study.identities_differ": N_("Patients differ"),
     "study.deliveries_called_off": N_("Documents called off"),
     "study.withdrawn": N_("Study withdrawn"),
+    "study.purged": N_("Files given up: their time here is over"),
+    "study.labelled": N_("Final report recorded"),
     "study.held": N_("Study held"),
     "study.identified": N_("Patient or order known otherwise"),
     "patient.changed": N_("An admission has written of the patient"),

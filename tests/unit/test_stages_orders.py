@@ -413,3 +413,20 @@ def test_a_number_that_the_ris_has_replaced_means_the_study_no_more(desk: Desk) 
     assert desk.entry(study)["state"] == "waiting"
     desk.say(order("3", "ACC9", control="CA"))
     assert desk.entry(study)["state"] == "withdrawn"
+
+
+def test_a_final_report_with_a_code_says_the_truth_of_its_study(desk: Desk) -> None:
+    study = desk.film("ACC1")
+    terms = replace(TERMS, labels={"J18.9": True})
+    coded = Orders(
+        desk.store, terms, "8859/1", JUDGING, Refusals(desk.refused.append, desk.clock), desk.clock, desk._wake, str
+    )
+    text = report("1", "ACC1").replace(
+        "|TX|18782-3^Findings^LN||Nothing acute.|", "|CWE|18782-3^Findings^LN||J18.9^Pneumonia^I10|"
+    )
+    coded.answer(text.encode(), "192.0.2.9")
+    assert desk.rows("SELECT study_instance_uid, positive, said_by FROM truth") == [
+        {"study_instance_uid": study, "positive": 1, "said_by": "RIS^HOSPITAL"}
+    ]
+    assert desk.say(report("2", "ACC1")) == "AA"
+    assert len(desk.rows("SELECT * FROM truth")) == 1
