@@ -23,8 +23,8 @@ def save(tx: Tx, digest: str, analysis: Analysis, analysed_at: float) -> None:
     model = analysis.model
     tx.execute(
         "INSERT OR REPLACE INTO result (instance_digest, model_digest, model, version, finding, probability, "
-        "probabilities, activation, explanation, terms, logits, calibration, "
-        "analysed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "probabilities, activation, explanation, terms, logits, calibration, analysed_at) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             digest, model.digest, model.name, model.version, analysis.finding, analysis.probability,
             json.dumps(analysis.probabilities), json.dumps(analysis.activation), analysis.explanation,
@@ -293,9 +293,7 @@ def pending_by_destination(tx: Tx) -> dict[str, int]:
 def oldest_pending(tx: Tx) -> dict[str, float]:
     """By destination: when the oldest document was written that has not left for it."""
     rows = tx.rows(
-        """
-        SELECT v.destination, min(d.written_at) AS oldest FROM delivery v
-        JOIN document d ON d.sop_instance_uid = v.sop_instance_uid WHERE v.sent_at IS NULL GROUP BY v.destination
-        """
+        "SELECT v.destination, min(d.written_at) AS oldest FROM delivery v "
+        "JOIN document d ON d.sop_instance_uid = v.sop_instance_uid WHERE v.sent_at IS NULL GROUP BY v.destination"
     )
     return {row["destination"]: float(row["oldest"]) for row in rows}
