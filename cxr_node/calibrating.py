@@ -49,7 +49,7 @@ def calibrate(
     }  # fmt: skip
     if labels is None:
         return _unlabelled(model, studies, known)
-    truth = _read_labels(labels)
+    truth = read_labels(labels)
     calibration, remarks = _labelled(studies, truth, known, sensitivity)
     if stated := config.model.thresholds.get(model.finding):
         remarks.append(f"model.thresholds states {stated:g} for {model.finding}, which goes before")
@@ -114,7 +114,7 @@ def _labelled(
     ]
 
 
-def _read_labels(path: Path) -> dict[str, bool]:
+def read_labels(path: Path) -> dict[str, bool]:
     """By study UID or accession number. What stands in a row is not repeated in errors: it may name a patient."""
     found: dict[str, bool] = {}
     try:

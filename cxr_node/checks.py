@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from cxr_node import auditing, messaging, tls, trust, views
+from cxr_node import auditing, messaging, reaching, tls, trust, upkeep_checks, views
 from cxr_node.audit import syslog
 from cxr_node.config import Config
 from cxr_node.dimse.sender import Peer
@@ -50,6 +50,7 @@ def examine(config: Config, *, offline: bool) -> Iterator[Finding]:
     yield from _guarded("disk", lambda: _disk(config))
     yield from _guarded("database", lambda: _database(config))
     yield from _guarded("audit trail", lambda: _trail(config))
+    yield from (Finding(*found) for found in upkeep_checks.look(config))
     yield from _guarded("model", lambda: _model(config))
     yield from _beside(config)
     yield from _guarded("gate", lambda: _gate(config))
@@ -71,7 +72,7 @@ def _peers(config: Config, *, offline: bool) -> Iterator[Finding]:
         return Finding("note" if offline else away if reason else "ok", subject, text)
 
     def echoed(subject: str, peer: Peer, away: Verdict = "failed") -> Finding:
-        return looked(subject, lambda: views.reaches(peer, config.node.ae_title), "answers C-ECHO", away)
+        return looked(subject, lambda: reaching.reaches(peer, config.node.ae_title), _well(peer), away)
 
     if not config.destination:
         yield Finding("note", "destinations", f"none; outputs stay in {config.node.data_dir / 'outbox'}")
@@ -87,6 +88,10 @@ def _peers(config: Config, *, offline: bool) -> Iterator[Finding]:
         yield echoed(f"modality {name}", machine, "note")
     for name, station in subscribers_of(config).items():
         yield echoed(f"subscriber {name}", station, "note")
+
+
+def _well(peer: Peer) -> str:
+    return "answers C-ECHO" if peer.url is None else f"answers at {peer.url}"
 
 
 def _guarded(subject: str, look: Callable[[], Finding]) -> Iterator[Finding]:

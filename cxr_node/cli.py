@@ -14,9 +14,13 @@ import cxr_node
 from cxr_node import config as configuration
 from cxr_node.commands.accounts import token, user
 from cxr_node.commands.audit import audit
+from cxr_node.commands.backfill import backfill
+from cxr_node.commands.backup import backup, restore
+from cxr_node.commands.config import config as config_commands
+from cxr_node.commands.drift import drift, label
 from cxr_node.commands.export import export
 from cxr_node.commands.models import models
-from cxr_node.commands.options import DAY, as_json, midnight, operator, with_config
+from cxr_node.commands.options import DAY, as_json, config_file, midnight, operator, with_config
 from cxr_node.commands.reading import priority, read, release, reopen, withdraw
 from cxr_node.commands.simulate import simulate
 from cxr_node.config import Config
@@ -46,20 +50,24 @@ def main() -> None:
 
 
 main.add_command(audit)
+main.add_command(config_commands)
 main.add_command(export)
-for command in (models, read, reopen, priority, withdraw, release, user, token, simulate):
+for command in (backfill, backup, restore, drift, label, models, read, reopen, priority):
+    main.add_command(command)
+for command in (withdraw, release, user, token, simulate):
     main.add_command(command)
 
 
 @main.command(epilog="Example: cxr-node serve -c /etc/cxr-node/cxr-node.toml")
-@with_config
-def serve(config: Config) -> None:
-    """Run the node in the foreground, until SIGTERM or Ctrl-C."""
+@config_file
+def serve(config_file: Path | None) -> None:
+    """Run the node in the foreground, until SIGTERM or Ctrl-C; SIGHUP has it read its configuration again."""
     from cxr_node.daemon import Daemon
     from cxr_node.observe.log import configure
 
-    configure(config.log.level, config.log.format, role="node")
-    Daemon(config).run()
+    config = configuration.load(config_file)
+    configure(config.log.level, config.log.format, config.log.file, role="node")
+    Daemon(config, lambda: configuration.load(config_file)).run()
 
 
 @main.command(epilog="Example: cxr-node infer -c config/cxr-node.toml")
@@ -129,17 +137,33 @@ def check(config: Config, offline: bool) -> None:
         sys.exit(1)
 
 
-@main.command(epilog="Example: cxr-node status --json")
+@main.command(epilog="Examples: cxr-node status --json; cxr-node status --watch")
 @as_json
+@click.option("--watch", is_flag=True, help="Show it anew again and again, until Ctrl-C.")
+@click.option(
+    "--every", type=click.FloatRange(0.5, 3600), default=5.0, show_default=True, help="With --watch: seconds."
+)
 @with_config
-def status(config: Config, as_json: bool) -> None:
-    """Health, queues, destinations, the newest studies and dead letters."""
+def status(config: Config, as_json: bool, watch: bool, every: float) -> None:
+    """Health, queues, destinations, machines, the newest studies and dead letters."""
     from cxr_node import tables, views
     from cxr_node.plan import open_store
 
-    found = views.status(config, open_store(config, create=False), time.time())
-    click.echo(json.dumps(found, indent=2) if as_json else tables.status(found))
-    sys.exit(0 if found["ready"] else 1)
+    store = open_store(config, create=False)
+    if watch and as_json:
+        raise click.UsageError("--watch is for people, --json for programs")
+    while True:
+        found = views.status(config, store, time.time())
+        if watch:
+            click.clear()
+            click.echo(f"{time.strftime('%H:%M:%S')}, every {every:g} s; Ctrl-C ends it\n")
+        click.echo(json.dumps(found, indent=2) if as_json else tables.status(found))
+        if not watch:
+            sys.exit(0 if found["ready"] else 1)
+        try:
+            time.sleep(every)
+        except KeyboardInterrupt:
+            sys.exit(0)
 
 
 @main.command(epilog="Example: cxr-node worklist --json --all")

@@ -8,57 +8,57 @@ torch, so it is ready in a second or two while the model loads beside it.
 import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 import structlog
-from apscheduler.schedulers.background import BackgroundScheduler
 
-from cxr_node import auditing, keys, tls, trust
+from cxr_node import auditing, keys, trust
 from cxr_node.config import Config
 from cxr_node.dimse.listener import Listener
 from cxr_node.dimse.mpps import PerformedProcedureStep
 from cxr_node.dimse.workitems import ModalityWorklist, UnifiedProcedureStep
+from cxr_node.domain.callers import Counts
+from cxr_node.errors import ConfigError, CxrNodeError
 from cxr_node.lock import only_one
 from cxr_node.observe.sdnotify import Notifier
-from cxr_node.plan import announcement, open_own_store
-from cxr_node.reconcile import reconcile
+from cxr_node.opening import open_own_store
+from cxr_node.plan import announcement
+from cxr_node.reloading import Reread, reread
 from cxr_node.service import Service
 from cxr_node.stages.procedure import Procedure
 from cxr_node.stages.receive import Receive
-from cxr_node.store import events, jobs, reading, subscriptions, trail, workitems
+from cxr_node.store import events, jobs, subscriptions
+from cxr_node.upkeep import Upkeep
 from cxr_node.workstations import asking, desk_of
 
 log = structlog.get_logger()
 
 _BEAT_SECONDS = 2.0
-_CLOCK_STEP_SECONDS = 5.0  # more than a clock is slewed between two beats
 _DRAIN_SECONDS = 15.0
-_LOCKED_SECONDS = 30 * 86400.0  # no deletion lock holds a workitem for longer
-_TAIL = 10_000  # events that are looked at every hour
-_IN_FLIGHT_SECONDS = 600.0  # a film may stand in the spool this long before its row is committed
 
 
 class Daemon:
     """One node. `run` returns when it has been told to stop and has put everything in order."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, read: Callable[[], Config]) -> None:
+        """`read` reads the configuration anew, for SIGHUP."""
+        self._config, self._read = config, read
         trust.require(config, datetime.now(UTC))
         self._store = open_own_store(config)
         self._pseudonyms = keys.pseudonyms(config.node.data_dir, create=True)
         self._service = Service(config, self._store, self._pseudonyms.study)
-        self._plan = self._service.plan
-        self._spool = self._plan.spool()
-        self._began = time.time()
-        self._clock_ahead = self._began - time.monotonic()
-        self._stopping = threading.Event()
+        plan = self._service.plan
+        self._spool = plan.spool()
+        self._stopping, self._hung_up = threading.Event(), threading.Event()
         self._notifier = Notifier()
         self._intake = Receive(
             store=self._store,
             spool=self._spool,
-            rules=self._plan.rules(),
+            rules=plan.rules(),
             judging=self._service.judging,
-            waiting=self._plan.waiting(),
+            waiting=plan.waiting(),
             charsets=config.receive.charset_override,
             clock=time.time,
             wake=self._service.wake,
@@ -68,24 +68,29 @@ class Daemon:
         procedure = Procedure(
             self._store,
             self._service.judging,
-            self._plan.waiting(),
+            plan.waiting(),
             time.time,
             self._service.wake,
             self._pseudonyms.study,
         )
+        self._counts = Counts()
+        self._listens_for_commitment = plan.commits()
         self._listener = Listener(
-            self._plan.endpoint(),
+            plan.endpoint(),
             self._intake,
             self._spool.incoming,
-            [PerformedProcedureStep(procedure), *self._plan.commitment(self._store), *self._workitems()],
+            [PerformedProcedureStep(procedure), *plan.commitment(self._store), *self._workitems()],
+            self._counts,
         )
         self._exporters = auditing.exporters(config)
-        self._scheduler = self._schedule()
+        self._upkeep = Upkeep(
+            lambda: self._config, self._store, self._spool, self._intake, service=self._service, counts=self._counts
+        )
 
     def _workitems(self) -> Sequence[UnifiedProcedureStep | ModalityWorklist]:
         """The listener's side of the Unified Procedure Step service, and of the view beside it, where they are on."""
-        service, config = self._service, self._plan.config
-        desk = desk_of(config, self._store, service.judging, service.wake, by_web=False)
+        service, config = self._service, self._config
+        desk = desk_of(lambda: service.plan.config, self._store, service.judging, service.wake, by_web=False)
         if desk is None:
             return []
         steps = [UnifiedProcedureStep(desk)] if config.ups.enabled else []
@@ -93,29 +98,28 @@ class Daemon:
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT."""
-        with only_one(self._plan.config.node.data_dir):
+        with only_one(self._config.node.data_dir):
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: self._stopping.set())
+            signal.signal(signal.SIGHUP, lambda *_: self._hung_up.set())
             self._start()
             while not self._stopping.wait(_BEAT_SECONDS):
                 self._beat()
             self._stop()
 
     def _start(self) -> None:
-        config = self._plan.config
+        config, manifest = self._config, self._service.plan.manifest
         self._spool.prepare()
         dropped = self._spool.drop_parts()
         with self._store.transaction() as tx:
             released = jobs.release_all(tx, time.time())
             self._service.adopt(tx)
-            events.append(
-                tx, time.time(), "node.started", None, mode=config.node.mode, model=self._plan.manifest.digest
-            )
+            events.append(tx, time.time(), "node.started", None, mode=config.node.mode, model=manifest.digest)
             if config.ups.enabled:
                 subscriptions.report_restart(tx, time.time())
         self._service.start()
         self._listener.start()
-        self._scheduler.start()
+        self._upkeep.start()
         for exporter in self._exporters:
             exporter.start()
         log.info(
@@ -124,35 +128,62 @@ class Daemon:
             host=config.receive.host,
             port=self._listener.port,
             mode=config.node.mode,
-            model=f"{self._plan.manifest.name} {self._plan.manifest.version}",
+            model=f"{manifest.name} {manifest.version}",
             dropped_parts=dropped,
             released_jobs=released,
         )
         log.info("node.mode", meaning=announcement(config))
-        self._notifier.ready(f"{config.node.mode} mode, listening on port {self._listener.port}")
+        self._notifier.ready(self._status())
+
+    def _status(self) -> str:
+        return f"{self._config.node.mode} mode, listening on port {self._listener.port}"
 
     def _beat(self) -> None:
         """systemd hears from us only while every loop lives: the listener, the scheduler, and what has a thread."""
-        self._watch_clock()
+        self._upkeep.watch_clock()
         self._service.ping()
+        if self._hung_up.is_set() and not self._service.busy():
+            self._hung_up.clear()
+            self._reload()
         self._service.look()
         others = [self._service.alive(), *(exporter.alive() for exporter in self._exporters)]
-        if self._listener.alive() and self._scheduler.running and all(others):
+        if self._listener.alive() and self._upkeep.alive() and all(others):
             self._notifier.alive()
 
-    def _watch_clock(self) -> None:
-        """The scheduler goes by the time of day: set back, it would wait until the old time has come again."""
-        ahead = time.time() - time.monotonic()
-        if ahead < self._clock_ahead - _CLOCK_STEP_SECONDS:
-            log.warning("clock.set_back", seconds=round(self._clock_ahead - ahead))
-            for job in self._scheduler.get_jobs():
-                job.modify(next_run_time=datetime.now(UTC))
-        self._clock_ahead = ahead
+    def _reload(self) -> None:
+        """Read the configuration again: what may change does, and what may not is named. A bad one changes nothing."""
+        self._notifier.reloading()
+        try:
+            found = reread(self._config, self._read())
+            trust.require(found.config, datetime.now(UTC))
+        except ConfigError as error:
+            self._reloaded(Reread(self._config, (), ()), error)
+            return
+        if found.changed:
+            self._service.reconfigure(found.config, found.changed, partial(self._reloaded, found))
+        else:
+            self._reloaded(found, None)
+
+    def _reloaded(self, found: Reread, error: CxrNodeError | None) -> None:
+        """What became of it, in the log, in the trail, and for who asked systemd."""
+        if error:
+            log.error("config.not_reloaded", code=error.code, reason=error.message)
+            self._notifier.ready(f"{self._status()}; the configuration was NOT reloaded, see the log")
+            return
+        waiting = [*found.waiting]
+        if self._listens_for_commitment != self._service.plan.commits():
+            waiting.append("destination (storage commitment)")
+        self._config = found.config
+        log.info("config.reloaded", changed=found.changed)
+        if waiting:
+            log.warning("config.needs_restart", keys=waiting)
+        also = f"; restart for {', '.join(waiting)}" if waiting else ""
+        self._notifier.ready(f"{self._status()}{also}")
 
     def _stop(self) -> None:
         log.info("node.stopping")
         self._notifier.stopping()
-        self._scheduler.shutdown(wait=False)
+        self._upkeep.stop()
         for exporter in self._exporters:
             exporter.stop()
         self._listener.stop(_DRAIN_SECONDS)
@@ -162,58 +193,3 @@ class Daemon:
             events.append(tx, time.time(), "node.stopped", None)
         self._store.close()
         log.info("node.stopped", released_jobs=released)
-
-    def _schedule(self) -> BackgroundScheduler:
-        scheduler = BackgroundScheduler(timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1})
-        scheduler.add_job(self._release_expired, "interval", seconds=30)
-        scheduler.add_job(self._close_old, "interval", minutes=1)
-        scheduler.add_job(self._forget_workitems, "interval", hours=1)
-        scheduler.add_job(self._watch_disk, "interval", seconds=15)
-        scheduler.add_job(self._watch_certificate, "interval", hours=24, next_run_time=datetime.now(UTC))
-        scheduler.add_job(self._reconcile, "interval", hours=6, next_run_time=datetime.now(UTC))
-        scheduler.add_job(self._watch_trail, "interval", hours=1, next_run_time=datetime.now(UTC))
-        return scheduler
-
-    def _release_expired(self) -> None:
-        with self._store.transaction() as tx:
-            released = jobs.release_expired(tx, time.time())
-            self._service.adopt(tx)
-        if released:
-            log.warning("jobs.released", count=released, reason="their leases ran out")
-            self._service.wake()
-
-    def _reconcile(self) -> None:
-        reconcile(self._store, self._spool, self._intake, older_than=max(self._began, time.time() - _IN_FLIGHT_SECONDS))
-
-    def _close_old(self) -> None:
-        hours, now = self._plan.config.worklist.read_after_hours, time.time()
-        if hours is not None:
-            with self._store.transaction() as tx:
-                closed = reading.close_old(tx, now - hours * 3600, now)
-            if closed:
-                log.info("worklist.closed", studies=closed, hours=hours)
-
-    def _forget_workitems(self) -> None:
-        now, keep = time.time(), self._plan.config.ups.keep_hours * 3600
-        with self._store.transaction() as tx:
-            workitems.forget(tx, now - keep, now - max(keep, _LOCKED_SECONDS))
-
-    def _watch_trail(self) -> None:
-        """Look at the newest events; a broken trail is told once, and in the trail itself."""
-        with self._store.reading() as tx:
-            broken, told = trail.broken_in_tail(tx, _TAIL), events.latest(tx, "audit.broken")
-        if broken is not None and (told is None or told["sequence"] != broken):
-            log.error(
-                "audit.broken", sequence=broken, meaning="somebody changed the audit trail: cxr-node audit verify"
-            )
-            with self._store.transaction() as tx:
-                events.append(tx, time.time(), "audit.broken", None, sequence=broken)
-
-    def _watch_disk(self) -> None:
-        if self._spool.below_watermark():
-            log.error("disk.low", free_bytes=self._spool.free_bytes(), meaning="films are refused until there is room")
-
-    def _watch_certificate(self) -> None:
-        for own in trust.identities(self._plan.config):
-            if end := tls.expires_soon(own, datetime.now(UTC)):
-                log.error("certificate.expires", file=str(own.certificate), on=f"{end:%Y-%m-%d}")

@@ -34,7 +34,7 @@ def run(config: Config | None) -> int:
     link, model = Link.inherited(), None
     if config is None:
         _, model, config = configuration_of(link)
-    logging.configure(config.log.level, config.log.format, role=_ROLE)
+    logging.configure(config.log.level, config.log.format, config.log.file, role=_ROLE)
     ending = threading.Event()
     if link:
         attend(link, on_wake=lambda: None, on_go=lambda: None, healthy=lambda: True, on_end=ending.set)

@@ -80,6 +80,7 @@ def terms(config: Config) -> Terms:
         status=hl7.status,
         final=hl7.final,
         reopen=hl7.reopen,
+        labels={code: said == "positive" for code, said in hl7.labels.items()},
     )
 
 

@@ -9,11 +9,10 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-
-import structlog
+from urllib.parse import urlsplit
 
 from cxr_node import trust
-from cxr_node.config import Config, Mode
+from cxr_node.config import Config, Destination, Mode
 from cxr_node.dimse.commitment import Commitment
 from cxr_node.dimse.endpoint import Endpoint
 from cxr_node.dimse.sender import Peer
@@ -32,12 +31,9 @@ from cxr_node.spool import Spool
 from cxr_node.stages.ledger import CommitmentLedger
 from cxr_node.store import activations
 from cxr_node.store.activations import Activation
-from cxr_node.store.db import Store, examine
-
-log = structlog.get_logger()
+from cxr_node.store.db import Store
 
 _GIGABYTE = 1_000_000_000
-_EXAMINE_SECONDS = 20.0  # enough for a gigabyte or two; systemd waits 90 s for a start
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,30 +258,20 @@ def open_store(config: Config, *, create: bool = True) -> Store:
         raise Permanent(error.code, f"{error.message}; node.data_dir is {place}") from error
 
 
-def open_own_store(config: Config) -> Store:
-    """The same for the node when it starts: looked over first, and begun anew only where there are no films yet."""
-    path, films = database_of(config), spool_of(config).films
-    if path.is_file() and path.stat().st_size:
-        if not examine(path, _EXAMINE_SECONDS):
-            log.warning("database.large", meaning=f"looked at for {_EXAMINE_SECONDS:g} s only, and no damage found")
-    elif any(films.glob("*/*.dcm")):
-        raise Permanent(
-            "DATABASE_LOST",
-            f"the database {path} is missing or empty, but there are films in {films}; nothing was changed. Put a "
-            f"backup in its place; without one, move {config.node.data_dir.resolve()} away as a whole and have its "
-            "films sent again",
-        )
-    return open_store(config)
-
-
 def peers_of(config: Config) -> Mapping[str, Peer]:
-    return {
-        one.name: Peer(
-            one.name, one.ae_title, one.host, one.port,
-            tls=trust.called(config, f"destination.{one.name}", one), tls_name=one.tls_name,
-        )
-        for one in config.destination
-    }  # fmt: skip
+    return {one.name: _peer(config, one) for one in config.destination}
+
+
+def _peer(config: Config, one: Destination) -> Peer:
+    tls = trust.called(config, f"destination.{one.name}", one)
+    if one.dicomweb is None:
+        return Peer(one.name, one.ae_title or "", one.host or "", one.port, tls=tls, tls_name=one.tls_name)
+    parts = urlsplit(one.dicomweb)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    authorization = trust.authorization(one)
+    return Peer(
+        one.name, one.ae_title or "", parts.hostname or "", port, tls=tls, url=one.dicomweb, authorization=authorization
+    )
 
 
 def modalities_of(config: Config) -> Mapping[str, Peer]:

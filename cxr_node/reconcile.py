@@ -30,8 +30,10 @@ def reconcile(store: Store, spool: Spool, intake: Intake, older_than: float) -> 
         with store.reading() as tx:
             known = studies.digests(tx, prefix)
         there = {path.stem: path for path in (spool.films / prefix).glob("*.dcm")}  # afterwards: a row follows its file
-        missing += known - there.keys()
-        for digest in sorted(there.keys() - known):
+        missing += {digest for digest, kept in known.items() if kept} - there.keys()
+        for digest in (digest for digest, kept in known.items() if not kept and digest in there):
+            there[digest].unlink(missing_ok=True)  # it was given up, and the node fell before it was removed
+        for digest in sorted(there.keys() - known.keys()):
             if there[digest].stat().st_mtime < older_than:
                 _take_in(there[digest], spool, intake)
     if missing:

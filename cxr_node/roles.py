@@ -58,7 +58,7 @@ def run(role: Role, config: Config | None) -> int:
             life.go.set()
     else:
         life.go.set()
-    logging.configure(config.log.level, config.log.format, role=role)
+    logging.configure(config.log.level, config.log.format, config.log.file, role=role)
     if link:  # before the model is loaded, which takes its time: the daemon asks, and may end, meanwhile
         attend(link, on_wake=life.bell.ring, on_go=life.go.set, healthy=life.healthy, on_end=life.end)
     try:

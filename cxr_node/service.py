@@ -7,7 +7,8 @@ other processes begin anew with its settings. What it cannot be loaded for is re
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import structlog
 
@@ -15,7 +16,8 @@ from cxr_node.config import Config
 from cxr_node.domain.job import Job
 from cxr_node.domain.outputs import Target
 from cxr_node.domain.study import Judging
-from cxr_node.errors import ConfigError, Transient
+from cxr_node.errors import ConfigError, CxrNodeError, Transient
+from cxr_node.message import Message
 from cxr_node.plan import Plan
 from cxr_node.stages import analyse, compare, further, ties
 from cxr_node.store import activations, events, jobs, subjects
@@ -63,14 +65,15 @@ class Service:
             child.start()
 
     def stop(self) -> None:
-        """Let every process finish the job in hand; a model that is being loaded does not take over any more."""
+        """Let every process finish the job in hand, all at once: systemd does not wait for one after the other. A model
+        that is being loaded does not take over any more."""
         self._stopping.set()
         if self._candidate:
             self._candidate.stop(_DRAIN_SECONDS)
         if self._succession:
             self._succession.join(2 * _DRAIN_SECONDS)
-        for child in self._children.values():
-            child.stop(_DRAIN_SECONDS)
+        with ThreadPoolExecutor(len(self._children)) as pool:
+            list(pool.map(lambda child: child.stop(_DRAIN_SECONDS), self._children.values()))
 
     def wake(self) -> None:
         for child in self._children.values():
@@ -91,9 +94,56 @@ class Service:
         beside = {"further": plan.further, "shadow": plan.shadows}
         drop_beside(tx, {kind: [each.digest for each in models] for kind, models in beside.items()}, now)
 
+    def busy(self) -> bool:
+        """Whether a succession is under way: another has to wait."""
+        return self._succession is not None and self._succession.is_alive()
+
+    def reconfigure(self, config: Config, changed: Sequence[str], done: Callable[[CxrNodeError | None], None]) -> None:
+        """Begin to work by another configuration, in which these keys are `changed`; not while `busy`.
+
+        `done` is told when it is done, or why it is not possible; then nothing has changed.
+        """
+
+        def change() -> None:
+            try:
+                self._change(config, changed)
+            except CxrNodeError as error:
+                done(error)
+            else:
+                done(None)
+
+        self._succession = threading.Thread(target=change, name="reconfiguration", daemon=True)
+        self._succession.start()
+
+    def _change(self, config: Config, changed: Sequence[str]) -> None:
+        """Films are judged all the while: where it matters to that, a process with the new settings takes over."""
+        plan = Plan.of(config, self.plan.activation)
+        judging = plan.judging()
+        successor = None if _same_judging(self.plan, plan) else self._successor(plan)
+        try:
+            with self._store.transaction() as tx:
+                events.append(tx, time.time(), "config.reloaded", None, changed=list(changed))
+        except Transient:
+            if successor:
+                successor.stop(0)
+            raise
+        if successor:
+            self._put_in_service(plan, judging, successor)
+        self._config, self.plan, self._judging = config, plan, judging
+        self._renew_others(plan)
+        self.wake()
+
+    def _successor(self, plan: Plan) -> Child:
+        """Raises Transient where it cannot be had."""
+        candidate, failure = self._standing(plan)
+        if failure or self._stopping.is_set():
+            candidate.stop(0)
+            raise Transient("NOT_RELOADED", failure or Message("the node stops"))
+        return candidate
+
     def look(self) -> None:
         """Begin what an operator wants of the model in service, if it is not begun yet."""
-        if self._succession and self._succession.is_alive():
+        if self.busy():
             return
         try:
             with self._store.reading() as tx:
@@ -121,10 +171,7 @@ class Service:
         except ConfigError as error:
             self._refuse(wanted, error.code, error.message)
             return
-        log.info("model.loading", model=plan.manifest.name, version=plan.manifest.version)
-        candidate = self._candidate = self._child("infer", plan, candidate=True)
-        candidate.start()
-        failure = candidate.standing(_LOADING_SECONDS)
+        candidate, failure = self._standing(plan)
         if self._stopping.is_set():  # what is wanted still is at the next start
             return
         if failure:
@@ -133,21 +180,33 @@ class Service:
             return
         self._take_over(wanted, plan, judging, candidate)
 
+    def _standing(self, plan: Plan) -> tuple[Child, str]:
+        """A process that stands by to judge films by a plan, beside the one that does; why it does not, or nothing."""
+        log.info("model.loading", model=plan.manifest.name, version=plan.manifest.version)
+        candidate = self._candidate = self._child("infer", plan, candidate=True)
+        candidate.start()
+        return candidate, candidate.standing(_LOADING_SECONDS)
+
     def _take_over(self, wanted: Wanted, plan: Plan, judging: Judging, candidate: Child) -> None:
-        now, before, known = time.time(), self._children["infer"], plan.manifest
+        now, known = time.time(), plan.manifest
         with self._store.transaction() as tx:
             activations.make(tx, wanted, known.digest, self._judging.model_digest, now)
             adopt_model(tx, known.digest, now)
-        self.plan, self._judging = plan, judging
-        self._children = {**self._children, "infer": candidate}
-        candidate.promote()
-        self.wake()
         log.info("model.activated", model=known.name, version=known.version, by=wanted.by)
-        before.stop(_DRAIN_SECONDS)
+        self._put_in_service(plan, judging, candidate)
         self._renew_others(plan)
         with self._store.transaction() as tx:  # what a film brought, or the old process left, in between
             self.adopt(tx)
         self.wake()
+
+    def _put_in_service(self, plan: Plan, judging: Judging, candidate: Child) -> None:
+        """Let who stands by judge films from now on; who did so finishes the films in hand."""
+        before = self._children["infer"]
+        self.plan, self._judging = plan, judging
+        self._children = {**self._children, "infer": candidate}
+        candidate.promote()
+        self.wake()
+        before.stop(_DRAIN_SECONDS)
 
     def _renew_others(self, plan: Plan) -> None:
         for role, child in self._children.items():
@@ -190,6 +249,11 @@ class Service:
             target = Target.parse(job.target)
             destinations = {str(mode): names for mode, names in self.plan.routes().items()}
             jobs.enqueue(tx, ties.due(tx, job.subject, target, destinations.get(target.mode, ())), now)
+
+
+def _same_judging(one: Plan, other: Plan) -> bool:
+    """Whether the process that judges films would do the same by either plan; destinations are nothing to it."""
+    return one.config.model == other.config.model and one.config.worklist == other.config.worklist
 
 
 def _beside(plan: Plan) -> list[str]:

@@ -5,18 +5,22 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 
 import structlog
 
 import cxr_node
-from cxr_node import keys, trust, views
+from cxr_node import keys, lineup, trust, views
 from cxr_node.config import Config
-from cxr_node.errors import CxrNodeError
+from cxr_node.domain.study import Judging
+from cxr_node.errors import ConfigError, CxrNodeError
+from cxr_node.inference import manifest as models
 from cxr_node.link import Link, attend
 from cxr_node.observe import log as logging
 from cxr_node.plan import Plan, open_store
+from cxr_node.port import bound
 from cxr_node.roles import configuration_of, plan_of
+from cxr_node.stages.receive import Receive
 from cxr_node.store import events
 from cxr_node.store.db import Store
 from cxr_node.web.access import Door
@@ -24,10 +28,10 @@ from cxr_node.web.accounts import Accounts, Role
 from cxr_node.web.app import build
 from cxr_node.web.attempts import Attempts
 from cxr_node.web.live import Live
-from cxr_node.web.server import Server, bound
+from cxr_node.web.server import Server
 from cxr_node.web.sessions import Sessions
 from cxr_node.web.site import Facts, Site
-from cxr_node.workstations import desk_of
+from cxr_node.workstations import asking, desk_of
 
 log = structlog.get_logger()
 
@@ -41,7 +45,7 @@ def run(config: Config | None) -> int:
     link, model = Link.inherited(), None
     if config is None:
         _, model, config = configuration_of(link)
-    logging.configure(config.log.level, config.log.format, role=_ROLE)
+    logging.configure(config.log.level, config.log.format, config.log.file, role=_ROLE)
     bell, serving = _Bell(), _Serving()
     if link:
         attend(link, on_wake=bell.ring, on_go=lambda: None, healthy=lambda: True, on_end=serving.end)
@@ -52,7 +56,7 @@ def run(config: Config | None) -> int:
             site(plan, store, partial(link.hint, "wake") if link else lambda: None), door(config, store), bell.found
         )
         secure = trust.web(config)
-        listening = bound(config.web.host, config.web.port)
+        listening = bound(config.web.host, config.web.port, "WEB_PORT", "the web page cannot be had")
     except CxrNodeError as error:
         log.error("web.unavailable", code=error.code, reason=error.message)
         if link:
@@ -87,14 +91,34 @@ def site(plan: Plan, store: Store, wake: Callable[[], None]) -> Site:
         store=store,
         spool=plan.spool(),
         judging=judging,
+        reads=cache(partial(reads, plan)),
         places=lambda closed, only: views.places(config, store, time.time(), closed=closed, only=only),
         study=partial(views.study, store),
         status=lambda: views.status(config, store, time.time(), call=False),
         ready=lambda: views.readiness(config, store),
         pseudonym=keys.pseudonyms(config.node.data_dir, create=False).study,
         clock=time.time,
-        desk=desk_of(config, store, lambda: judging, wake, by_web=True),
+        desk=desk_of(lambda: config, store, lambda: judging, wake, by_web=True),
+        intake=_intake(plan, store, wake) if config.web.stow else None,
     )
+
+
+def reads(plan: Plan, name: str, version: str) -> Judging | None:
+    """How this site reads a model; None where it is not installed, or cannot be used."""
+    try:
+        found = models.find(plan.config.model.directory, name, version)
+        return plan.judging_of(lineup.calibrated(plan.config, found))
+    except ConfigError:
+        return None
+
+
+def _intake(plan: Plan, store: Store, wake: Callable[[], None]) -> Receive:
+    """What takes films that come by HTTP, by the same rules as over DIMSE."""
+    config, judging = plan.config, plan.judging()
+    return Receive(
+        store, plan.spool(), plan.rules(), lambda: judging, plan.waiting(), config.receive.charset_override, time.time,
+        wake, keys.pseudonyms(config.node.data_dir, create=False).study, asking(config),
+    )  # fmt: skip
 
 
 def door(config: Config, store: Store) -> Door:

@@ -20,7 +20,7 @@ def worklist(entries: Sequence[dict[str, Any]]) -> str:
     if not entries:
         return "No study is waiting."
     rows: list[Row] = [
-        ("#", "tier", "priority", "finding", "probability", "state", "received", "accession", "study", "")
+        ("#", "tier", "priority", "finding", "probability", "place", "state", "received", "accession", "study", "")
     ]
     rows += [
         (
@@ -29,6 +29,7 @@ def worklist(entries: Sequence[dict[str, Any]]) -> str:
             entry["priority"] or "",
             entry["finding"] or "",
             "" if entry["probability"] is None else f"{tenths(entry['probability'])} %",
+            "" if entry["state"] in ("read", "withdrawn") else entry["group"],
             entry["state"].replace("_", " ") + (f" ({entry['reader']})" if entry["reader"] else ""),
             _second(entry["received_at"]),
             entry["accession_number"] or "",
@@ -59,8 +60,20 @@ def status(found: dict[str, Any]) -> str:
         f"mode          {found['mode']}{', worklist frozen' if found['frozen'] else ''}",
         f"dead letters  {found['dead_letters']}",
         f"quarantine    {found['quarantined']['objects']} objects, {found['quarantined']['films']} films",
-        f"disk free     {(found['disk_free_bytes'] or 0) / 1e9:.1f} GB",
+        f"disk free     {(found['disk_free_bytes'] or 0) / 1e9:.1f} of {(found['disk_total_bytes'] or 0) / 1e9:.1f} GB",
+        f"backup        {_backup(found['backup'])}",
     ]
+    lines += [
+        f"silent        {one['name']}: last film {_second(one['last_at'])}, {one['expected_films']:.0f} expected since"
+        for one in found["machines"]
+        if one["silent"]
+    ]
+    lines += [
+        f"moved         {one['model']}, {one['machine']}: {one['measure']} (PSI {one['psi']:.2f}); cxr-node drift"
+        for one in found["drift"]
+        if one["verdict"].startswith("moved")
+    ]
+    lines += [f"certificate   {one['file']} until {one['until'][:10]}" for one in found["certificates"]]
     if found["missing_files"]:
         lines.append(f"missing       {found['missing_files']} films have no file in the spool any more")
     lines += [f"audit         {each['unsent']} events not yet told to the {each['target']}" for each in found["audit"]]
@@ -71,12 +84,14 @@ def status(found: dict[str, Any]) -> str:
         ]
         lines += ["", aligned(rows)]
     if found["destinations"]:
-        rows = [("destination", "reachable", "pending", "uncommitted", "overdue", "SR class")]
+        rows = [("destination", "reachable", "pending", "behind", "uncommitted", "overdue", "SR class")]
         rows += [
             (
                 d["name"],
                 "yes" if d["reachable"] else "no",
-                *(str(d[key]) for key in ("pending", "uncommitted", "overdue")),
+                str(d["pending"]),
+                _long(d["lag_seconds"]),
+                *(str(d[key]) for key in ("uncommitted", "overdue")),
                 _sr_class(d),
             )
             for d in found["destinations"]
@@ -101,6 +116,19 @@ def status(found: dict[str, Any]) -> str:
         rows += [(f["kind"], f["code"] or "", f["study"] or f["subject"], f["error"] or "") for f in found["failed"]]
         lines += ["", aligned(rows)]
     return "\n".join(lines)
+
+
+def _backup(found: dict[str, Any]) -> str:
+    last = f"{_second(found['last_at'])} UTC, {found['bytes'] / 1e6:.1f} MB" if found["last_at"] else "none yet"
+    return f"{last}; THE LAST ONE FAILED: {found['failed']}" if found["failed"] else last
+
+
+def _long(seconds: float) -> str:
+    """A duration at a glance."""
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def _web(page: dict[str, str | None]) -> str:
@@ -156,3 +184,51 @@ def _event(event: dict[str, Any]) -> str:
 
 def _second(time: str) -> str:
     return time[:19].replace("T", " ")
+
+
+def drift(found: dict[str, Any]) -> str:
+    lines = []
+    for model in found["models"]:
+        reference = model["reference"]
+        since = (
+            f"{reference['films']} films from {reference['since'][:10]}" if reference else "it has judged no film here"
+        )
+        lines += [f"{model['name']} {model['version']} ({model['role']}), compared with {since}", ""]
+        rows: list[Row] = [("past 7 days", "films", "refused", "unusual", "positive", *_MEASURES.values())]
+        for machine in model["machines"]:
+            week = machine["past_7_days"]
+            shares = (_share(week[key]) for key in ("refused", "unusual", "positive"))
+            rows.append((machine["machine"], str(week["films"]), *shares, *map(_shift, _shifts(week))))
+        if model["machines"]:
+            lines += [aligned(rows), ""]
+        for one in model["agreement"][:1]:
+            lines += [
+                f"against {one['studies']} final reports: sensitivity {_share(one['sensitivity'])}, "
+                f"specificity {_share(one['specificity'])}",
+                "",
+            ]
+    return "\n".join(lines).rstrip() or "no model has judged any film here"
+
+
+_MEASURES = {
+    "probability": "PSI output",
+    "mean": "brightness",
+    "deviation": "contrast",
+    "refused": "refused",
+    "unusual": "unusual",
+}
+
+
+def _shifts(week: dict[str, Any]) -> list[dict[str, Any]]:
+    return [week["shifts"][name] for name in _MEASURES]
+
+
+def _shift(shift: dict[str, Any]) -> str:
+    marks = {"steady": "", "moved": " !", "moved_much": " !!"}
+    return "too few" if shift["verdict"] == "too_few" else f"{shift['psi']:.2f}{marks[shift['verdict']]}"
+
+
+def _share(rate: dict[str, Any]) -> str:
+    if rate["share"] is None:
+        return "-"
+    return f"{100 * rate['share']:.1f} % ({100 * rate['low']:.0f} to {100 * rate['high']:.0f})"

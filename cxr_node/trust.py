@@ -4,9 +4,10 @@ import ssl
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 
 from cxr_node import tls
-from cxr_node.config import Called, Config
+from cxr_node.config import Called, Config, Destination
 from cxr_node.errors import ConfigError, Permanent
 from cxr_node.web import accounts
 
@@ -37,7 +38,15 @@ def called(config: Config, where: str, peer: Called) -> Callable[[], ssl.SSLCont
 
     `where` it stands in the configuration. What is given raises ConfigError for files that cannot be used.
     """
-    return partial(_client, config, where, peer) if peer.tls else None
+    secure = peer.tls or (isinstance(peer, Destination) and (peer.dicomweb or "").startswith("https:"))
+    return partial(_client, config, where, peer) if secure else None
+
+
+def authorization(one: Destination) -> Path | None:
+    """The file with the login at a DICOMweb server. Raises ConfigError for a credential that is not there."""
+    if one.dicomweb_authorization is None:
+        return None
+    return tls.located(f"destination.{one.name}.dicomweb_authorization", one.dicomweb_authorization).path
 
 
 def _client(config: Config, where: str, peer: Called) -> ssl.SSLContext:

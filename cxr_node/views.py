@@ -5,19 +5,20 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from cxr_node import auditing, keys, messaging
+from cxr_node import auditing, keys, messaging, reaching
 from cxr_node.config import Config
-from cxr_node.dimse import sender
 from cxr_node.domain.clock import iso
 from cxr_node.domain.pseudonym import is_study_pseudonym
-from cxr_node.errors import Permanent, Transient
+from cxr_node.errors import Transient
 from cxr_node.hl7 import mllp
 from cxr_node.hl7.outbound import KINDS
 from cxr_node.inference.manifest import Manifest
 from cxr_node.message import Message
 from cxr_node.plan import Plan, peers_of, policy_of, spool_of
+from cxr_node.standing import standing
 from cxr_node.store import (
     commitments,
+    doubts,
     events,
     jobs,
     messages,
@@ -60,6 +61,7 @@ def status(config: Config, store: Store, now: float, *, call: bool = True) -> di
         inference, pages, port = _process(tx, "infer"), _process(tx, "web"), _process(tx, "hl7")
         untold = messages.pending_by_destination(tx)
         missing = events.latest(tx, "spool.files_missing")
+        oldest_of = results.oldest_pending(tx)
         pending, kept = results.pending_by_destination(tx), commitments.open_by_destination(tx)
         wanted = {each.name: each.sr_class for each in config.destination}
         taken = {name: report_classes.accepted(tx, name, sr_class, now) for name, sr_class in wanted.items()}
@@ -99,10 +101,11 @@ def status(config: Config, store: Store, now: float, *, call: bool = True) -> di
         "destinations": [
             {
                 "name": name,
-                "reachable": reaches(peer, config.node.ae_title) is None if call else None,
+                "reachable": reaching.reaches(peer, config.node.ae_title) is None if call else None,
                 "sr_class": taken[name],
                 "sr_class_wanted": wanted[name],
                 "pending": pending.get(name, 0),
+                "lag_seconds": max(0.0, now - oldest_of[name]) if name in oldest_of else 0.0,
                 **kept.get(name, {"uncommitted": 0, "overdue": 0}),
             }
             for name, peer in peers_of(config).items()
@@ -116,6 +119,7 @@ def status(config: Config, store: Store, now: float, *, call: bool = True) -> di
             }
             for name, peer in messaging.peers(config).items()
         ],
+        **standing(config, store),
     }
 
 
@@ -182,15 +186,6 @@ def answers(config: Config) -> bool:
     return False
 
 
-def reaches(peer: sender.Peer, calling: str) -> str | None:
-    """Why a peer does not answer C-ECHO; None when it does."""
-    try:
-        sender.echo(peer, calling)
-    except (Transient, Permanent) as error:
-        return error.message
-    return None
-
-
 def connects(peer: mllp.Peer) -> str | None:
     """Why no connection with a RIS comes about; None when it does. Nothing is said to it."""
     try:
@@ -254,6 +249,7 @@ def study(store: Store, uid: str) -> dict[str, Any] | None:
                 ],
                 "deliveries": results.deliveries(tx, uid),
                 "messages": messages.of_study(tx, uid),
+                "said": doubts.said(tx, uid),
                 "steps": steps.of_study(tx, uid),
                 "events": events.of_study(tx, uid),
             }

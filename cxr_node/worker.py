@@ -22,7 +22,7 @@ from cxr_node.errors import CxrNodeError, Ineligible, Transient, of_the_machine
 from cxr_node.message import Message
 from cxr_node.pipeline import Step
 from cxr_node.stages.stage import Commit, Stage, attempt
-from cxr_node.store import events, jobs, subjects
+from cxr_node.store import events, jobs, subjects, tallies
 from cxr_node.store.db import Store, Tx
 from cxr_node.store.kept import told
 
@@ -176,7 +176,7 @@ class Worker:
         elif isinstance(outcome, Exception):
             held = outcome
         else:
-            held = attempt(self._insist, partial(self._complete, step, claimed.job, outcome))
+            held = attempt(self._insist, partial(self._complete, step, claimed.job, outcome, began))
         if isinstance(held, Exception):
             held = self._insist(partial(self._end, step, stage, claimed, held))
         elif held:
@@ -193,7 +193,7 @@ class Worker:
                 self.stopping.wait(pause)
         return write()
 
-    def _complete(self, step: Step, job: Job, commit: Commit) -> bool:
+    def _complete(self, step: Step, job: Job, commit: Commit, began: float) -> bool:
         """Write a job's results, completion and successors at once; False when the lease was lost."""
         now = self.clock()
         with self.store.transaction() as tx:
@@ -202,6 +202,7 @@ class Worker:
                 successors = list(commit(tx))
                 assert all(new.kind in step.then for new in successors), f"{step.kind} may not lead to {successors}"  # noqa: S101
                 jobs.enqueue(tx, successors, now)
+                tallies.took(tx, step.kind, time.monotonic() - began)
         return held
 
     def _end(self, step: Step, stage: Stage, claimed: _Claimed, failure: Exception) -> bool:

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import astuple
 from typing import Any
 
-from cxr_node import messaging
-from cxr_node.dimse import commitment, inquiry, orders, sender, studies, workitems
+from cxr_node import messaging, reaching
+from cxr_node.dimse import commitment, orders, studies, workitems
 from cxr_node.domain.uid import UUID_ROOT
 from cxr_node.hl7 import mllp
 from cxr_node.plan import Plan, modalities_of
@@ -32,19 +32,22 @@ def values(plan: Plan, store: Store, common: Mapping[str, Any]) -> dict[str, Any
         **common,
         "desk": Desk(
             store, common["spool"], profiles, destinations, plan.tastes(), plan.next_documents(),
-            config.receive.charset_override, config.report.key_objects, common["clock"],
+            config.receive.charset_override, bool(config.report.key_objects), common["clock"],
         ),
         "further": plan.consulting(),
         "first_document": plan.first_documents(),
         "tastes": plan.tastes(),
         "companions": plan.companions(),
-        "key_objects": config.report.key_objects,
+        "key_objects": bool(config.report.key_objects),
+        "promoted_alone": config.report.key_objects == "promoted",
         "notes": config.noted,
         "peers": plan.peers(),
-        "send": lambda peer, path: sender.send(peer, calling, path),
-        "accepted": lambda peer, classes: sender.accepted(peer, calling, classes),
+        "send": lambda peer, path: reaching.send(peer, calling, path),
+        "accepted": lambda peer, classes: reaching.accepted(peer, calling, classes),
         "terms": plan.terms(),
-        "inquire": lambda peer, references, asking: inquiry.inquire(peer, calling, references, ledger.queried, asking),
+        "inquire": lambda peer, references, asking: reaching.inquire(
+            peer, calling, references, ledger.queried, asking
+        ),
         "reported": ledger.reported,
         "new_uid": lambda: f"{UUID_ROOT}.{uuid.uuid4().int}",
         "archive": plan.archive(),

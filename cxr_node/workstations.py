@@ -19,16 +19,28 @@ _SECONDS = 5.0  # a subscriber that does not answer holds up few others
 
 
 def desk_of(
-    config: Config, store: Store, judging: Callable[[], Judging], wake: Callable[[], None], *, by_web: bool
+    current: Callable[[], Config],
+    store: Store,
+    judging: Callable[[], Judging],
+    wake: Callable[[], None],
+    *,
+    by_web: bool,
 ) -> Desk | None:
-    """Who answers for workitems, None where UPS is off. `by_web`: there subscribers come for their reports."""
+    """Who answers for workitems, None where UPS is off. `by_web`: there subscribers come for their reports.
+
+    `current` gives the configuration of now, of which destinations and the maximum wait may change.
+    """
+    config = current()
     if not config.ups.enabled and not (config.ups.modality_worklist and not by_web):
         return None
 
     def policy(tx: Tx) -> Policy:
-        return policy_of(config, frozen=worklist.is_frozen(tx))
+        return policy_of(current(), frozen=worklist.is_frozen(tx))
 
-    archive = config.destination[0].ae_title if config.destination else ""
+    def archive() -> str:
+        destinations = current().destination
+        return next((one.ae_title for one in destinations if one.ae_title), "")
+
     called = frozenset(subscribers_of(config))
     return Desk(store, policy, judging, called, by_web, archive, config.node.ae_title, time.time, wake, Looks())
 

@@ -110,7 +110,7 @@ def desk(bench: Bench, *, by_web: bool = False, called: Collection[str] = ("WATC
         lambda: JUDGING,
         called,
         by_web,
-        "PACS",
+        lambda: "PACS",
         "CXR_NODE",
         bench.clock,
         lambda: None,

@@ -46,6 +46,11 @@ class Orthanc:
         known = {"name": "pacs", "ae_title": self.ae_title, "host": "127.0.0.1", "port": self.port}
         return known | {"storage_commitment": "off"} | more
 
+    @property
+    def web(self) -> str:
+        """Where its DICOMweb resources are, with that plugin."""
+        return f"http://127.0.0.1:{self._http}/dicom-web"
+
     def instances(self, study: str) -> list[dict[str, Any]]:
         """The attributes of each instance of a study."""
         query = {"Level": "Instance", "Query": {"StudyInstanceUID": str(study)}}

@@ -4,13 +4,14 @@
 set -eu
 cd "$(dirname "$0")/.."
 bin=.venv/bin
-peers="dcmtk dicom3tools gcc libc6-dev openssl orthanc pixelmed-apps"
+peers="dcmtk dicom3tools gcc libc6-dev openssl orthanc orthanc-dicomweb pixelmed-apps"
 browser="chromium chromium-driver"
 failed=
 
 have_peers() {
     for tool in cc dciodvfy openssl storescu; do [ -x "/usr/bin/$tool" ] || return 1; done
     [ -x /usr/sbin/Orthanc ] || return 1
+    [ -e /usr/share/orthanc/plugins/libOrthancDicomWeb.so ] || return 1
     [ -e /usr/share/java/pixelmed.jar ]
 }
 

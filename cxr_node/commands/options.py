@@ -13,16 +13,20 @@ import click
 
 from cxr_node import config as configuration
 from cxr_node.config import Config
+from cxr_node.domain.reading import Actor
 
 DAY = click.DateTime(formats=["%Y-%m-%d"])
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
+_WHICH = f"Configuration file; default ${configuration.FILE_VARIABLE}, else {configuration.DEFAULT_FILE}."
+config_file = click.option("-c", "--config", "config_file", type=click.Path(path_type=Path), help=_WHICH)
+
+
 def with_config(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the configuration as its first argument."""
-    text = f"Configuration file; default ${configuration.FILE_VARIABLE}, else {configuration.DEFAULT_FILE}."
 
-    @click.option("-c", "--config", "config_file", type=click.Path(path_type=Path), help=text)
+    @config_file
     @wraps(command)
     def loaded(config_file: Path | None, **arguments: Any) -> Any:
         return command(configuration.load(config_file), **arguments)
@@ -38,3 +42,8 @@ def midnight(config: Config, day: datetime) -> float:
 def operator() -> str:
     """Who gives the command, as far as the system knows; behind sudo, the person."""
     return os.environ.get("SUDO_USER") or getpass.getuser()
+
+
+def actor() -> Actor:
+    """The same as one who acts: whoever may give commands to the node overrules."""
+    return Actor(operator(), overrules=True, address="")

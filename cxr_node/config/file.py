@@ -16,7 +16,7 @@ from cxr_node.errors import ConfigError
 
 DEFAULT_FILE = Path("config/cxr-node.toml")
 FILE_VARIABLE = "CXR_NODE_CONFIG"
-_PREFIX = "CXR_NODE__"
+PREFIX = "CXR_NODE__"
 
 
 def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) -> Config:
@@ -25,25 +25,34 @@ def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) 
     CXR_NODE__SECTION__KEY overrides a key, as TOML where it reads as TOML, else as text. Relative paths are relative
     to the working folder. Raises ConfigError that lists every mistake with its key and what was expected.
     """
-    chosen = path or (Path(environment[FILE_VARIABLE]) if environment.get(FILE_VARIABLE) else None)
-    if chosen is None and DEFAULT_FILE.is_file():
-        chosen = DEFAULT_FILE
-    data = _read(chosen) if chosen else {}
-    for section, key, value in _overrides(environment):
+    chosen = file_of(path, environment)
+    data = read(chosen) if chosen else {}
+    for section, key, value in overrides(environment):
         table = data.setdefault(section, {})
         if not isinstance(table, dict):
             raise ConfigError(
-                f"{_PREFIX}{section.upper()}__{key.upper()}: [{section}] is not a table that can be overridden"
+                f"{PREFIX}{section.upper()}__{key.upper()}: [{section}] is not a table that can be overridden"
             )
         table[key] = value
+    return validated(data, str(chosen) if chosen else "the environment")
+
+
+def validated(data: Mapping[str, Any], source: str) -> Config:
+    """The configuration that tables make; `source` is what they are from. Raises as `load`."""
     try:
         return Config.model_validate(data)
     except ValidationError as error:
-        source = str(chosen) if chosen else "the environment"
         raise ConfigError(f"{source}: {_described(error)}") from error
 
 
-def _read(path: Path) -> dict[str, Any]:
+def file_of(path: Path | None, environment: Mapping[str, str]) -> Path | None:
+    """The file that is read: the one that is given, else by the environment, else in the working folder, if any."""
+    chosen = path or (Path(environment[FILE_VARIABLE]) if environment.get(FILE_VARIABLE) else None)
+    return DEFAULT_FILE if chosen is None and DEFAULT_FILE.is_file() else chosen
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The tables of a file, not validated yet. Raises ConfigError."""
     try:
         return tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
@@ -52,10 +61,11 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} is not valid TOML: {error}") from error
 
 
-def _overrides(environment: Mapping[str, str]) -> Iterator[tuple[str, str, Any]]:
+def overrides(environment: Mapping[str, str]) -> Iterator[tuple[str, str, Any]]:
+    """Table, key and value of each variable that overrides a key."""
     for name, text in sorted(environment.items()):
-        section, _, key = name.removeprefix(_PREFIX).partition("__")
-        if not name.startswith(_PREFIX) or not key:
+        section, _, key = name.removeprefix(PREFIX).partition("__")
+        if not name.startswith(PREFIX) or not key:
             continue
         try:
             value = tomllib.loads(f"value = {text}")["value"]

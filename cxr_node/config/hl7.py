@@ -53,6 +53,7 @@ class Hl7(Section):
     status: Literal["OBR-25", "OBX-11"] = "OBR-25"
     final: frozenset[Code] = frozenset({"F", "C"})
     reopen: frozenset[Code] = frozenset({"X", "W", "D"})
+    labels: dict[Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,40}$")], Literal["positive", "negative"]] = {}
 
     @property
     def loopback(self) -> bool:

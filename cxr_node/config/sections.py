@@ -28,6 +28,15 @@ def _receiver(url: str) -> str:
     return url
 
 
+def _dicomweb(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or "@" in parts.netloc:
+        raise ValueError(
+            "write it as https://HOST/PATH, what stands before /studies; a login is dicomweb_authorization"
+        )
+    return url
+
+
 class Node(Section):
     """Who the node is, what it may do, and where its state lives."""
 
@@ -144,7 +153,7 @@ class Report(Section):
     pdf: bool = False
     presentation_state: bool = False
     segmentation: bool = False
-    key_objects: bool = False
+    key_objects: bool | Literal["promoted"] = False
     explain: Literal["cam", "gradcam", "occlusion"] = "cam"
     triage_category: dict[Literal["high", "medium"], Literal[2, 3]] = {"high": 2, "medium": 3}
 
@@ -153,9 +162,11 @@ class Destination(Called):
     """A peer that stores what the node writes."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
-    ae_title: AETitle
-    host: str
+    ae_title: AETitle | None = None
+    host: str | None = None
     port: Port = 104
+    dicomweb: Annotated[str, AfterValidator(_dicomweb)] | None = None
+    dicomweb_authorization: PemName | None = None
     mode: Mode | None = None
     storage_commitment: Literal["auto", "on", "off"] = "auto"
     sr_class: ReportClass = "comprehensive_3d"
@@ -163,6 +174,14 @@ class Destination(Called):
     pdf: bool | None = None
     rejection_notes: bool = False
     commitment_seconds: Annotated[float, Field(gt=0, le=86400)] = 600.0
+
+    @model_validator(mode="after")
+    def _reached_one_way(self) -> Self:
+        if self.dicomweb is None and (self.ae_title is None or self.host is None):
+            raise ValueError("ae_title and host are missing (or dicomweb, for a destination that is reached by HTTP)")
+        if self.dicomweb is not None and self.storage_commitment == "on":
+            raise ValueError('storage_commitment = "on": DICOMweb has none; "auto" looks each document up')
+        return self
 
 
 class Modality(Section):
@@ -223,9 +242,20 @@ class Worklist(Section):
 
 
 class Retention(Section):
-    """The disk."""
+    """How long what is final stays here, and how much disk is kept free."""
 
     watermark_gigabytes: Annotated[float, Field(ge=0)] = 1.0
+    days: Annotated[float, Field(gt=0)] | None = None
+    max_gigabytes: Annotated[float, Field(gt=0)] | None = None
+    keep: Literal["nothing", "documents"] = "documents"
+
+
+class Backup(Section):
+    """Copies of the database that the node makes by itself."""
+
+    hours: Annotated[float, Field(ge=0)] = 24.0
+    keep: Annotated[int, Field(ge=1, le=1000)] = 3
+    folder: Path | None = None
 
 
 class Log(Section):
@@ -233,6 +263,7 @@ class Log(Section):
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "console", "json"] = "auto"
+    file: Path | None = None
 
 
 class Audit(Section):

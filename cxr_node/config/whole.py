@@ -11,6 +11,7 @@ from cxr_node.config.hl7 import Hl7
 from cxr_node.config.model import Model
 from cxr_node.config.sections import (
     Audit,
+    Backup,
     Destination,
     Eligibility,
     Inference,
@@ -53,6 +54,7 @@ class Web(Section):
     trusted_proxies: tuple[Annotated[str, AfterValidator(network)], ...] = ()
     user_header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")] = "X-Forwarded-User"
     proxy_role: Literal["viewer", "reader", "admin"] = "viewer"
+    stow: bool = False
     viewer_url: Annotated[str, AfterValidator(_viewer)] | None = None
 
     @property
@@ -97,6 +99,7 @@ class Config(Section):
     hl7: Hl7 = Hl7()
     web: Web = Web()
     retention: Retention = Retention()
+    backup: Backup = Backup()
     audit: Audit = Audit()
     log: Log = Log()
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydicom.dataset import Dataset
+from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import evt
 from pynetdicom.association import Association
 from pynetdicom.dsutils import encode
@@ -69,11 +70,11 @@ def inquire(
         handlers: list[Any] = [(evt.EVT_N_EVENT_REPORT, on_report(reported)), (evt.EVT_PDU_SENT, sent)]
         association = associate(ae, peer, handlers=handlers)
     except NoContext:
-        return Reply(refusal=_not_offered(peer) if asking else None)
+        return Reply(refusal=not_offered(peer) if asking else None)
     try:
         accepted = {context.abstract_syntax for context in association.accepted_contexts}
         if asking:
-            refusal = _ask(association, peer, references, asking) if PUSH_MODEL in accepted else _not_offered(peer)
+            refusal = _ask(association, peer, references, asking) if PUSH_MODEL in accepted else not_offered(peer)
             if refusal is None:
                 _linger(association, answered, asking.linger)
                 return Reply(asked=True)
@@ -86,10 +87,6 @@ def inquire(
         if association.is_established:
             association.release()
     return Reply(refusal=refusal, held=held)
-
-
-def _not_offered(peer: Peer) -> Permanent:
-    return Permanent("NO_COMMITMENT", Message("{peer} does not offer storage commitment", peer=peer.name))
 
 
 def _ask(
@@ -143,13 +140,7 @@ class _Refused(Exception):
 
 
 def _find(association: Association, peer: Peer, reference: Reference, queried: Queried) -> Held | None:
-    query = Dataset()
-    query.QueryRetrieveLevel = "IMAGE"
-    if reference.study_instance_uid:
-        query.StudyInstanceUID = reference.study_instance_uid
-        query.SeriesInstanceUID = reference.series_instance_uid
-    query.SOPInstanceUID = reference.sop_instance_uid
-    query.SOPClassUID = query.RetrieveAETitle = ""
+    query = _query(reference)
     queried(peer, _told(association, query, reference))
     found: Held | None = None
     responses = association.send_c_find(query, STUDY_ROOT_FIND)
@@ -173,6 +164,29 @@ def _find(association: Association, peer: Peer, reference: Reference, queried: Q
         elif status != Status.SUCCESS:
             raise _Refused
     return found
+
+
+def _query(reference: Reference) -> Dataset:
+    query = Dataset()
+    query.QueryRetrieveLevel = "IMAGE"
+    if reference.study_instance_uid:
+        query.StudyInstanceUID = reference.study_instance_uid
+        query.SeriesInstanceUID = reference.series_instance_uid
+    query.SOPInstanceUID = reference.sop_instance_uid
+    query.SOPClassUID = query.RetrieveAETitle = ""
+    return query
+
+
+def as_query(reference: Reference) -> Query:
+    """A search for an instance that goes another way, as the C-FIND that asks the same."""
+    identifier = encode(_query(reference), is_implicit_vr=False, is_little_endian=True)
+    assert identifier is not None  # noqa: S101 - a query of ours has nothing that cannot be encoded
+    return Query(reference, identifier, str(ExplicitVRLittleEndian), STUDY_ROOT_FIND)
+
+
+def not_offered(peer: Peer) -> Permanent:
+    """A peer has no storage commitment."""
+    return Permanent("NO_COMMITMENT", Message("{peer} does not offer storage commitment", peer=peer.name))
 
 
 def _told(association: Association, query: Dataset, reference: Reference) -> Query:

@@ -19,7 +19,7 @@ from cxr_node.dimse.admission import Admission
 from cxr_node.dimse.connections import Gate, NodeServer
 from cxr_node.dimse.endpoint import Endpoint
 from cxr_node.dimse.reception import finished_part, receive_into, unfinished_part, wake
-from cxr_node.domain.callers import Refusals
+from cxr_node.domain.callers import Counts, Refusals
 from cxr_node.domain.intake import Answer, Intake, Received
 from cxr_node.domain.uid import IMPLEMENTATION_CLASS_UID
 from cxr_node.errors import ConfigError
@@ -42,9 +42,18 @@ class Service(Protocol):
 
 
 class Listener:
-    """Receives until it is stopped; films go to `intake`, their parts are written in `incoming`."""
+    """Receives until it is stopped; films go to `intake`, their parts are written in `incoming`.
 
-    def __init__(self, endpoint: Endpoint, intake: Intake, incoming: Path, services: Sequence[Service] = ()) -> None:
+    `counts` gets how many associations there were, by calling AE title, and how many were refused, by reason."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        intake: Intake,
+        incoming: Path,
+        services: Sequence[Service] = (),
+        counts: Counts | None = None,
+    ) -> None:
         self._endpoint, self._intake, self._incoming, self._services = endpoint, intake, incoming, services
         self._studies: weakref.WeakKeyDictionary[Association, set[str]] = weakref.WeakKeyDictionary()
         self._ae = AE(ae_title=endpoint.ae_title)
@@ -53,7 +62,8 @@ class Listener:
         self._ae.maximum_pdu_size = endpoint.max_pdu
         self._ae.network_timeout = self._ae.dimse_timeout = endpoint.timeout
         self._ae.acse_timeout = min(endpoint.timeout, 30.0)
-        refusals = Refusals(intake.refused)
+        self._counts = counts or Counts()
+        refusals = Refusals(intake.refused, counts=self._counts)
         self._admission = Admission(endpoint, refusals)
         networks = [ipaddress.ip_network(text) for text in endpoint.allowed_networks]
         self._gate = Gate(networks, endpoint.tls, refusals.refused)
@@ -66,6 +76,7 @@ class Listener:
         where = (self._endpoint.host, self._endpoint.port)
         handlers: list[Any] = [
             (evt.EVT_REQUESTED, self._admission.requested),
+            (evt.EVT_ACCEPTED, self._accepted),
             (evt.EVT_C_STORE, self._stored),
             (evt.EVT_RELEASED, self._released),
             (evt.EVT_CONN_CLOSE, self._closed),
@@ -99,6 +110,9 @@ class Listener:
             time.sleep(0.02)
         for association in self._ae.active_associations:
             association.abort()
+
+    def _accepted(self, event: evt.Event) -> None:
+        self._counts.count("association.accepted", event.assoc.requestor.ae_title.strip())
 
     def _stored(self, event: evt.Event) -> int | Dataset:
         request: Any = event.request

@@ -34,7 +34,8 @@ class Peer:
     """A storage SCP. `timeout` in seconds, for connecting and for every answer.
 
     `tls` makes what an association is secured with, each time from the files as they are then; it raises ConfigError
-    where they cannot be used. `tls_name` is what the peer's certificate must be for, where that is not `host`.
+    where they cannot be used. `tls_name` is what the peer's certificate must be for, where that is not `host`. One with
+    a `url` is a DICOMweb server, which nothing here calls; `authorization` is the file with its login.
     """
 
     name: str
@@ -44,6 +45,8 @@ class Peer:
     timeout: float = 30.0
     tls: Callable[[], ssl.SSLContext] | None = None
     tls_name: str | None = None
+    url: str | None = None
+    authorization: Path | None = None
 
 
 class NoContext(Permanent):

@@ -3,6 +3,7 @@
 import ipaddress
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from cxr_node.domain.clock import Clock
@@ -24,6 +25,29 @@ def within(address: str, networks: Sequence[Network]) -> bool:
     return any(plain in network for network in networks)
 
 
+class Counts:
+    """How often each thing happened since it was last asked; for threads that must not wait for a database."""
+
+    def __init__(self) -> None:
+        self._counted = Counter[tuple[str, str]]()
+        self._lock = threading.Lock()
+
+    def count(self, what: str, label: str) -> None:
+        with self._lock:
+            self._counted[what, label] += 1
+
+    def take(self) -> Counter[tuple[str, str]]:
+        """What was counted since the last time."""
+        with self._lock:
+            taken, self._counted = self._counted, Counter()
+        return taken
+
+    def give_back(self, counted: Counter[tuple[str, str]]) -> None:
+        """What could not be written down now."""
+        with self._lock:
+            self._counted.update(counted)
+
+
 class Refusals:
     """Tells of each address and reason at once, then at most once a minute, with how many there were meanwhile.
 
@@ -31,8 +55,10 @@ class Refusals:
     trail of events.
     """
 
-    def __init__(self, tell: Callable[[Refusal], None], clock: Clock = time.monotonic) -> None:
-        self._tell, self._clock = tell, clock
+    def __init__(
+        self, tell: Callable[[Refusal], None], clock: Clock = time.monotonic, counts: Counts | None = None
+    ) -> None:
+        self._tell, self._clock, self._counts = tell, clock, counts
         self._known: dict[tuple[str, str], tuple[float, int]] = {}
         self._lock = threading.Lock()
 
@@ -49,6 +75,8 @@ class Refusals:
         self._note("message.refused", address, calling, reason)
 
     def _note(self, event: str, address: str, calling: str, reason: str) -> None:
+        if self._counts is not None:
+            self._counts.count(event, reason)
         key, now = (address, reason), self._clock()
         with self._lock:
             told, untold = self._known.get(key, (-_QUIET_SECONDS, 0))

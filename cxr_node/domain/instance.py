@@ -52,8 +52,17 @@ class Header:
     patient_name: str | None = None
     birth_date: str | None = None
     sex: str | None = None
+    station_name: str | None = None
+    manufacturer: str | None = None
+    model_name: str | None = None
     study_date: str | None = None
     procedures: tuple[str, ...] = ()
+
+    def machine(self, calling_ae_title: str) -> str:
+        """What the X-ray machine is called: by its station, else by its make, else by who sent the film."""
+        made = " ".join(part for part in (self.manufacturer, self.model_name) if part)
+        name = self.station_name or made or calling_ae_title
+        return "".join(letter for letter in name if letter.isprintable())[:64].strip() or calling_ae_title
 
     def to_json(self) -> dict[str, Any]:
         return {name: value for name, value in asdict(self).items() if value not in (None, (), {})}

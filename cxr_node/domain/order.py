@@ -63,7 +63,8 @@ class Said:
     """What a message says of one order. `code` is its priority as the sender writes it, `patients` whose it is.
 
     `changes`: that the order is another one than it was (ORC-1 XO, XX). `day`: for when it is planned. `procedure`:
-    what is ordered, where that is said by a code.
+    what is ordered, where that is said by a code. `truth`: whether a final report finds what the model looks for, where
+    it says so by a code.
     """
 
     deed: Deed
@@ -75,6 +76,7 @@ class Said:
     changes: bool = False
     day: date | None = None
     procedure: Procedure | None = None
+    truth: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,8 @@ class Terms:
 
     `accession`: where the accession number stands, the first place that is filled. `priorities`: by code of table 0485
     (or 0027). `cancel`: codes of ORC-1, or of ORC-5 with ORC-1 = SC. `status`: where the state of a report stands
-    (tables 0123 and 0085); `final` and `reopen`: what closes a study, and what opens it again.
+    (tables 0123 and 0085); `final` and `reopen`: what closes a study, and what opens it again. `labels`: by code of an
+    observation or a diagnosis in a final report, whether that is what the model looks for.
     """
 
     accession: tuple[AccessionPlace, ...]
@@ -45,6 +46,7 @@ class Terms:
     status: StatusPlace
     final: frozenset[str]
     reopen: frozenset[str]
+    labels: Mapping[str, bool] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -150,7 +152,22 @@ def _report(group: _Group, terms: Terms) -> Said:
     states.discard("")
     if states & terms.reopen:
         return _said(Deed.REOPEN, group, terms)
-    return _said(Deed.FINAL if states and states <= terms.final else Deed.NOTE, group, terms)
+    if not states or not states <= terms.final:
+        return _said(Deed.NOTE, group, terms)
+    return replace(_said(Deed.FINAL, group, terms), truth=_truth(group, terms))
+
+
+def _truth(group: _Group, terms: Terms) -> bool | None:
+    """What the codes of a final report say (OBX-5, DG1-3): one that is positive goes before others."""
+    codes = [
+        segment.text(number, repetition=each)
+        for segment in group.segments
+        for number in ({"OBX": 5, "DG1": 3}.get(segment.name, 0),)
+        if number
+        for each in segment.repetitions(number)
+    ]
+    said = {terms.labels[code] for code in codes if code in terms.labels}
+    return None if not said else True in said
 
 
 def _said(deed: Deed, group: _Group, terms: Terms, code: str = "") -> Said:

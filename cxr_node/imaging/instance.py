@@ -54,6 +54,9 @@ def read_instance(dataset: Dataset) -> Header:
         patient_name=_text(dataset, "PatientName"),
         birth_date=_day(dataset, "PatientBirthDate"),
         sex=_upper(_text(dataset, "PatientSex")),
+        station_name=_text(dataset, "StationName"),
+        manufacturer=_text(dataset, "Manufacturer"),
+        model_name=_text(dataset, "ManufacturerModelName"),
         study_date=_day(dataset, "StudyDate"),
         procedures=tuple(_procedures(dataset)),
     )

@@ -1,26 +1,32 @@
 """Logs: JSON for machines, readable on a terminal; one line an outcome, and no patient data (Law 7)."""
 
+import io
 import logging
+import os
 import sys
 import threading
 import traceback
 import warnings
 from collections.abc import Mapping, MutableMapping
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, TextIO, cast
 
 import structlog
 from structlog.typing import ExcInfo
 
+from cxr_node.errors import ConfigError
+
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
-def configure(level: str, form: Literal["auto", "console", "json"], **always: Any) -> None:
-    """Log to standard error from now on; `auto` is readable on a terminal and JSON elsewhere.
+def configure(level: str, form: Literal["auto", "console", "json"], file: Path | None = None, **always: Any) -> None:
+    """Log to `file`, or else to standard error, from now on; `auto` is readable on a terminal and JSON elsewhere.
 
-    What nobody catches and what libraries complain of comes the same way, without the words that they chose.
+    What nobody catches and what libraries complain of comes the same way, without the words that they chose. Raises
+    ConfigError where the file cannot be written.
     """
-    readable = form == "console" or (form == "auto" and sys.stderr.isatty())
+    readable = form == "console" or (form == "auto" and file is None and sys.stderr.isatty())
     plain = structlog.dev.plain_traceback  # what is left to render of an error is text already
     renderer = (
         structlog.dev.ConsoleRenderer(exception_formatter=plain) if readable else structlog.processors.JSONRenderer()
@@ -35,13 +41,59 @@ def configure(level: str, form: Literal["auto", "console", "json"], **always: An
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),  # a line at once: three processes write here
+        logger_factory=structlog.WriteLoggerFactory(_opened(file) if file else sys.stderr),
         cache_logger_on_first_use=False,
     )
     _silence_pydicom()
     logging.getLogger().addHandler(LIBRARIES)
     sys.excepthook = _uncaught
     threading.excepthook = _uncaught_in_thread
+
+
+class _Renewed(io.TextIOBase):
+    """A file that is opened anew when it was renamed or removed, so that it may be rotated; a line at once, since
+    several processes write to it. While it cannot be written, standard error gets the lines."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._lock = path, threading.Lock()
+        self._stream: TextIO | None = path.open("a", encoding="utf-8")
+
+    def write(self, text: str) -> int:
+        with self._lock:
+            try:
+                stream = self._current()
+                stream.write(text)
+                stream.flush()
+            except OSError:
+                sys.stderr.write(text)
+        return len(text)
+
+    def close(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
+        super().close()
+
+    def _current(self) -> TextIO:
+        if self._stream is not None and not _same(self._path, self._stream):
+            stream, self._stream = self._stream, None
+            stream.close()
+        if self._stream is None:
+            self._stream = self._path.open("a", encoding="utf-8")
+        return self._stream
+
+
+def _same(path: Path, stream: TextIO) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(stream.fileno()))
+    except FileNotFoundError:
+        return False
+
+
+def _opened(path: Path) -> TextIO:
+    try:
+        return cast(TextIO, _Renewed(path))
+    except OSError as error:
+        raise ConfigError(f"log.file: cannot write {path}: {error.strerror}") from error
 
 
 class _Libraries(logging.Handler):

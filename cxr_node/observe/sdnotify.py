@@ -2,6 +2,7 @@
 
 import os
 import socket
+import time
 from collections.abc import Mapping
 
 
@@ -17,6 +18,10 @@ class Notifier:
 
     def alive(self) -> None:
         self._send("WATCHDOG=1")
+
+    def reloading(self) -> None:
+        now = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+        self._send(f"RELOADING=1\nMONOTONIC_USEC={now}\nSTATUS=reading the configuration again")
 
     def stopping(self) -> None:
         self._send("STOPPING=1\nSTATUS=finishing what is under way")

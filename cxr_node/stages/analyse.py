@@ -20,7 +20,7 @@ from cxr_node.imaging.pixels import decode
 from cxr_node.message import Message
 from cxr_node.spool import Spool
 from cxr_node.stages.stage import Commit, Stage, attempt
-from cxr_node.store import assessments, events, results, studies, windows, worklist
+from cxr_node.store import assessments, events, measures, priors, results, studies, windows, worklist
 from cxr_node.store.db import Store, Tx
 
 if TYPE_CHECKING:
@@ -90,6 +90,7 @@ class Analyse(Stage):
         def commit(tx: Tx) -> Iterable[NewJob]:
             results.save(tx, loaded.job.subject, analysis, now)
             assessments.save(tx, loaded.job.subject, loaded.assessment, now)
+            measures.save(tx, loaded.job.subject, float(loaded.prepared.mean()), float(loaded.prepared.std()))
             events.append(
                 tx, now, "instance.analysed", loaded.study,
                 digest=loaded.job.subject, model=analysis.model.name, version=analysis.model.version,
@@ -99,7 +100,7 @@ class Analyse(Stage):
             beside = [NewJob("further", loaded.job.subject, model) for model in self.further]
             beside += [NewJob("shadow", loaded.job.subject, model) for model in self.shadows]
             following = follow(tx, loaded.study, self.judging, self.waiting, now)
-            tier = worklist.tier(tx, loaded.study)
+            tier = Tier.NONE if priors.marked(tx, loaded.study) else worklist.tier(tx, loaded.study)
             asking = [NewJob("announce", loaded.study, f"{tier}/{name}") for name in self.asked.get(tier, ())]
             return [*following, *asking, *beside]
 

@@ -72,7 +72,7 @@ class Deliver(SingleStage):
             events.append(
                 tx, now, "document.sent", document.study_instance_uid,
                 kind=document.kind, sop_instance_uid=job.subject, destination=job.target, status=f"0x{status:04X}",
-                ae_title=peer.ae_title, host=peer.host, sop_class_uid=document.sop_class_uid,
+                ae_title=peer.ae_title or peer.name, host=peer.host, sop_class_uid=document.sop_class_uid,
                 **worklist.whose(tx, document.study_instance_uid),
             )  # fmt: skip
             if self.terms[job.target].wanted != "off" or status == _DUPLICATE:

@@ -20,7 +20,7 @@ from cxr_node.errors import Transient
 from cxr_node.hl7 import acknowledgement, inbound
 from cxr_node.hl7.message import Unreadable, parse
 from cxr_node.stages.stage import attempt
-from cxr_node.store import corrections, events, identities, messages, orders, reading, withdrawal, worklist
+from cxr_node.store import corrections, events, identities, messages, orders, reading, watching, withdrawal, worklist
 from cxr_node.store.db import Store, Tx
 
 log = structlog.get_logger()
@@ -109,6 +109,8 @@ class Orders:
             if said.deed in _WORDS and worklist.state(tx, study) is not EntryState.READ:
                 self._say(tx, study, said, notice.sender, now=now, at=at)
             self._move(tx, study, said, notice.sender, now)
+            if said.truth is not None:
+                watching.label(tx, study, said.truth, notice.sender, now)
         return studies
 
     def _rename(self, tx: Tx, notice: Notice, change: Change, now: float) -> list[str]:

@@ -26,7 +26,18 @@ from cxr_node.imaging.part10 import read_complete
 from cxr_node.message import Message
 from cxr_node.spool import Spool
 from cxr_node.stages.notes import Notes
-from cxr_node.store import corrections, events, jobs, orders, steps, studies, windows, withdrawal, worklist
+from cxr_node.store import (
+    corrections,
+    events,
+    jobs,
+    orders,
+    priors,
+    steps,
+    studies,
+    windows,
+    withdrawal,
+    worklist,
+)
 from cxr_node.store.db import Store, Tx
 from cxr_node.store.studies import Arrival, Stored
 
@@ -144,6 +155,8 @@ class Receive:
         except sqlite3.IntegrityError:  # it has a row: its file was lost, or it came twice at the same moment
             if self._known(digest) is None:
                 raise
+            with self.store.transaction() as tx:
+                studies.returned(tx, digest)
             return stored
         self.wake()
         study = self.pseudonym(header.study_instance_uid)
@@ -194,11 +207,13 @@ class Receive:
         model = judging.model_digest
         jobs.enqueue(tx, [NewJob("analyse", digest, model) for digest in studies.unjudged(tx, study, model)], now)
         worklist.refresh(tx, study, judging, now)
+        priors.film_came(tx, study, arrival.digest, now)
         if moved := withdrawal.follow(tx, study, judging, now):
             log.warning(f"study.{moved.state}", study=self.pseudonym(study), reason=moved.reason)
         due = windows.films_due(tx, study, self.waiting)
         jobs.enqueue(tx, [NewJob("settle", study, not_before=due or now)], now)
-        for asked in (NewJob(kind, study, not_before=now) for kind in self.asking):
+        asking = () if priors.marked(tx, study) else self.asking
+        for asked in (NewJob(kind, study, not_before=now) for kind in asking):
             jobs.enqueue_unless_open(tx, [asked], now)
             jobs.hasten(tx, asked)  # it may wait to ask again
 

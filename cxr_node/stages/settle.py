@@ -14,6 +14,7 @@ from cxr_node.store import (
     calling_off,
     events,
     identities,
+    priors,
     retraction,
     revisions,
     studies,
@@ -50,6 +51,9 @@ class Settle(SingleStage):
         now = self.clock()
         if (state := worklist.state(tx, study)) and state.withheld:
             events.append(tx, now, "study.not_reported", study, reason=_NOT_REPORTED[state])
+            return []
+        if priors.silent(tx, study):
+            events.append(tx, now, "study.not_reported", study, reason=_PRIOR)
             return []
         model = self.judging.model_digest
         images, previous = studies.images(tx, study, model), revisions.latest(tx, study)
@@ -132,6 +136,7 @@ class Settle(SingleStage):
         )
 
 
+_PRIOR = Message("it is a study of before that was taken in to be analysed alone")
 _NOT_REPORTED = {
     EntryState.HELD: Message("the study is held"),
     EntryState.WITHDRAWN: Message("the study is withdrawn"),

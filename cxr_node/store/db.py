@@ -10,7 +10,7 @@ import sqlite3
 import threading
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,9 @@ from cxr_node.store.migrations import migrations
 Row = dict[str, Any]
 Parameters = Sequence[object] | Mapping[str, object]
 _BUSY_SECONDS = 15.0
+_PAGES = ("page_count", "freelist_count")
+_MOST_PAGES, _LEAST_FREE = 65_536, 2_048
+"""Of 4 KiB: what VACUUM rewrites in seconds, and from where on it is worth it."""
 
 
 class Tx:
@@ -90,6 +93,16 @@ class Store:
                 if self._connection.in_transaction:  # SQLite ends it by itself after some failures
                     self._connection.execute("ROLLBACK")
 
+    def tidy(self) -> None:
+        """Write the log of changes into the file, as far as no reader needs it, and let the planner count anew; where
+        much of a small file is empty, give that back to the disk."""
+        with self._lock, _translated():
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            self._connection.execute("PRAGMA optimize").fetchall()
+            (pages,), (free,) = (self._connection.execute(f"PRAGMA {name}").fetchone() for name in _PAGES)
+            if pages < _MOST_PAGES and free > _LEAST_FREE and free > pages // 4:
+                self._connection.execute("VACUUM")  # senders wait for seconds at most: the file is small
+
     def close(self) -> None:
         with self._lock:
             self._connection.close()
@@ -123,6 +136,15 @@ def examine(path: Path, seconds: float) -> bool:
             f"{path.name}-wal and {path.name}-shm beside it away, then put a backup in its place",
         )
     return True
+
+
+def outdated(path: Path) -> str | None:
+    """The first migration that an existing database still has to go through, or None. Raises as `Store.open`."""
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+            return _first_pending(connection, path)
+    except sqlite3.Error as error:
+        raise Permanent("DATABASE", f"cannot open the database {path}: {error}") from error
 
 
 def _created(path: Path) -> sqlite3.Connection:
@@ -173,15 +195,20 @@ def _alone(folder: Path) -> Iterator[None]:
 
 def _pending(connection: sqlite3.Connection, path: Path) -> bool:
     """Whether the schema is to be brought up to date; only looks."""
-    known = {migration.name for migration in migrations._migrations}
+    return _first_pending(connection, path) is not None
+
+
+def _first_pending(connection: sqlite3.Connection, path: Path) -> str | None:
+    known = [migration.name for migration in migrations._migrations]
     applied = {migration.name for migration in migrations.applied(Database(connection))}
-    if unknown := applied - known:
+    if unknown := applied.difference(known):
         raise Permanent(
             "DATABASE",
             f"the database {path} was written by a later release of cxr_node (it has {', '.join(sorted(unknown))}); "
-            "install that release again, or restore a backup from before the upgrade",
+            "install that release again, or put the copy from before the upgrade in its place: it lies in the folder "
+            "backups beside it, and what came since is not in it",
         )
-    return applied != known
+    return next((name for name in known if name not in applied), None)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
-from cxr_node.store import correction_schema, message_schema, workitem_schema
+from cxr_node.store import correction_schema, message_schema, upkeep_schema, workitem_schema
 
 migrations = Migrations("cxr_node")
 
@@ -279,7 +279,8 @@ def m011_corrections(db: Database) -> None:
 
 @migrations()
 def m012_told(db: Database) -> None:
-    """Since when the RIS may have a message, whatever it answered; where there was no answer to one, it may have it."""
+    """Since when the RIS may have a message: where there was no answer, it may. And films by their accession number."""
+    db.execute("CREATE INDEX instance_accession ON instance (json_extract(header, '$.accession_number'))")
     db.execute("ALTER TABLE message ADD COLUMN tried_at REAL")
     db.execute(
         """
@@ -287,3 +288,9 @@ def m012_told(db: Database) -> None:
             SELECT 1 FROM job WHERE kind = 'transmit' AND subject = message.control_id AND attempt > 0)
         """
     )
+
+
+@migrations()
+def m013_upkeep(db: Database) -> None:
+    """X-ray machines, counts that outlive a restart, measures of films, and films that were given up."""
+    upkeep_schema.create(db)

@@ -41,13 +41,14 @@ def add(tx: Tx, arrival: Arrival, state: InstanceState, refusal: Refusal | None)
     tx.execute(
         """
         INSERT INTO instance (sop_instance_uid, study_instance_uid, digest, state, path, size, transfer_syntax,
-            calling_ae_title, received_at, header, refusal_code, refusal_reason, refusal_message)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            calling_ae_title, machine, received_at, header, refusal_code, refusal_reason, refusal_message)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
         """,
         (
             header.sop_instance_uid, header.study_instance_uid, arrival.digest, state, arrival.path, arrival.size,
-            arrival.transfer_syntax, arrival.calling_ae_title, arrival.received_at, json.dumps(header.to_json()),
-            refusal.code if refusal else None, refusal.reason if refusal else None,
+            arrival.transfer_syntax, arrival.calling_ae_title, header.machine(arrival.calling_ae_title),
+            arrival.received_at, json.dumps(header.to_json()), refusal.code if refusal else None,
+            refusal.reason if refusal else None,
             keep(refusal.reason) if refusal else None,
         ),
     )  # fmt: skip
@@ -116,10 +117,15 @@ def uids(tx: Tx) -> list[str]:
     return [str(row["study_instance_uid"]) for row in tx.rows("SELECT DISTINCT study_instance_uid FROM instance")]
 
 
-def digests(tx: Tx, prefix: str) -> set[str]:
-    """The digests of all instances that begin with `prefix`."""
-    rows = tx.rows("SELECT digest FROM instance WHERE digest >= ? AND digest < ?", (prefix, prefix + "g"))
-    return {str(row["digest"]) for row in rows}
+def digests(tx: Tx, prefix: str) -> dict[str, bool]:
+    """The digests of all instances that begin with `prefix`, and whether the file of each is to be there."""
+    rows = tx.rows("SELECT digest, purged_at FROM instance WHERE digest >= ? AND digest < ?", (prefix, prefix + "g"))
+    return {str(row["digest"]): row["purged_at"] is None for row in rows}
+
+
+def returned(tx: Tx, digest: str) -> None:
+    """The file of an instance is there again."""
+    tx.execute("UPDATE instance SET purged_at = NULL WHERE digest = ?", (digest,))
 
 
 def images(tx: Tx, study: str, model_digest: str) -> list[Image]:

@@ -37,7 +37,7 @@ _ASSIGNED: Final = ("00404025", "00404034")  # stations and persons
 class Desk:
     """`called` are the receivers that are called with event reports; `by_web`: others come for theirs.
 
-    `judging` and `wake` as in `Receive`, `archive` as in `Step`, `station` is the node's AE title.
+    `judging` and `wake` as in `Receive`, `archive` gives what `Step` has, `station` is the node's AE title.
     """
 
     store: Store
@@ -45,7 +45,7 @@ class Desk:
     judging: Callable[[], Judging]
     called: Collection[str]
     by_web: bool
-    archive: str
+    archive: Callable[[], str]
     station: str
     clock: Clock
     wake: Callable[[], None]

@@ -96,12 +96,12 @@ def _replaced(known: Ranked, rows: Sequence[Row], now: float, closed: bool) -> R
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """`policy` is asked in each transaction: the kill switch may have been used. `archive` as in `Step`."""
+    """`policy` is asked in each transaction: the kill switch may have been used. `archive` gives what `Step` has."""
 
     store: Store
     policy: Callable[[Tx], Policy]
     clock: Clock
-    archive: str
+    archive: Callable[[], str]
     ranking: Ranking
 
     def found(self, query: Attributes) -> Iterator[Attributes]:
@@ -117,7 +117,7 @@ class Search:
     def one(self, tx: Tx, row: Row) -> Attributes:
         """All attributes of a workitem."""
         rank = None if State(row["state"]).final else self.rank(tx, closed=False).rank(row["sequence"], self.clock())
-        return describe(workitems.step_of(tx, row, rank, self.archive))
+        return describe(workitems.step_of(tx, row, rank, self.archive()))
 
     def rank(self, tx: Tx, *, closed: bool) -> Ranked:
         """The reading order as it is now."""
@@ -125,11 +125,11 @@ class Search:
 
     def _described(self, sequences: Sequence[int], ranked: Ranked) -> list[Attributes]:
         """Of those that are there still, in their order."""
-        now = self.clock()
+        now, archive = self.clock(), self.archive()
         with self.store.reading() as tx:
             rows = workitems.of_sequence(tx, sequences)
             return [
-                describe(workitems.step_of(tx, rows[number], ranked.rank(number, now), self.archive))
+                describe(workitems.step_of(tx, rows[number], ranked.rank(number, now), archive))
                 for number in sequences
                 if number in rows
             ]

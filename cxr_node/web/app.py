@@ -13,7 +13,7 @@ from starlette.staticfiles import StaticFiles
 
 from cxr_node.errors import CxrNodeError
 from cxr_node.web import actions as acting
-from cxr_node.web import api, openapi, workitems
+from cxr_node.web import api, openapi, outputs, workitems
 from cxr_node.web.access import Door
 from cxr_node.web.actions import Actions
 from cxr_node.web.api import Api
@@ -25,14 +25,17 @@ from cxr_node.web.metrics import NodeCollector
 from cxr_node.web.names import Names
 from cxr_node.web.openapi import Description
 from cxr_node.web.operations import Operation, routes
+from cxr_node.web.outputs import Outputs
 from cxr_node.web.pages import Pages
 from cxr_node.web.parts import NotSignedIn, Parts, sign_in_first
 from cxr_node.web.pictures import Pictures
 from cxr_node.web.signin import SignIn
 from cxr_node.web.site import Site
+from cxr_node.web.stow import Stow
 from cxr_node.web.templates import Templates
 from cxr_node.web.workitems import BASE, Workitems
 
+_BELOW: Final = ("", "/{study}")
 STATIC: Final = Path(__file__).parent / "static"
 
 
@@ -88,6 +91,12 @@ def _for_programs(parts: Parts, programs: Api, actions: Actions) -> list[BaseRou
     if parts.site.desk is not None:
         groups.append((Workitems(parts, parts.site.desk), workitems.OPERATIONS))
         channels = [WebSocketRoute(BASE + "/subscribers/{receiver}", Channels(parts, parts.site.desk).open)]
+    groups.append((Outputs(parts), outputs.OPERATIONS))
+    taking: list[BaseRoute] = []
+    if parts.site.intake is not None:
+        taking = [
+            Route(f"{BASE}/studies{rest}", Stow(parts, parts.site.intake).store, methods=["POST"]) for rest in _BELOW
+        ]
     described = Description(parts, groups)
     groups.append((described, openapi.OPERATIONS))
-    return [route for group, operations in groups for route in routes(group, operations)] + channels
+    return [route for group, operations in groups for route in routes(group, operations)] + channels + taking

@@ -1,6 +1,7 @@
 """What holds for every request and answer: its size and time, and what a browser may do with a page."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -13,6 +14,9 @@ MOST_BYTES: Final = 16 * 1024
 
 _MOST_BYTES_BELOW: Final = {"/dicom-web/": 128 * 1024}
 """... but for a workitem."""
+
+_STREAMED: Final = re.compile(r"/dicom-web/studies(/[^/]+)?")
+"""Films that come by STOW-RS are read by who takes them, as they come."""
 
 BODY: Final = "cxr_node.body"
 """Where the scope of a request has its body, for those that answer outside the event loop."""
@@ -48,6 +52,9 @@ class Guard:
             await self._app(scope, receive, send)
             return
         dressed = self._dressed(scope, send)
+        if scope["method"] == "POST" and _STREAMED.fullmatch(scope["path"]):
+            await self._app(scope, receive, dressed)
+            return
         try:
             async with asyncio.timeout(self._body_seconds):
                 body = await _body(Headers(scope=scope), receive, _most_bytes(scope["path"]))

@@ -14,10 +14,10 @@ from prometheus_client.registry import Collector
 
 from cxr_node.store import events, overview
 from cxr_node.store.db import Store
+from cxr_node.web.measures import Values, gauge, measures
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _FILMS: Final = 100
-Values = dict[tuple[str, ...], float]
 
 
 class NodeCollector(Collector):
@@ -32,7 +32,7 @@ class NodeCollector(Collector):
         found = self._status()
         with self._store.reading() as tx:
             states, delays = overview.entry_states(tx), overview.analysis_seconds(tx, _FILMS)
-        yield _gauge("cxr_node_info", "What runs: always 1.", {(self._version, found["mode"], found["model"]): 1.0},
+        yield gauge("cxr_node_info", "What runs: always 1.", {(self._version, found["mode"], found["model"]): 1.0},
                      "version", "mode", "model")  # fmt: skip
         yield _one("cxr_node_ready", "1 while films are received and analysed.", float(found["ready"]))
         yield _one("cxr_node_worklist_frozen", "1 while the kill switch is on.", float(found["frozen"]))
@@ -45,8 +45,8 @@ class NodeCollector(Collector):
         queues: Values = {
             (kind, state): float(count) for kind, queue in found["queues"].items() for state, count in queue.items()
         }
-        yield _gauge("cxr_node_jobs", "Jobs by kind and state.", queues, "kind", "state")
-        yield _gauge("cxr_node_studies", "Studies by their state in the worklist.",
+        yield gauge("cxr_node_jobs", "Jobs by kind and state.", queues, "kind", "state")
+        yield gauge("cxr_node_studies", "Studies by their state in the worklist.",
                      {(state,): float(count) for state, count in states.items()}, "state")  # fmt: skip
         for key, text in (
             ("pending", "Documents that have not left for a destination."),
@@ -54,16 +54,17 @@ class NodeCollector(Collector):
             ("overdue", "Documents whose commitment is overdue."),
         ):
             of: Values = {(one["name"],): float(one[key]) for one in found["destinations"]}
-            yield _gauge(f"cxr_node_deliveries_{key}", text, of, "destination")
+            yield gauge(f"cxr_node_deliveries_{key}", text, of, "destination")
         waiting: Values = {(one["name"],): float(one["pending"]) for one in found["messages"]}
-        yield _gauge("cxr_node_messages_pending", "HL7 messages that have not left for a destination, or are held.",
+        yield gauge("cxr_node_messages_pending", "HL7 messages that have not left for a destination, or are held.",
                      waiting, "destination")  # fmt: skip
         unsent: Values = {(one["target"],): float(one["unsent"]) for one in found["audit"]}
-        yield _gauge("cxr_node_audit_unsent", "Events that an audit target has not had.", unsent, "target")
+        yield gauge("cxr_node_audit_unsent", "Events that an audit target has not had.", unsent, "target")
         shares: Values = {(str(share),): seconds for share, seconds in _shares(delays).items()}
-        yield _gauge("cxr_node_analysis_seconds",
+        yield gauge("cxr_node_analysis_seconds",
                      f"From receipt to result, of the newest {_FILMS} films: median, 95 of 100, longest.",
                      shares, "quantile")  # fmt: skip
+        yield from measures(self._store, found)
         counter = CounterMetricFamily(
             "cxr_node_events", "Events by name, all that the trail has had.", labels=["event"]
         )
@@ -87,13 +88,6 @@ def exposition(collector: NodeCollector) -> bytes:
 
 def _one(name: str, text: str, value: float) -> Metric:
     return GaugeMetricFamily(name, text, value=value)
-
-
-def _gauge(name: str, text: str, values: Values, *labels: str) -> Metric:
-    family = GaugeMetricFamily(name, text, labels=labels)
-    for label, value in values.items():
-        family.add_metric(label, value)
-    return family
 
 
 def _shares(seconds: list[float]) -> dict[float, float]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cxr_node.domain.clock import Clock
+from cxr_node.domain.intake import Intake
 from cxr_node.domain.study import Judging
 from cxr_node.locale import Language
 from cxr_node.spool import Spool
@@ -46,13 +47,15 @@ class Site:
 
     `places(closed, studies)` are entries of the worklist, `study(uid)` is one study, `status()` the node's health
     without calling its peers, `ready()` whether films are received and analysed: all in the shapes of `--json`.
-    `desk` answers for workitems; None where UPS is off.
+    `judging` is of the model in service, `reads(name, version)` of any that is installed, None of others. `desk`
+    answers for workitems; None where UPS is off. `intake` takes films that come by STOW-RS; None where none may.
     """
 
     facts: Facts
     store: Store
     spool: Spool
     judging: Judging
+    reads: Callable[[str, str], Judging | None]
     places: Places
     study: Callable[[str], dict[str, Any] | None]
     status: Callable[[], dict[str, Any]]
@@ -61,6 +64,7 @@ class Site:
     clock: Clock
     looks: Looks = field(default_factory=Looks)
     desk: Desk | None = None
+    intake: Intake | None = None
 
     def record(self, event: str, caller: Caller, study: str | None = None, **detail: Any) -> None:
         with self.store.transaction() as tx:

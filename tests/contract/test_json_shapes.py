@@ -123,6 +123,7 @@ def test_status(bench: Bench) -> None:
     assert found["queues"]["deliver"] == {"ready": 1, "running": 0, "failed": 0}
     assert found["dead_letters"] == 1
     (pacs,) = found["destinations"]
+    assert pacs.pop("lag_seconds") > 0
     assert pacs == {
         "name": "pacs", "reachable": False, "pending": 1, "uncommitted": 0, "overdue": 0,
         "sr_class": "comprehensive_3d", "sr_class_wanted": "comprehensive_3d",

@@ -17,12 +17,11 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from cxr_node import views
 from cxr_node.domain.workitem import FILTERED, GLOBAL
 from cxr_node.store import results
-from cxr_node.store.results import Written
-from cxr_node.web import actions, api, openapi, shapes, workitems
+from cxr_node.web import actions, api, openapi, outputs, shapes, workitems
 from cxr_node.web.accounts import Role
 from tests import films
-from tests.bench import NOON
 from tests.web import PSEUDONYMS, Web
+from tests.written import document
 
 TOKENS = {"viewer-token": Role.VIEWER, "admin-token": Role.ADMIN}
 ADMIN = {"Authorization": "Bearer admin-token"}
@@ -35,7 +34,7 @@ PAGES = {
 DESCRIPTION = "/api/openapi.json"
 ASKED = [
     (each.path, each.method)
-    for each in (*api.OPERATIONS, *actions.OPERATIONS, *workitems.OPERATIONS, *openapi.OPERATIONS)
+    for each in (*api.OPERATIONS, *actions.OPERATIONS, *workitems.OPERATIONS, *outputs.OPERATIONS, *openapi.OPERATIONS)
     if each.path != "/api/events"  # does not end
 ]
 NOTHING_TO_GET_WRONG = ("/healthz", "/readyz")
@@ -61,8 +60,8 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Web:
     judged = web.film(0.9, AccessionNumber="A1")
     web.bench.send(films.leg())
     web.film()
+    document(web, judged, "1.2.9")
     with web.bench.store.transaction() as tx:
-        results.add_document(tx, Written("1.2.9", judged, 1, "full", "sr", "1.2", "1.2.8", "outbox/1.2.9.dcm"), NOON)
         results.add_delivery(tx, "1.2.9", "pacs")
     return web
 
@@ -125,7 +124,7 @@ def test_without_workitems_they_are_not_described(tmp_path: Path) -> None:
     web = Web(tmp_path, tokens=TOKENS, workitems=False)
     paths = web.client(**ADMIN).get(DESCRIPTION).json()["paths"]
     assert "/api/worklist" in paths
-    assert not [path for path in paths if path.startswith("/dicom-web")]
+    assert not [path for path in paths if path.startswith("/dicom-web/workitems")]
 
 
 def test_the_shapes_have_every_key_that_is_there(web: Web) -> None:
@@ -177,6 +176,9 @@ def test_so_is_what_is_asked_of_something_that_is_there(operations: Any, web: We
     studies = [row["study_instance_uid"] for row in web.bench.rows("SELECT study_instance_uid FROM worklist_entry")]
     uids = [row["uid"] for row in web.bench.rows("SELECT uid FROM workitem")]
     known = {"name": [*studies, *map(PSEUDONYMS.study, studies)], "workitem": [*uids, GLOBAL, FILTERED]}
+    (written,) = web.bench.rows("SELECT * FROM document")
+    named = {"study": "study_instance_uid", "series": "series_instance_uid", "instance": "sop_instance_uid"}
+    known |= {name: [written[column]] for name, column in named.items()}
     statuses = answered_as_described(operations[path][method].as_strategy(), known)
     assert not statuses & {401, 403}, "an administrator asks"
     if method == "GET":  # elsewhere every body that was drawn may have been a wrong one

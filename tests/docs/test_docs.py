@@ -10,6 +10,7 @@ import click
 import pytest
 
 import cxr_node
+from cxr_node import config as configuration
 from cxr_node.cli import main
 from cxr_node.dimse import contexts
 from cxr_node.inference import manifest
@@ -61,9 +62,9 @@ def test_every_code_is_explained_in_operations(code: str) -> None:
     assert re.search(rf"\b{code}\b", (ROOT / "docs" / "operations.md").read_text("utf-8"))
 
 
-@pytest.mark.parametrize("document", [ROOT / "README.md", ROOT / "docs" / "operations.md"], ids=lambda path: path.name)
-def test_commands_in_the_documents_exist(document: Path) -> None:
-    text = document.read_text("utf-8")
+@pytest.mark.parametrize("name", ["README.md", "docs/operations.md", "docs/quickstart.md"])
+def test_commands_in_the_documents_exist(name: str) -> None:
+    text = (ROOT / name).read_text("utf-8")
     blocks = "\n".join([*re.findall(r"```sh\n(.*?)```", text, re.DOTALL), *re.findall(r"`(cxr-node [^`]+)`", text)])
     said = set(re.findall(r"\bcxr-node (?:models |audit )?[a-z]+(?= |$)", blocks, re.MULTILINE))
     assert said
@@ -89,8 +90,8 @@ def test_the_readme_says_the_worst_figure_of_the_model_card() -> None:
 
 
 def test_the_sed_line_of_the_installation_finds_its_key() -> None:
-    operations = (ROOT / "docs" / "operations.md").read_text("utf-8")
-    wanted, put = re.findall(r"sed -i 's\|\^(.*)\|(.*)\|'", operations)[0]
+    script = (ROOT / "tools" / "install.sh").read_text("utf-8")
+    wanted, put = re.findall(r"sed 's\|\^(.*)\|(.*)\|'", script)[0]
     shipped = (ROOT / "config" / "cxr-node.toml").read_text("utf-8")
     installed = tomllib.loads(re.sub(f"^{wanted}", put, shipped, flags=re.MULTILINE))
     assert installed["node"]["data_dir"] == "/var/lib/cxr-node"
@@ -122,3 +123,63 @@ def test_constraints_pin_every_dependency() -> None:
 
 def _name(requirement: str) -> str:
     return re.split(r"[<>=\[ ]", requirement)[0].lower().replace("_", "-")
+
+
+LOGS = {"debug", "info", "warning", "error", "critical", "exception", "log"}
+
+
+def log_events() -> set[str]:
+    """Every event that the source logs; those whose names are made up from a role or a state with `*` for it."""
+    found = set()
+    for path in (ROOT / "cxr_node").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or not node.args:
+                continue
+            if node.func.attr not in LOGS or ast.unparse(node.func.value) not in ("log", "structlog.get_logger()"):
+                continue
+            name = node.args[1 if node.func.attr == "log" else 0]
+            if isinstance(name, ast.Constant):
+                found.add(str(name.value))
+            elif isinstance(name, ast.JoinedStr):
+                found.add("".join(str(part.value) if isinstance(part, ast.Constant) else "*" for part in name.values))
+    return found
+
+
+def test_every_event_of_the_log_is_explained_and_no_other() -> None:
+    page = (ROOT / "docs" / "log.md").read_text("utf-8")
+    rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    explained = {name for row in rows for name in re.findall(r"`([a-z0-9_]+\.[a-z_]+)`", row)}
+    logged = log_events()
+    assert len(logged) > 80
+    patterns = [re.compile(re.escape(name).replace(r"\*", "[a-z0-9_]+") + "$") for name in logged]
+    assert [name for name in sorted(logged) if "*" not in name and name not in explained] == []
+    without = [one.pattern for one in patterns if not any(one.match(name) for name in explained)]
+    assert without == []
+    told_by_peers = {"association.rejected", "connection.refused", "message.refused"}
+    assert {name for name in explained - told_by_peers if not any(one.match(name) for one in patterns)} == set()
+
+
+def headings(path: Path) -> set[str]:
+    """The anchors of a page, as its readers' programs make them."""
+    found = re.findall(r"^#+ (.*)$", re.sub(r"```.*?```", "", path.read_text("utf-8"), flags=re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^a-z0-9 _-]", "", heading.lower()).replace(" ", "-") for heading in found}
+
+
+@pytest.mark.parametrize("name", ["quickstart.md", "log.md", "operations.md"])
+def test_links_lead_to_headings(name: str) -> None:
+    page = ROOT / "docs" / name
+    wrong = []
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)#([^)\s]+)\)", page.read_text("utf-8")):
+        where = page.parent / target if target else page
+        if not target.startswith("http") and anchor.replace("\n", "") not in headings(where):
+            wrong.append(f"{target}#{anchor}")
+    assert wrong == []
+
+
+def test_the_quickstart_configures_what_there_is(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "quickstart.md").read_text("utf-8")
+    (block,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "node.toml").write_text(block)
+    found = configuration.load(tmp_path / "node.toml", {})
+    assert (found.node.mode, found.receive.host, found.destination[0].name) == ("shadow", "0.0.0.0", "pacs")
+    assert all((ROOT / name).exists() for name in ("tools/install.sh", "config/examples"))

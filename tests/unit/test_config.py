@@ -78,7 +78,7 @@ def test_three_mistakes_are_three_lines_with_key_and_value() -> None:
             '[[destination]]\nname = "a"\nae_title = "A"\nhost = "h"\nportt = 1',
             "destination.0.portt: unknown key; did you mean 'port'?",
         ),
-        ("[log]\nxyzzy = 1", "log.xyzzy: unknown key; known: format, level"),
+        ("[log]\nxyzzy = 1", "log.xyzzy: unknown key; known: file, format, level"),
     ],
 )
 def test_an_unknown_key_is_answered_with_the_nearest(text: str, said: str) -> None:
@@ -190,3 +190,21 @@ def test_a_certificate_is_asked_of_callers_unless_the_site_says_otherwise(more: 
     assert mistakes(identity)[1].startswith("tls: ca is missing: it says whose client certificates are trusted")
     assert load(identity + more).tls.listens is (more != "listener = false")
     assert not Config().tls.listens
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('name = "a"\nae_title = "A"', "ae_title and host are missing (or dicomweb,"),
+        ('name = "a"\ndicomweb = "pacs.example.org"', "destination.0.dicomweb: write it as https://HOST/PATH"),
+        ('name = "a"\ndicomweb = "https://u:p@pacs/dw"', "a login is dicomweb_authorization"),
+        ('name = "a"\ndicomweb = "https://pacs/dw"\nstorage_commitment = "on"', "DICOMweb has none"),
+    ],
+)
+def test_a_destination_is_reached_one_way_or_the_other(text: str, said: str) -> None:
+    assert said in mistakes(f"[[destination]]\n{text}")[1]
+
+
+def test_a_dicomweb_destination_needs_no_ae_title() -> None:
+    (found,) = load('[[destination]]\nname = "a"\ndicomweb = "https://pacs.example.org/dicom-web"').destination
+    assert (found.ae_title, found.host) == (None, None)

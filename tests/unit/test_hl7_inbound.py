@@ -241,3 +241,23 @@ def test_a_message_without_measure_is_read_or_refused_in_no_time() -> None:
 def test_what_is_wrong_is_said_without_the_patient() -> None:
     text = message("ORM^O01", "1", "PID|||SECRET1||Secret^Name", "ORC|NW", "TQ1|1||||||||Q", "OBR|1|A")
     assert "ecret" not in fault(text).sentence.lower()
+
+
+@pytest.mark.parametrize(
+    ("lines", "truth"),
+    [
+        (["OBX|1|CWE|IMP^Impression||J18.9^Pneumonia^I10||||||F"], True),
+        (["OBX|1|CWE|IMP^Impression||Z03.8^Nothing^I10||||||F"], False),
+        (["OBX|1|CWE|IMP^Impression||Z03.8^Nothing^I10~J18.9^Pneumonia^I10||||||F"], True),
+        (["OBX|1|TX|IMP^Impression||J18.9 is what I think||||||F"], None),
+        (["OBX|1|TX|IMP^Impression||Nothing acute.||||||F", "DG1|1||J18.9^Pneumonia^I10"], True),
+        (["OBX|1|TX|IMP^Impression||Nothing acute.||||||F"], None),
+    ],
+)
+def test_the_codes_of_a_final_report_say_what_is_so(lines: list[str], truth: bool | None) -> None:
+    terms = replace(TERMS, labels={"J18.9": True, "Z03.8": False})
+    obr = f"OBR|1|PL1|FI1|XCHEST^Chest PA^L{'|' * 14}ACC1{'|' * 7}"
+    (final,) = said(message("ORU^R01^ORU_R01", "7", "PID|||P1", obr + "F", *lines), terms)
+    assert (final.deed, final.truth) == (Deed.FINAL, truth)
+    (note,) = said(message("ORU^R01^ORU_R01", "8", "PID|||P1", obr + "P", *lines), terms)
+    assert (note.deed, note.truth) == (Deed.NOTE, None)

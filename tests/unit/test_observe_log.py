@@ -5,12 +5,14 @@ import logging
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import structlog
 from apscheduler.events import EVENT_JOB_ERROR
 from apscheduler.schedulers.background import BackgroundScheduler
 
+from cxr_node.errors import ConfigError
 from cxr_node.observe.log import LIBRARIES, configure
 
 
@@ -129,3 +131,33 @@ def test_configuring_again_forgets_what_was_always_said(capsys: Captured) -> Non
     structlog.get_logger().info("x")
     found = json.loads(capsys.readouterr().err)
     assert (found["role"], "port" in found) == ("work", False)
+
+
+def test_a_file_may_be_renamed_at_any_time(tmp_path: Path, capsys: Captured) -> None:
+    path = tmp_path / "node.log"
+    configure("info", "auto", path)
+    log = structlog.get_logger()
+    log.info("instance.stored", digest="first")
+    path.rename(tmp_path / "node.log.1")
+    log.info("instance.stored", digest="second")
+    assert [json.loads(line)["digest"] for line in (tmp_path / "node.log.1").read_text().splitlines()] == ["first"]
+    assert [json.loads(line)["digest"] for line in path.read_text().splitlines()] == ["second"]
+    assert capsys.readouterr().err == ""
+
+
+def test_while_the_file_cannot_be_written_standard_error_gets_the_lines(tmp_path: Path, capsys: Captured) -> None:
+    folder = tmp_path / "log"
+    folder.mkdir()
+    configure("info", "json", folder / "node.log")
+    (folder / "node.log").unlink()
+    folder.rmdir()
+    structlog.get_logger().info("instance.stored", digest="ab12")
+    assert json.loads(capsys.readouterr().err)["digest"] == "ab12"
+    folder.mkdir()
+    structlog.get_logger().info("instance.stored", digest="cd34")
+    assert json.loads((folder / "node.log").read_text())["digest"] == "cd34"
+
+
+def test_a_file_that_cannot_be_had_is_a_mistake_in_the_configuration(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"log\.file: cannot write .*node\.log: No such file"):
+        configure("info", "json", tmp_path / "nowhere" / "node.log")

@@ -1,6 +1,7 @@
 """Telling systemd: what it is sent, and silence where there is none."""
 
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,8 +22,12 @@ def test_every_message_arrives_as_one_datagram(systemd: socket.socket, tmp_path:
     notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "notify")})
     notifier.ready("listening on port 104")
     notifier.alive()
+    notifier.reloading()
     notifier.stopping()
-    assert [systemd.recv(4096).decode() for _ in range(3)] == [
+    ready, alive, reloading, stopping = [systemd.recv(4096).decode() for _ in range(4)]
+    assert reloading.startswith("RELOADING=1\nMONOTONIC_USEC=")
+    assert 0 <= time.monotonic() - int(reloading.splitlines()[1].partition("=")[2]) / 1e6 < 60
+    assert [ready, alive, stopping] == [
         "READY=1\nSTATUS=listening on port 104",
         "WATCHDOG=1",
         "STOPPING=1\nSTATUS=finishing what is under way",

@@ -54,6 +54,7 @@ class Site(Node):
         companions: Sequence[Companion] = (),
         *,
         key_objects: bool = False,
+        promoted_alone: bool = False,
     ) -> "Site":
         self.pacs, clock = pacs, self.clock
         profile = replace(PROFILE, cutoffs=CUTOFFS)
@@ -76,7 +77,7 @@ class Site(Node):
             "heatmap": Heatmap(self.desk),
             "companions": Companions(self.desk, {"full": companions}),
             "deliver": deliver(self, peers, terms, self._send, **more),
-            "key_objects": KeyObjects(self.desk),
+            "key_objects": KeyObjects(self.desk, promoted_alone),
         }
         self.worker.stages = {**self.worker.stages, **{kind: (STEPS[kind], stage) for kind, stage in stages.items()}}
         return self
@@ -285,6 +286,15 @@ def test_key_objects_come_whoever_is_faster_the_writer_or_the_destinations(
     for name in tastes:
         assert site.got(name)[-1] == "KO"
         assert site.got(name).count("KO") == 1
+
+
+@pytest.mark.parametrize(("probability", "count"), [(0.9, 1), (0.1, 0)])
+def test_key_objects_of_promoted_studies_alone(site: Site, probability: float, count: int) -> None:
+    wanted = {"key_objects": True, "promoted_alone": True}
+    begin(site, probability).document({"pacs": Taste()}, {"pacs": Pacs()}, **wanted).settle()
+    assert site.got("pacs").count("KO") == count
+    assert "SR" in site.got("pacs")
+    assert [row["state"] for row in site.rows("SELECT state FROM job WHERE kind = 'key_objects'")] == ["done"]
 
 
 def test_key_objects_wait_for_no_report_of_another_destination(site: Site) -> None:

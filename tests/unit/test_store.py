@@ -69,7 +69,7 @@ def test_a_database_of_a_later_release_is_refused_with_advice(store: Store, path
         tx.execute(
             "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('cxr_node', 'm999_later', '')"
         )
-    with pytest.raises(Permanent, match=r"written by a later release of cxr_node .*m999_later.*restore a backup"):
+    with pytest.raises(Permanent, match=r"written by a later release .*m999_later.*put the copy from before"):
         Store.open(path)
 
 
