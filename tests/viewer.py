@@ -170,7 +170,6 @@ def shoot(driver: WebDriver, address: str, study: str, case: Case, out: Path) ->
 
 def await_outlines(driver: WebDriver) -> None:
     """OHIF draws regions some time after the film, or when the mouse moves over it; of some reports it draws none."""
-    ActionChains(driver).move_by_offset(SIZE[0] // 3, 0).perform()  # from the list of series onto the film
     until = time.monotonic() + OUTLINE_SECONDS
     while time.monotonic() < until and not all_of(driver, "svg.svg-layer text"):
         ActionChains(driver).move_by_offset(3, 3).perform()
