@@ -6,6 +6,7 @@ mode; for all of them results.csv, results.json and a page to look through.
 
 import csv
 import json
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -60,19 +61,29 @@ def find_films(paths: Sequence[Path], out: Path) -> list[Path]:
 
     Hidden files, DICOMDIR and what lies in `out` are passed over. Raises UsageError when a path itself lies in `out`.
     """
-    results = out.resolve()
+    results = _real(out)
     found: dict[Path, Path] = {}
     for path in paths:
-        if path.resolve().is_relative_to(results):
+        if _real(path).is_relative_to(results):
             raise click.UsageError(f"{path} lies in the folder for the results; give another --out")
         for file in _films_in(path) if path.is_dir() else [path]:
-            if not file.resolve().is_relative_to(results):
-                found.setdefault(file.resolve(), file)
+            if not _real(file).is_relative_to(results):
+                found.setdefault(_real(file), file)
     return list(found.values())
 
 
+def _real(path: Path) -> Path:
+    """Where a path leads; one that leads nowhere is itself (`Path.resolve` fails at a circle of links)."""
+    return Path(os.path.realpath(path))
+
+
 def _films_in(folder: Path) -> list[Path]:
-    return [file for file in sorted(folder.rglob("*")) if file.is_file() and _is_film(file, folder)]
+    return [file for file in sorted(folder.rglob("*")) if _is_there(file) and _is_film(file, folder)]
+
+
+def _is_there(file: Path) -> bool:
+    """Whether it is a file, or a link to none; sockets and pipes, which may never end, are passed over."""
+    return file.is_file() or (file.is_symlink() and not file.exists())
 
 
 def _is_film(file: Path, folder: Path) -> bool:
@@ -81,8 +92,11 @@ def _is_film(file: Path, folder: Path) -> bool:
         return False
     if file.suffix.lower() in PICTURES | DICOM:
         return True
-    with file.open("rb") as stream:
-        return stream.read(132)[128:] == b"DICM"
+    try:
+        with file.open("rb") as stream:
+            return stream.read(132)[128:] == b"DICM"
+    except OSError:
+        return True  # it is told with the others that cannot be read, and they do not keep the rest from being done
 
 
 def names(files: Sequence[Path]) -> list[str]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cxr_node.documents import Further, Profile
 from cxr_node.documents.language import sentence
-from cxr_node.documents.picture import AMBER, BACKGROUND, SOFT, WHITE, Colour, Picture, overlay
+from cxr_node.documents.picture import AMBER, BACKGROUND, SOFT, WHITE, Colour, Picture, broken, overlay, width_of
 from cxr_node.documents.wording import consulted, figures, flagged, output_name, percent
 from cxr_node.documents.wording import headline as headline_of
 from cxr_node.domain.finding import Analysis, Tier
@@ -93,29 +93,12 @@ def write_lines(
     picture: Picture, text: str, place: Place, size: int, colour: Colour, *, most: int = 4, bold: bool = False
 ) -> int:
     """Write a text in up to `most` lines that are broken at spaces; the row below the last."""
-    lines, top = _broken(text, size, place.width, bold=bold), place.top
+    lines, top = broken(text, size, place.width, bold=bold), place.top
     if len(lines) > most:
         lines = [*lines[: most - 1], f"{lines[most - 1]} ..."]
     for line in lines:
         top = write(picture, line, Place(place.left, top, place.width), size, colour, bold=bold)
     return top
-
-
-def width_of(text: str, size: int, *, bold: bool = False) -> int:
-    """How wide a line is, in pixels."""
-    weight = _BOLD if bold else _REGULAR
-    return int(cv2.getTextSize((0, 0), text, (0, 0), cv2.FontFace(_FONT), size, weight)[2])
-
-
-def _broken(text: str, size: int, width: int, *, bold: bool) -> list[str]:
-    lines = [""]
-    for word in text.split(" "):
-        longer = f"{lines[-1]} {word}".strip()
-        if lines[-1] and width_of(longer, size, bold=bold) > width:
-            lines.append(word)
-        else:
-            lines[-1] = longer
-    return lines
 
 
 def _without_map(grey: Picture, profile: Profile) -> Picture:

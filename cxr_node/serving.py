@@ -5,17 +5,20 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 
 import structlog
 
 import cxr_node
-from cxr_node import keys, trust, views
+from cxr_node import keys, lineup, trust, views
 from cxr_node.config import Config
-from cxr_node.errors import CxrNodeError
+from cxr_node.domain.study import Judging
+from cxr_node.errors import ConfigError, CxrNodeError
+from cxr_node.inference import manifest as models
 from cxr_node.link import Link, attend
 from cxr_node.observe import log as logging
 from cxr_node.plan import Plan, open_store
+from cxr_node.port import bound
 from cxr_node.roles import configuration_of, plan_of
 from cxr_node.stages.receive import Receive
 from cxr_node.store import events
@@ -25,7 +28,7 @@ from cxr_node.web.accounts import Accounts, Role
 from cxr_node.web.app import build
 from cxr_node.web.attempts import Attempts
 from cxr_node.web.live import Live
-from cxr_node.web.server import Server, bound
+from cxr_node.web.server import Server
 from cxr_node.web.sessions import Sessions
 from cxr_node.web.site import Facts, Site
 from cxr_node.workstations import asking, desk_of
@@ -53,7 +56,7 @@ def run(config: Config | None) -> int:
             site(plan, store, partial(link.hint, "wake") if link else lambda: None), door(config, store), bell.found
         )
         secure = trust.web(config)
-        listening = bound(config.web.host, config.web.port)
+        listening = bound(config.web.host, config.web.port, "WEB_PORT", "the web page cannot be had")
     except CxrNodeError as error:
         log.error("web.unavailable", code=error.code, reason=error.message)
         if link:
@@ -88,6 +91,7 @@ def site(plan: Plan, store: Store, wake: Callable[[], None]) -> Site:
         store=store,
         spool=plan.spool(),
         judging=judging,
+        reads=cache(partial(reads, plan)),
         places=lambda closed, only: views.places(config, store, time.time(), closed=closed, only=only),
         study=partial(views.study, store),
         status=lambda: views.status(config, store, time.time(), call=False),
@@ -97,6 +101,15 @@ def site(plan: Plan, store: Store, wake: Callable[[], None]) -> Site:
         desk=desk_of(lambda: config, store, lambda: judging, wake, by_web=True),
         intake=_intake(plan, store, wake) if config.web.stow else None,
     )
+
+
+def reads(plan: Plan, name: str, version: str) -> Judging | None:
+    """How this site reads a model; None where it is not installed, or cannot be used."""
+    try:
+        found = models.find(plan.config.model.directory, name, version)
+        return plan.judging_of(lineup.calibrated(plan.config, found))
+    except ConfigError:
+        return None
 
 
 def _intake(plan: Plan, store: Store, wake: Callable[[], None]) -> Receive:

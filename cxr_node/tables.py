@@ -20,7 +20,7 @@ def worklist(entries: Sequence[dict[str, Any]]) -> str:
     if not entries:
         return "No study is waiting."
     rows: list[Row] = [
-        ("#", "tier", "priority", "finding", "probability", "state", "received", "accession", "study", "")
+        ("#", "tier", "priority", "finding", "probability", "place", "state", "received", "accession", "study", "")
     ]
     rows += [
         (
@@ -29,6 +29,7 @@ def worklist(entries: Sequence[dict[str, Any]]) -> str:
             entry["priority"] or "",
             entry["finding"] or "",
             "" if entry["probability"] is None else f"{tenths(entry['probability'])} %",
+            "" if entry["state"] in ("read", "withdrawn") else entry["group"],
             entry["state"].replace("_", " ") + (f" ({entry['reader']})" if entry["reader"] else ""),
             _second(entry["received_at"]),
             entry["accession_number"] or "",

@@ -3,7 +3,7 @@
 | what | how often |
 | --- | --- |
 | leases that ran out, counts | 15 to 30 s |
-| disk, studies that count as read by their age | 15 s, 1 min |
+| disk; what time does to the worklist: overdue, read by age | 15 s; 1 min |
 | X-ray machines gone silent | 5 min |
 | the trail's newest events, workitems that are over, files given up, a copy of the database where one is due | 1 h |
 | spool and database brought together; the database's own log and statistics | 6 h |
@@ -23,10 +23,11 @@ from cxr_node.config import Config
 from cxr_node.domain.callers import Counts
 from cxr_node.domain.intake import Intake
 from cxr_node.errors import Transient
+from cxr_node.plan import policy_of
 from cxr_node.reconcile import reconcile
 from cxr_node.service import Service
 from cxr_node.spool import Spool
-from cxr_node.store import events, jobs, reading, tallies, trail, workitems
+from cxr_node.store import events, jobs, passing, reading, tallies, trail, workitems, worklist
 from cxr_node.store.db import Store
 
 log = structlog.get_logger()
@@ -80,6 +81,7 @@ class Upkeep:
         scheduler.add_job(self._release_expired, "interval", seconds=30)
         scheduler.add_job(self._count, "interval", seconds=15)
         scheduler.add_job(self._watch_disk, "interval", seconds=15)
+        scheduler.add_job(self._pass_time, "interval", minutes=1, next_run_time=datetime.now(UTC))
         scheduler.add_job(self._close_old, "interval", minutes=1)
         scheduler.add_job(self._listen_for_silence, "interval", minutes=5)
         scheduler.add_job(self._forget_workitems, "interval", hours=1)
@@ -117,6 +119,17 @@ class Upkeep:
 
     def _reconcile(self) -> None:
         reconcile(self._store, self._spool, self._intake, older_than=max(self._began, time.time() - _IN_FLIGHT_SECONDS))
+
+    def _pass_time(self) -> None:
+        """What time alone does to the worklist."""
+        with self._store.transaction() as tx:
+            retimed = passing.retime(tx, time.time())
+            policy = policy_of(self._config(), frozen=worklist.is_frozen(tx))
+            overdue = passing.tell_overdue(tx, policy, time.time())
+        if retimed:
+            log.warning("worklist.retimed", studies=retimed, reason="they came before the clock was set back")
+        if overdue:
+            log.info("worklist.overdue", studies=overdue)
 
     def _close_old(self) -> None:
         hours, now = self._config().worklist.read_after_hours, time.time()

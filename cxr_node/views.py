@@ -18,6 +18,7 @@ from cxr_node.plan import Plan, peers_of, policy_of, spool_of
 from cxr_node.standing import standing
 from cxr_node.store import (
     commitments,
+    doubts,
     events,
     jobs,
     messages,
@@ -248,6 +249,7 @@ def study(store: Store, uid: str) -> dict[str, Any] | None:
                 ],
                 "deliveries": results.deliveries(tx, uid),
                 "messages": messages.of_study(tx, uid),
+                "said": doubts.said(tx, uid),
                 "steps": steps.of_study(tx, uid),
                 "events": events.of_study(tx, uid),
             }

@@ -34,6 +34,7 @@ SIZE, SHOWN = (1600, 1000), (1000, 625)
 SPACING = 0.3  # mm: of a picture that does not say it; a film is about 30 cm wide
 PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 DRAWN_BY_SOFTWARE = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader")
+THUMBNAILS = '[data-cy^="study-browser-thumbnail"]'
 LOAD_SECONDS, DRAW_SECONDS, OUTLINE_SECONDS = 10.0, 5.0, 10.0
 CONFIG = """window.config = { routerBasename: '/', extensions: [], modes: [], showStudyList: true,
   showLoadingIndicator: true, showWarningMessageForCrossOrigin: false, showCPUFallbackMessage: false,
@@ -155,11 +156,10 @@ def shoot(driver: WebDriver, address: str, study: str, case: Case, out: Path) ->
     """One picture of each series of a study."""
     driver.get(f"{address}/viewer?StudyInstanceUIDs={study}")
     time.sleep(LOAD_SECONDS)
-    for button in all_of(driver, "button"):  # the tour of who is here for the first time
-        if button.text == "Skip all":
-            button.click()
-            break
-    for thumbnail in all_of(driver, '[data-cy^="study-browser-thumbnail"]'):
+    for button in driver.find_elements("xpath", "//button[normalize-space()='Skip all']"):  # a tour
+        button.click()
+    for index in range(len(all_of(driver, THUMBNAILS))):
+        thumbnail = all_of(driver, THUMBNAILS)[index]  # looked for each time: the list is drawn anew as films load
         modality = next(word for word in thumbnail.text.split() if word in ("CR", "DX", "SR", "OT"))
         ActionChains(driver).double_click(thumbnail).perform()
         time.sleep(DRAW_SECONDS)

@@ -19,6 +19,7 @@ from cxr_node import views
 from cxr_node.config import Config
 from cxr_node.domain.job import JobState
 from cxr_node.domain.pseudonym import Pseudonyms
+from cxr_node.domain.study import Judging
 from cxr_node.imaging.picture import encode_picture
 from cxr_node.store import jobs, worklist
 from cxr_node.web import accounts
@@ -41,7 +42,8 @@ HASH = accounts.hashed(PASSWORD)  # once: it is slow, and is to be
 class Web:
     """The pages of a node in `root`. `users`: names and roles, all with PASSWORD; `tokens` likewise, by their token.
 
-    `workitems`: whether UPS-RS is on; `stow`: whether films may come by STOW-RS.
+    `workitems`: whether UPS-RS is on; `installed`: how the site reads models, by name and version;
+    `stow`: whether films may come by STOW-RS.
     """
 
     root: Path
@@ -50,6 +52,7 @@ class Web:
     proxies: Sequence[Network] = ()
     facts: dict[str, Any] = field(default_factory=dict)
     workitems: bool = True
+    installed: dict[str, Judging] = field(default_factory=dict)
     stow: bool = False
 
     def __post_init__(self) -> None:
@@ -84,6 +87,7 @@ class Web:
             store=bench.store,
             spool=bench.spool,
             judging=JUDGING,
+            reads=lambda name, version: self.installed.get(f"{name} {version}"),
             places=lambda closed, only: views.places(config, bench.store, bench.clock(), closed=closed, only=only),
             study=lambda uid: views.study(bench.store, uid),
             status=lambda: views.status(config, bench.store, bench.clock(), call=False),

@@ -129,7 +129,7 @@ def fit(
     short = recipe.shortened(epochs)
     scratch = start is None and before is None and bool(recipe.weights_sha256 or recipe.starts_from)
     digest = sha256(start) if start else ""
-    card = torch.cuda.get_device_name() if device == "cuda" else ""
+    card = f"{torch.cuda.get_device_name()}, torch {torch.__version__}" if device == "cuda" else ""
     run.begin(
         short,
         Conditions(name, digest, scratch, limit, short.fit.all_epochs, recipe.fit.all_epochs, variants, stand_in, card),

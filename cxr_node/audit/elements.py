@@ -94,8 +94,11 @@ def audit_source(root: Element, reporter: Reporter) -> None:
     SubElement(source, "AuditSourceTypeCode", {"csd-code": _APPLICATION_SERVER})
 
 
-def study(root: Element, transfer: Transfer, *, anonymized: bool = False) -> None:
-    found = system_object(root, transfer.study, "3", STUDY)
+def study(
+    root: Element, transfer: Transfer, detail: Mapping[str, str] | None = None, *, anonymized: bool = False
+) -> None:
+    """The study that the event is about; `detail` as in `system_object`."""
+    found = system_object(root, transfer.study, "3", STUDY, **(detail or {}))
     description = SubElement(found, "ParticipantObjectDescription")
     if transfer.accession_number:
         SubElement(description, "Accession", Number=clean(transfer.accession_number))

@@ -19,6 +19,7 @@ _DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>'
 _SYSTEM_RESOURCE = "13"  # Security Resource
 _TRAIL = "urn:cxr-node:event"
 _MODEL = "urn:cxr-node:model"
+_WORKLIST = "urn:cxr-node:worklist"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +38,10 @@ def messages(rows: Iterable[Mapping[str, Any]], reporter: Reporter) -> list[Mess
     """What rows of the trail, given in their order, are told as."""
     groups: dict[Hashable, Group] = {}
     for row in rows:
-        if row["event"] in _TOLD:
-            event = _event(row)
+        if row["event"] not in _TOLD:
+            continue
+        event = _event(row)
+        if event.name != "worklist.moved" or records.by_a_person_here(event):
             groups.setdefault(_together(event), []).append(event)
     return [_message(group, reporter) for group in sorted(groups.values(), key=lambda group: group[-1].sequence)]
 
@@ -175,7 +178,7 @@ def _log_used(group: Group, reporter: Reporter) -> Element:
 def _alert(what: codes.Code, outcome: str, sentence: Callable[[Event], str], about: str = _TRAIL) -> _Teller:
     """A.5.3.11. `outcome`: MAJOR where the system may have been compromised, else what it held against.
 
-    It is `about` a part of the node, where it is not about an address.
+    It is `about` a part of the node, where it is not about the address of a caller that nobody knows.
     """
 
     def tell(group: Group, reporter: Reporter) -> Element:
@@ -183,11 +186,11 @@ def _alert(what: codes.Code, outcome: str, sentence: Callable[[Event], str], abo
         root = elements.message(codes.SECURITY_ALERT, "E", event.time, outcome, what)
         elements.describe_outcome(root, sentence(event))
         elements.process(root, reporter.ae_title, codes.APPLICATION, reporter.host, requestor=True)
-        if event.text("by"):
-            elements.person(root, event.text("by"))
+        by, address = event.text("by"), event.text("address")
+        if by:
+            elements.person(root, by, address=address)
         elements.audit_source(root, reporter)
-        address = event.text("address")
-        subject = (address, codes.NODE) if address else (about, codes.URI)
+        subject = (address, codes.NODE) if address and not by else (about, codes.URI)
         elements.system_object(root, subject[0], _SYSTEM_RESOURCE, subject[1], Alert_Description=sentence(event))
         return root
 
@@ -212,6 +215,11 @@ def _activated(event: Event) -> str:
     return f"{named} is in service, build {event.text('digest')}; before it {event.text('before')}"
 
 
+def _frozen(event: Event) -> str:
+    how = "frozen: studies stand in the order of their arrival" if event.name == "worklist.frozen" else "ordered again"
+    return f"the worklist is {how}; by {event.text('by')}"
+
+
 _TRANSFERS: Mapping[str, _Teller] = {"instance.stored": _received, "document.sent": _sent}
 _TOLD: Mapping[str, _Teller] = {
     **_TRANSFERS,
@@ -228,6 +236,8 @@ _TOLD: Mapping[str, _Teller] = {
         codes.TRAIL_TRUNCATED, elements.SUCCESS, lambda event: f"events up to {event.detail['through']} were removed"
     ),
     "model.activated": _alert(codes.SOFTWARE_CONFIGURATION, elements.SUCCESS, _activated, _MODEL),
+    "worklist.frozen": _alert(codes.SOFTWARE_CONFIGURATION, elements.SUCCESS, _frozen, _WORKLIST),
+    "worklist.unfrozen": _alert(codes.SOFTWARE_CONFIGURATION, elements.SUCCESS, _frozen, _WORKLIST),
     "audit.read": _log_used,
     "peer.queried": _queried,
     "worklist.queried": _asked,
@@ -239,6 +249,7 @@ _TOLD: Mapping[str, _Teller] = {
     "message.sent": records.message_sent,
     "order.received": records.order_received,
     "report.received": records.report_received,
+    "worklist.moved": records.moved,
     "patient.changed": records.patient_changed,
     "study.withdrawn": records.standing,
     "study.held": records.standing,

@@ -1,11 +1,12 @@
-"""What is exchanged with a RIS by HL7, and what workstations do with workitems, as audit messages (PS3.15 A.5.3).
+"""What happens to orders and readings, as audit messages (PS3.15 A.5.3): by HL7, by workitems, by people at the list.
 
 A result that leaves is an Export (A.5.3.4); an order that comes, or that is to be urgent, an Order Record (A.5.3.13);
 what an admission changes of a patient, a Patient Record (A.5.3.14); what happens to a reading, and whether a study
-stands, a Procedure Record (A.5.3.15).
+stands, a Procedure Record (A.5.3.15). How urgent a person calls a study belongs to its reading, too: the order stays
+what the RIS says it is.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 from xml.etree.ElementTree import Element
 
@@ -58,7 +59,7 @@ def standing(group: Group, reporter: Reporter) -> Element:
     if event.text("reason"):
         elements.describe_outcome(root, event.text("reason"))
     if event.text("by"):
-        elements.person(root, event.text("by"))
+        elements.person(root, event.text("by"), address=event.text("address"))
     elements.process(root, reporter.ae_title, codes.APPLICATION, reporter.host, requestor=not event.text("by"))
     return _about(root, event, reporter)
 
@@ -67,13 +68,29 @@ def workitem(action: str) -> Callable[[Group, Reporter], Element]:
     """Somebody at another system has created a workitem, or changed it."""
 
     def tell(group: Group, reporter: Reporter) -> Element:
-        event = group[-1]
-        root = elements.message(codes.PROCEDURE_RECORD, action, event.time)
-        elements.person(root, event.text("by"), address=event.text("address"))
-        elements.process(root, reporter.ae_title, codes.APPLICATION, reporter.host, requestor=False)
-        return _about(root, event, reporter)
+        return _by_a_person(action, group[-1], reporter)
 
     return tell
+
+
+def by_a_person_here(event: Event) -> bool:
+    """Whether a study was moved at the page or the command line; what other systems do is told as it comes."""
+    return "address" in event.detail
+
+
+def moved(group: Group, reporter: Reporter) -> Element:
+    """Somebody at the page or the command line has claimed a study, closed it, or called it urgent."""
+    event = group[-1]
+    after = event.detail.get("after", {})
+    stands = (event.text("cause"), after.get("state"), f"priority {after.get('priority') or 'none'}")
+    return _by_a_person("U", event, reporter, {"Worklist": ", ".join(str(each) for each in stands)})
+
+
+def _by_a_person(action: str, event: Event, reporter: Reporter, detail: Mapping[str, str] | None = None) -> Element:
+    root = elements.message(codes.PROCEDURE_RECORD, action, event.time)
+    elements.person(root, event.text("by"), address=event.text("address"))
+    elements.process(root, reporter.ae_title, codes.APPLICATION, reporter.host, requestor=False)
+    return _about(root, event, reporter, detail)
 
 
 def _from_ris(root: Element, event: Event, reporter: Reporter) -> Element:
@@ -82,9 +99,9 @@ def _from_ris(root: Element, event: Event, reporter: Reporter) -> Element:
     return _about(root, event, reporter)
 
 
-def _about(root: Element, event: Event, reporter: Reporter) -> Element:
+def _about(root: Element, event: Event, reporter: Reporter, detail: Mapping[str, str] | None = None) -> Element:
     elements.audit_source(root, reporter)
     if event.study:
-        elements.study(root, Transfer(event.study, event.text("accession_number"), {}))
+        elements.study(root, Transfer(event.study, event.text("accession_number"), {}), detail)
     elements.patient(root, event.text("patient_id"), event.text("issuer_of_patient_id"))
     return root

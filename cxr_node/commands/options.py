@@ -13,6 +13,7 @@ import click
 
 from cxr_node import config as configuration
 from cxr_node.config import Config
+from cxr_node.domain.reading import Actor
 
 DAY = click.DateTime(formats=["%Y-%m-%d"])
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -41,3 +42,8 @@ def midnight(config: Config, day: datetime) -> float:
 def operator() -> str:
     """Who gives the command, as far as the system knows; behind sudo, the person."""
     return os.environ.get("SUDO_USER") or getpass.getuser()
+
+
+def actor() -> Actor:
+    """The same as one who acts: whoever may give commands to the node overrules."""
+    return Actor(operator(), overrules=True, address="")

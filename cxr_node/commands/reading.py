@@ -4,10 +4,9 @@ import time
 
 import click
 
-from cxr_node.commands.options import operator, with_config
+from cxr_node.commands.options import actor, with_config
 from cxr_node.config import Config
 from cxr_node.domain.priority import Priority
-from cxr_node.domain.reading import Actor
 
 _NONE = "none"
 
@@ -24,7 +23,7 @@ def read(config: Config, uid: str) -> None:
     store = open_store(config, create=False)
     meant = views.study_meant(config, store, uid)
     with store.transaction() as tx:
-        reading.mark_read(tx, meant, _operator(), time.time())
+        reading.mark_read(tx, meant, actor(), time.time())
     click.echo(f"study {uid} is marked as read")
 
 
@@ -40,7 +39,7 @@ def reopen(config: Config, uid: str) -> None:
     store, judging = open_store(config, create=False), Plan.in_service(config).judging()
     meant = views.study_meant(config, store, uid)
     with store.transaction() as tx:
-        reading.reopen(tx, meant, _operator(), judging, time.time())
+        reading.reopen(tx, meant, actor(), judging, time.time())
     click.echo(f"study {uid} is in the worklist again")
 
 
@@ -57,7 +56,7 @@ def priority(config: Config, uid: str, level: str) -> None:
     store = open_store(config, create=False)
     meant = views.study_meant(config, store, uid)
     with store.transaction() as tx:
-        reading.prioritise(tx, meant, None if level == _NONE else Priority(level), _operator(), time.time())
+        reading.prioritise(tx, meant, None if level == _NONE else Priority(level), actor(), time.time())
     click.echo(f"study {uid} has {'no priority of a person' if level == _NONE else f'priority {level}'}")
 
 
@@ -76,7 +75,7 @@ def withdraw(config: Config, uid: str, reason: str) -> None:
     store, judging = open_store(config, create=False), Plan.in_service(config).judging()
     meant = views.study_meant(config, store, uid)
     with store.transaction() as tx:
-        done = withdrawal.withdraw(tx, meant, reason.strip(), _operator(), judging=judging, now=time.time())
+        done = withdrawal.withdraw(tx, meant, reason.strip(), actor(), judging=judging, now=time.time())
     if done is None:
         click.echo(f"study {uid} had been withdrawn before")
         return
@@ -95,10 +94,5 @@ def release(config: Config, uid: str) -> None:
     store, judging = open_store(config, create=False), Plan.in_service(config).judging()
     meant = views.study_meant(config, store, uid)
     with store.transaction() as tx:
-        withdrawal.release(tx, meant, _operator(), judging, time.time())
+        withdrawal.release(tx, meant, actor(), judging, time.time())
     click.echo(f"study {uid} stands again")
-
-
-def _operator() -> Actor:
-    """Whoever may give commands to the node overrules."""
-    return Actor(operator(), overrules=True)

@@ -153,7 +153,7 @@ class Report(Section):
     pdf: bool = False
     presentation_state: bool = False
     segmentation: bool = False
-    key_objects: bool = False
+    key_objects: bool | Literal["promoted"] = False
     explain: Literal["cam", "gradcam", "occlusion"] = "cam"
     triage_category: dict[Literal["high", "medium"], Literal[2, 3]] = {"high": 2, "medium": 3}
 

@@ -38,14 +38,18 @@ _DX = "1.2.840.10008.5.1.4.1.1.1.1"
 
 def reports(manifest: Manifest, profile: Profile, sr_class: ReportClass) -> list[Document]:
     """Reports that together have everything that a report can have: of findings, and of none."""
-    probability = (1 + profile.cutoffs.threshold) / 2
+    probability, below = (1 + profile.cutoffs.threshold) / 2, profile.cutoffs.threshold / 2
     before = Reference(REPORT_CLASSES[sr_class], "2.25.1", "2.25.2")
     found = _study(manifest, profile, 1, probability)
     judged = found.sources[0]
     failed = replace(judged, header=_film(3), analysis=None)
     joined = replace(judged, further=(_further(manifest, profile, probability),), lacking=(Lacking("another model"),))
-    several = replace(found, sources=(joined, failed), revision=2, predecessor=before)
-    nothing = _study(manifest, profile, 2, profile.cutoffs.threshold / 2)
+    unplaced = replace(
+        judged, header=_film(4), analysis=replace(_analysis(manifest, probability), activation=((0.0,),))
+    )
+    nothing = _study(manifest, profile, 2, below)
+    beside = replace(nothing.sources[0], further=(_further(manifest, profile, below),))
+    several = replace(found, sources=(joined, beside, failed, unplaced), revision=2, predecessor=before)
     triage = _study(manifest, replace(profile, mode="triage"), 2, probability)
     return [build_report(one, Form(sr_class)) for one in (several, nothing, triage)]
 

@@ -1,6 +1,7 @@
-"""Asking a PACS whose a study is: C-FIND at study level, by its UID and by its accession number (PS3.4 C.6.2)."""
+"""Asking a PACS whose a study is: C-FIND at study level, by its UID and by its accession numbers (PS3.4 C.6.2)."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -28,16 +29,15 @@ class Match:
     modalities: frozenset[str]
 
 
-def look_up(peer: Peer, calling: str, study: str, accession: str, queried: Queried) -> list[Match]:
-    """What a PACS has under the UID of a study, and under its accession number where there is one.
+def look_up(peer: Peer, calling: str, study: str, accessions: Sequence[str], queried: Queried) -> list[Match]:
+    """What a PACS has under the UID of a study, and under each of its accession numbers.
 
     A number that would be a wild card is not asked for, and what is of other numbers is left out. Raises as `find`.
     """
-    queries = [_query(StudyInstanceUID=study)]
-    if accession and not _WILD & set(accession):
-        queries.append(_query(AccessionNumber=accession))
+    asked = [number for number in accessions if number and not _WILD & set(number)]
+    queries = [_query(StudyInstanceUID=study), *(_query(AccessionNumber=number) for number in asked)]
     found = dict.fromkeys(_match(one) for one in find(peer, calling, STUDY_ROOT_FIND, queries, queried))
-    return [one for one in found if one.archived.study == study or one.archived.accession == accession != ""]
+    return [one for one in found if one.archived.study == study or one.archived.accession in asked]
 
 
 def _query(**keys: str) -> Dataset:

@@ -2,7 +2,13 @@
 
 from collections.abc import Sequence
 
-from highdicom.sr import LanguageOfContentItemAndDescendants, MeasurementReport
+from highdicom.sr import (
+    ContainerContentItem,
+    ContentSequence,
+    LanguageOfContentItemAndDescendants,
+    MeasurementReport,
+    RelationshipTypeValues,
+)
 from highdicom.sr.coding import CodedConcept
 from pydicom import Dataset
 from pydicom.sr.coding import Code
@@ -12,6 +18,8 @@ from cxr_node.documents.groups import measurement_groups
 from cxr_node.documents.library import Image, image_library
 from cxr_node.documents.observers import observers
 from cxr_node.documents.request import StudyReport
+
+_CONTAINS = RelationshipTypeValues.CONTAINS
 
 
 def build_content(
@@ -24,13 +32,20 @@ def build_content(
     Raises Permanent (DOCUMENT_CODE) for a finding or an explanation that has no code.
     """
     spoken = CodedConcept.from_code(codes.LANGUAGES[report.profile.language])
+    groups = measurement_groups(report, images, whole_image=whole_image)
     root = MeasurementReport(
         observation_context=observers(report.profile, [report.leading.model]),
         procedure_reported=procedure or codes.RADIOGRAPHY,
-        imaging_measurements=measurement_groups(report, images, whole_image=whole_image),
+        imaging_measurements=groups.measured,
         title=codes.REPORT,
         language_of_content_item_and_descendants=LanguageOfContentItemAndDescendants(spoken),
     )[0]
     root.ContentSequence.insert(len(root.ContentSequence) - 1, image_library(images))
+    if groups.beside:
+        evaluations = ContainerContentItem(codes.QUALITATIVE_EVALUATIONS, relationship_type=_CONTAINS)
+        evaluations.ContentSequence = ContentSequence()
+        for group in groups.beside:
+            evaluations.ContentSequence.extend(group)
+        root.ContentSequence.append(evaluations)
     language.translate(root, report.profile.language)
     return root

@@ -1,13 +1,14 @@
-"""The measurement groups of the report (PS3.16 TID 1410 and TID 1501): what the models found in each image.
+"""The measurement groups of the report (PS3.16 TID 1410 and TID 1501): one for what each model says of each image.
 
-Where a finding has a region, every group has one: OHIF shows a report of which one group has none as a black pane, and
-a validator takes the groups without a region for broken ones. So what holds for the study, and what is said of images
-without a finding, is part of the group of the image that sets the tier, which comes first. The model in service
-decides whether there are regions: a further model has one only beside its.
+Among the Imaging Measurements either every group has a region or none has: OHIF shows a report of which one group has
+none as a black pane, and pixelmed's validator takes the groups without a region for broken ones where a single other
+group has one. So those without a region beside those with one stand under Qualitative Evaluations, and what holds for
+the study is part of the first group, that of the image that sets the tier. The model in service decides whether there
+are regions: a further model has one only beside its.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from highdicom.sr import (
@@ -35,7 +36,7 @@ from cxr_node.documents.envelope import MANUFACTURER
 from cxr_node.documents.library import Image
 from cxr_node.documents.observers import observers
 from cxr_node.documents.region import begun_for_words, outlines
-from cxr_node.documents.remarks import Judged, judgements, parameters, remarks, run_status, told
+from cxr_node.documents.remarks import Judged, judgements, parameters, remarks, run_status
 from cxr_node.documents.request import Profile, StudyReport
 from cxr_node.documents.wording import explanation_code, finding_code, likelier_kind
 from cxr_node.domain.finding import Analysis, cut
@@ -43,10 +44,15 @@ from cxr_node.domain.finding import Analysis, cut
 Group = MeasurementsAndQualitativeEvaluations | PlanarROIMeasurementsAndQualitativeEvaluations
 
 
-def measurement_groups(report: StudyReport, images: Sequence[Image], *, whole_image: bool = False) -> list[Group]:
-    """One group for each finding of a model in an image; for a model without one, one for each thing that it gave out.
+class Groups(NamedTuple):
+    """The groups among the Imaging Measurements, of which there is always one, and those `beside` them."""
 
-    Beside groups with a region what has none to show gets no group, but a comment. `whole_image` as in `Form`.
+    measured: list[Group]
+    beside: list[Group]
+
+
+def measurement_groups(report: StudyReport, images: Sequence[Image], *, whole_image: bool = False) -> Groups:
+    """One group for each image and model that judged it. `whole_image` as in `Form`.
 
     Raises Permanent (DOCUMENT_CODE) for a finding or an explanation that has no code.
     """
@@ -54,18 +60,18 @@ def measurement_groups(report: StudyReport, images: Sequence[Image], *, whole_im
     localised = report.profile.mode == "full" and any(
         one.positive and not one.further and _region(one) for one in judged
     )
-    shown = [one for one in judged if _fits(one)] if localised and not whole_image else told(judged)
-    groups = [_group(one, localised=localised, whole_image=whole_image) for one in shown]
-    groups[0][0].ContentSequence.extend(_study_items(report, judged))
-    texts = remarks(report, images, shown)
+    groups = [_group(one, localised=localised, whole_image=whole_image) for one in judged]
+    regions = any(map(_has_region, groups))
+    measured = [group for group in groups if _has_region(group) == regions]
+    measured[0][0].ContentSequence.extend(_study_items(report, judged))
+    texts = remarks(report, images, judged)
     said = [TextContentItem(codes.COMMENT, text, RelationshipTypeValues.CONTAINS) for text in texts]
-    groups[0][0].ContentSequence.extend(said)
-    return groups
+    measured[0][0].ContentSequence.extend(said)
+    return Groups(measured, [group for group in groups if _has_region(group) != regions])
 
 
-def _fits(one: Judged) -> bool:
-    """Whether its group may stand beside groups with a region: a finding, and of a further model one with its own."""
-    return one.positive and (not one.further or _region(one) is not None)
+def _has_region(group: Group) -> bool:
+    return isinstance(group, PlanarROIMeasurementsAndQualitativeEvaluations)
 
 
 def _group(one: Judged, *, localised: bool, whole_image: bool) -> Group:

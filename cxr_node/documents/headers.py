@@ -22,14 +22,15 @@ _REQUIRED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanc
 _IDENTITY = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyInstanceUID")
 _IDENTITY_OPTIONAL = ("IssuerOfPatientID", "TypeOfPatientID")
 _IDENTITY_SEQUENCES = ("IssuerOfPatientIDQualifiersSequence", "IssuerOfAccessionNumberSequence")
+_STUDY = ("StudyDate", "StudyTime", "StudyID", "ReferringPhysicianName", "StudyDescription", "PatientAge")
 _ORDER_EMPTY = (
     "AccessionNumber",
     "FillerOrderNumberImagingServiceRequest",
     "PlacerOrderNumberImagingServiceRequest",
-    "RequestedProcedureDescription",
     "RequestedProcedureID",
 )
-_ORDER_OPTIONAL = ("IssuerOfAccessionNumberSequence", "ReasonForTheRequestedProcedure")
+_ORDER_WORDS = ("RequestedProcedureDescription", "ReasonForTheRequestedProcedure")
+_UID = re.compile(r"(?=.{1,64}$)[0-9]+(\.[0-9]+)*")
 _DATE = re.compile(r"(\d{4})[.\-/]?(\d\d)[.\-/]?(\d\d)")
 _TIME = re.compile(r"([01]\d|2[0-3])(?::?([0-5]\d)(?::?([0-5]\d)(?:\.(\d{1,6})\d*)?)?)?")
 _LOSSY_SYNTAXES: dict[str, str] = {
@@ -73,6 +74,8 @@ _MENDED: dict[str, tuple[Callable[[str], str | None], str, bool]] = {
     "ReferringPhysicianName": (_limited(194), "PN, PS3.5 6.2", True),
     "StudyDescription": (_limited(64), "LO, PS3.5 6.2", False),
     "PatientAge": (_age, "AS, PS3.5 6.2", False),
+    "RequestedProcedureDescription": (_limited(64), "LO, PS3.5 6.2", True),
+    "ReasonForTheRequestedProcedure": (_limited(64), "LO, PS3.5 6.2", False),
 }
 
 
@@ -97,7 +100,7 @@ def study_header(received: Received) -> Dataset:
     for keyword in _IDENTITY_SEQUENCES:
         if items := received.items(keyword):
             put(header, keyword, [item.copy() for item in items])
-    for keyword in _MENDED:
+    for keyword in _STUDY:
         _mend(received, header, keyword)
     return header
 
@@ -121,17 +124,26 @@ def requests(received: Received) -> list[Dataset]:
 
 def _request(received: Received, item: Received) -> Dataset:
     request = Dataset()
-    given = item.copy()
-    put(request, "StudyInstanceUID", item.text("StudyInstanceUID") or received.text("StudyInstanceUID"))
+    put(request, "StudyInstanceUID", _study_of(item) or received.text("StudyInstanceUID"))
     put(request, "ReferencedStudySequence", [])
     codes = _codes(item, "RequestedProcedureCodeSequence")
     put(request, "RequestedProcedureCodeSequence", [as_item(code) for code in codes])
     for keyword in _ORDER_EMPTY:
         put(request, keyword, item.text(keyword) or received.text(keyword))
-    for keyword in _ORDER_OPTIONAL:
-        if keyword in given:
-            request[keyword] = given[keyword]
+    for keyword in _ORDER_WORDS:
+        _mend(item if item.text(keyword) else received, request, keyword)
+    if issuer := item.items("IssuerOfAccessionNumberSequence"):
+        put(request, "IssuerOfAccessionNumberSequence", [each.copy() for each in issuer])
     return request
+
+
+def _study_of(item: Received) -> str:
+    """The study that an order names; none where it is no UID."""
+    uid = item.text("StudyInstanceUID")
+    if uid and not _UID.fullmatch(uid):
+        item.note("StudyInstanceUID", "of an order left out, not a valid UID (PS3.5 9.1)")
+        return ""
+    return uid
 
 
 def procedure_code(received: Received) -> Code | None:

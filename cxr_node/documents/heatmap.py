@@ -30,14 +30,14 @@ def build_heatmap(report: StudyReport, source: Source, film: Grey) -> Document:
     """
     if source.analysis is None:
         raise ValueError("a heat map needs a source with an analysis")
-    reader = Received(source.header)
-    dataset, facts = study_header(reader), image_facts(reader)
+    reader, subject = Received(source.header), Received(report.subject.header)
+    dataset, facts = study_header(subject), image_facts(reader)
     _identify(dataset, report, source)
     envelope.describe(dataset, report)
     _derive(dataset, facts, report.profile.language)
     legend = _legend(report, source.analysis, source.flags)
     _set_pixels(dataset, draw(film, _shown(report, source.analysis), legend))
-    return envelope.seal("sc", dataset, reader.notes)
+    return envelope.seal("sc", dataset, (*subject.notes, *reader.notes))
 
 
 def _shown(report: StudyReport, analysis: Analysis) -> Activation | None:

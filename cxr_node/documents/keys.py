@@ -35,7 +35,7 @@ def build_key_objects(report: StudyReport, documents: Sequence[Reference]) -> Do
 
     Raises Permanent as `build_report` does.
     """
-    reader = Received(report.sources[0].header)
+    reader = Received(report.subject.header)
     facts = [image_facts(Received(source.header)) for source in report.sources]
     films = [Reference(each.sop_class_uid, each.sop_instance_uid, each.series_instance_uid) for each in facts]
     dataset = study_header(reader)

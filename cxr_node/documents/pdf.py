@@ -10,9 +10,9 @@ from cxr_node.documents import codes, envelope, identity, language
 from cxr_node.documents.headers import as_item, image_facts, study_header
 from cxr_node.documents.library import Image
 from cxr_node.documents.page import Bar, Page, draw_page, printable
-from cxr_node.documents.picture import Grey, Picture, overlay
+from cxr_node.documents.picture import Grey, Picture, enlarged, overlay
 from cxr_node.documents.received import Received
-from cxr_node.documents.remarks import judgements, remarks, result, told
+from cxr_node.documents.remarks import judgements, remarks, result
 from cxr_node.documents.request import Document, Source, StudyReport
 from cxr_node.documents.wording import figures, flagged, lines, positive
 from cxr_node.domain.finding import Analysis
@@ -30,14 +30,14 @@ def build_pdf(report: StudyReport, source: Source, film: Grey) -> Document:
     """
     if source.analysis is None:
         raise ValueError("a page needs a source with an analysis")
-    reader = Received(source.header)
-    dataset = study_header(reader)
+    subject = Received(report.subject.header)
+    dataset = study_header(subject)
     _identify(dataset, report, source)
     envelope.describe(dataset, report)
-    content = draw_page(_page(report, source.analysis, reader, film))
+    content = draw_page(_page(report, source.analysis, subject, film))
     dataset.EncapsulatedDocumentLength = len(content)
     dataset.EncapsulatedDocument = content + b"\0" * (len(content) % 2)
-    return envelope.seal("pdf", dataset, reader.notes)
+    return envelope.seal("pdf", dataset, subject.notes)
 
 
 def _identify(dataset: Dataset, report: StudyReport, source: Source) -> None:
@@ -60,7 +60,7 @@ def _identify(dataset: Dataset, report: StudyReport, source: Source) -> None:
     dataset.SourceInstanceSequence = [origin]
 
 
-def _page(report: StudyReport, analysis: Analysis, reader: Received, film: Grey) -> Page:
+def _page(report: StudyReport, analysis: Analysis, subject: Received, film: Grey) -> Page:
     profile, said = report.profile, report.profile.language
     pictures = _pictures(report, analysis, film)
     headline, *details = lines(report, analysis, region=len(pictures) > 1)
@@ -71,27 +71,27 @@ def _page(report: StudyReport, analysis: Analysis, reader: Received, film: Grey)
         for number, source in enumerate(report.sources, start=1)
     ]
     judged = judgements(report, images)
-    beside = [one for one in judged if one.further]
+    beside = [one for one in judged if one.analysis is not analysis]
     return Page(
         title=language.sentence("series.pdf", said, model=analysis.model.name),
-        identity=_identity(report, reader),
+        identity=_identity(report, subject),
         headline=headline,
         details=tuple(details),
         pictures=pictures,
         bars=tuple(Bar(name, f"{number} %", share) for name, number, share in figures(profile, analysis, findings)),
-        remarks=(*map(result, beside), *remarks(report, images, [*beside, *told(judged)])),
+        remarks=(*map(result, beside), *remarks(report, images, judged)),
         more=language.template("page.more", said),
         warning=language.sentence("intended_use." + profile.mode, said),
         language=said,
     )
 
 
-def _identity(report: StudyReport, reader: Received) -> tuple[str, ...]:
+def _identity(report: StudyReport, subject: Received) -> tuple[str, ...]:
     """Who and which study; what the fonts of the page cannot show is left to the header of the object."""
-    name = printable(reader.text("PatientName").split("=")[0].replace("^", " ").strip())
+    name = printable(subject.text("PatientName").split("=")[0].replace("^", " ").strip())
     known = {
-        "page.patient": " ".join(part for part in (name, printable(reader.text("PatientID"))) if part),
-        "page.accession": printable(reader.text("AccessionNumber")),
+        "page.patient": " ".join(part for part in (name, printable(subject.text("PatientID"))) if part),
+        "page.accession": printable(subject.text("AccessionNumber")),
         "page.institution": printable(report.profile.institution),
     }
     said = report.profile.language
@@ -100,7 +100,7 @@ def _identity(report: StudyReport, reader: Received) -> tuple[str, ...]:
 
 def _pictures(report: StudyReport, analysis: Analysis, film: Grey) -> tuple[tuple[str, Picture], ...]:
     said = report.profile.language
-    grey: Picture = np.repeat(film[..., None], 3, axis=2)
+    grey = enlarged(film)
     shown = [(language.sentence("page.film", said), grey)]
     if report.profile.mode != "triage" and positive(analysis, report.profile.cutoffs) and np.any(analysis.activation):
         shown.append((language.sentence("picture.scale", said), overlay(grey, analysis.activation)))

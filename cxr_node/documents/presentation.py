@@ -32,19 +32,19 @@ def build_presentation(report: StudyReport, source: Source) -> Document | None:
 
     Raises Permanent as `build_report` does.
     """
-    reader = Received(source.header)
+    reader, subject = Received(source.header), Received(report.subject.header)
     facts = image_facts(reader)
     parts = shown_outlines(source.analysis, report.profile.cutoffs, facts)
     if source.analysis is None or not parts:
         return None
-    dataset = study_header(reader)
+    dataset = study_header(subject)
     _identify(dataset, report, source)
     envelope.describe(dataset, report)
     del dataset.ContentDate, dataset.ContentTime  # a presentation state has dates of its own instead
     _show(dataset, facts)
     _annotate(dataset, facts, parts, f"{headline(report.profile, source.analysis)}\r\n{_use(report)}")
     _transform(dataset, source.header, inverted=Flag.INVERTED in source.flags)
-    return envelope.seal("pr", dataset, reader.notes)
+    return envelope.seal("pr", dataset, (*subject.notes, *reader.notes))
 
 
 def _use(report: StudyReport) -> str:

@@ -8,7 +8,7 @@ from pydicom.sr.coding import Code
 from cxr_node.documents import codes, language
 from cxr_node.documents.library import Image
 from cxr_node.documents.request import Further, Profile, StudyReport
-from cxr_node.documents.wording import finding_code, likelier_kind, percent, sure
+from cxr_node.documents.wording import likelier_kind, percent, sure
 from cxr_node.domain.finding import Analysis, tenths
 from cxr_node.locale import said as spoken
 
@@ -57,27 +57,18 @@ def _read(profile: Profile, further: Further) -> Profile:
     )
 
 
-def told(judged: Sequence[Judged]) -> list[Judged]:
-    """Of each model what it found, or all that it gave out where it found nothing."""
-    found = {one.analysis.model for one in judged if one.positive}
-    return [one for one in judged if one.positive or one.analysis.model not in found]
-
-
 def run_status(report: StudyReport, judged: Sequence[Judged]) -> Code:
     """Whether every image was analysed by every model, and whether anything was found (CID 6047)."""
     complete = all(source.analysis and not source.lacking for source in report.sources)
     return codes.RUN_STATUSES[complete, any(one.positive for one in judged)]
 
 
-def remarks(report: StudyReport, images: Sequence[Image], shown: Sequence[Judged]) -> list[str]:
-    """What is to be said of the study as a whole, of what is not among the `shown`, and which revision this is."""
-    judged = judgements(report, images)
+def remarks(report: StudyReport, images: Sequence[Image], judged: Sequence[Judged]) -> list[str]:
+    """What is to be said beside what was `judged`: of the study, of images, and which revision this is."""
     texts = _summary(report, judged)
     for image in images:
         texts += _without(report, image)
         texts += _flags(report, image)
-        unsaid = [one for one in judged if one.image is image and one not in shown]
-        texts += [result(one) if one.positive else _below(one) for one in unsaid]
     restricted = dict.fromkeys(one.model for one in judged if one.profile.restricted)
     texts += [language.sentence("comment.restricted", report.profile.language, model=model) for model in restricted]
     if report.corrected:
@@ -115,17 +106,6 @@ def _summary(report: StudyReport, judged: Sequence[Judged]) -> list[str]:
     certainty = tenths(highest.analysis.probability)
     number, count = highest.image.number, len(report.analyses)
     return [language.sentence("comment.study", report.profile.language, percent=certainty, number=number, count=count)]
-
-
-def _below(one: Judged) -> str:
-    said, certainty = one.profile.language, tenths(one.analysis.probability)
-    if not one.further:
-        return language.sentence("comment.below", said, number=one.image.number, percent=certainty)
-    return language.sentence(
-        "comment.below_model", said, number=one.image.number, percent=certainty, model=one.model,
-        finding=finding_code(one.analysis, one.analysis.finding, said).meaning,
-        threshold=percent(one.profile.cutoffs.threshold),
-    )  # fmt: skip
 
 
 def result(one: Judged) -> str:

@@ -31,7 +31,8 @@ def build_report(report: StudyReport, form: Form = Form()) -> Document:  # noqa:
     for a finding or an explanation that has no code.
     """
     readers = [Received(source.header) for source in report.sources]
-    dataset = study_header(readers[0])
+    subject = next(each for each, source in zip(readers, report.sources, strict=True) if source is report.subject)
+    dataset = study_header(subject)
     images = [
         Image(source, image_facts(reader), number)
         for number, (source, reader) in enumerate(zip(report.sources, readers, strict=True), start=1)
@@ -39,13 +40,13 @@ def build_report(report: StudyReport, form: Form = Form()) -> Document:  # noqa:
     _identify(dataset, report, form)
     envelope.describe(dataset, report)
     dataset.ContributingEquipmentSequence.extend(envelope.contributor(report, one) for one in report.further_models)
-    procedure = procedure_code(readers[0])
+    procedure = procedure_code(subject)
     if form.sr_class == "basic_text":
         dataset.update(build_text(report, images, procedure))
     else:
         dataset.update(build_content(report, images, procedure, whole_image=form.whole_image))
     _refer(dataset, report, [image.facts for image in images])
-    if orders := requests(readers[0]):
+    if orders := requests(subject):
         dataset.ReferencedRequestSequence = orders
     return envelope.seal("sr", dataset, (note for reader in readers for note in reader.notes))
 

@@ -63,6 +63,7 @@ class Source:
     the analysis failed (`failure` says why), or (`pending`) was not finished when the study settled. `quality` is
     stated in the report only where it is known; `flags` are what the gate says of the pixels, each a comment.
     `further`: what other models say, each in a group of its own; `lacking`: those that should have, and did not.
+    `corrected`: it came again with another patient or order, and this is what it says since.
     """
 
     header: Dataset
@@ -75,6 +76,7 @@ class Source:
     flags: tuple[Flag, ...] = ()
     further: tuple[Further, ...] = ()
     lacking: tuple[Lacking, ...] = ()
+    corrected: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,7 @@ class StudyReport:
     `revision` counts from 1. `analysed_at` (aware) is when the newest of the analyses was made: a stored fact, and
     every time in the documents comes from it. `predecessor` is the report that a revision follows; `corrected`:
     since then patient or order of a film were corrected. `again`, `identity`: as in `Revision`; the headers of the
-    sources say the latter already. The sources are of one study; patient and order are those of the first.
+    sources say the latter already. The sources are of one study; whose patient and order it has, `subject` says.
 
     Raises ValueError without an analysed source, with a revision below 1 or with a naive time.
     """
@@ -156,6 +158,12 @@ class StudyReport:
     def leading_source(self) -> Source:
         """The image that `leading` is of."""
         return next(source for source in self.sources if source.analysis is self.leading)
+
+    @property
+    def subject(self) -> Source:
+        """The image whose patient, study and order all documents have: the last to be corrected, else the first."""
+        corrected = [source for source in self.sources if source.corrected]
+        return max(corrected, key=lambda source: source.received_at, default=self.sources[0])
 
     @property
     def further_models(self) -> tuple[ModelIdentity, ...]:

@@ -38,20 +38,20 @@ def build_segmentation(report: StudyReport, source: Source) -> Document | None:
 
     Raises Permanent as `build_report` does.
     """
-    reader = Received(source.header)
+    reader, subject = Received(source.header), Received(report.subject.header)
     facts = image_facts(reader)
     parts = shown_outlines(source.analysis, report.profile.cutoffs, facts)
     if not facts.rows or not facts.columns or not parts:
         return None
     mask = np.zeros((facts.rows, facts.columns), dtype=np.uint8)
     cv2.fillPoly(mask, [np.floor(part).astype(np.int32) for part in parts], 1)
-    header = study_header(reader)
+    header = study_header(subject)
     dataset = _segmented(report, source, _film(facts), mask)
     dataset.update(header)  # as it came, not as pydicom reads it
     _fix_dimensions(dataset, derive_uid(report.profile.uid_root, ["dimensions", dataset.SOPInstanceUID]))
     dataset.PatientOrientation = list(facts.orientation or ())
     envelope.describe(dataset, report)
-    return envelope.seal("seg", dataset, reader.notes)
+    return envelope.seal("seg", dataset, (*subject.notes, *reader.notes))
 
 
 def _film(facts: ImageFacts) -> Dataset:

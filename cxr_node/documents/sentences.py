@@ -7,10 +7,6 @@ from cxr_node.locale.terms import FLAGS
 from cxr_node.message import N_
 
 SENTENCES: Final[Mapping[str, str]] = {
-    "comment.below": N_("Image {number}: below threshold, algorithm output {percent} %"),
-    "comment.below_model": N_(
-        "Image {number}: {finding} below the threshold of {threshold} % by {model}, algorithm output {percent} %"
-    ),
     "comment.corrected": N_("Patient or order data were corrected since the previous report"),
     "comment.failed": N_("Image {number}: not analysed"),
     "comment.failed_why": N_("Image {number}: not analysed: {reason}"),

@@ -20,7 +20,7 @@ from pydicom.sr.coding import Code
 from cxr_node.documents import codes, language
 from cxr_node.documents.library import Image
 from cxr_node.documents.observers import observers
-from cxr_node.documents.remarks import Judged, judgements, parameters, remarks, result, run_status, told
+from cxr_node.documents.remarks import Judged, judgements, parameters, remarks, result, run_status
 from cxr_node.documents.request import StudyReport
 
 _CONTAINS = RelationshipTypeValues.CONTAINS
@@ -49,14 +49,13 @@ def build_text(report: StudyReport, images: Sequence[Image], procedure: Code | N
 def _section(report: StudyReport, images: Sequence[Image]) -> ContainerContentItem:
     """Findings, how the run went, remarks, and how the models were read."""
     profile, judged = report.profile, judgements(report, images)
-    shown = told(judged)
     builds = {one.analysis.model.digest: parameters(one) for one in judged}
     tier = profile.cutoffs.tier(report.leading.probability)
-    items: list[ContentItem] = [_finding(one) for one in shown]
+    items: list[ContentItem] = [_finding(one) for one in judged]
     items.append(CodeContentItem(codes.RUN_STATUS, run_status(report, judged), _CONTAINS))
     if tier in profile.triage_category:
         items.append(CodeContentItem(codes.PRIORITY, codes.TRIAGE[profile.triage_category[tier]], _CONTAINS))
-    items += [TextContentItem(codes.COMMENT, text, _CONTAINS) for text in remarks(report, images, shown)]
+    items += [TextContentItem(codes.COMMENT, text, _CONTAINS) for text in remarks(report, images, judged)]
     items += [TextContentItem(codes.ALGORITHM_PARAMETERS, text, _CONTAINS) for text in builds.values()]
     section = ContainerContentItem(codes.FINDINGS_SECTION, relationship_type=_CONTAINS)
     section.ContentSequence = ContentSequence(items)

@@ -18,7 +18,10 @@ DISOWNED = Message(
 )
 CANCELLED = Message("its order was cancelled in the RIS")
 MIXED = Message("some of its films were withdrawn, and others were not: a person has to say which are this patient's")
-LATE = Message("a film came after its order was cancelled in the RIS: a person has to say whether it is to be read")
+LATE = Message(
+    "its order was cancelled in the RIS, but it has films that came later or are of another order: a person has to say "
+    "which are to be read"
+)
 
 
 class Rejection(StrEnum):
@@ -62,9 +65,9 @@ class Word(StrEnum):
 class Spoken:
     """One word of a study, in the order of receipt by `number`.
 
-    `at`: when its sender says it (seconds since 1970 UTC); `films`: the SOP Instance UIDs that were there; `order`: the
-    accession number, of words about an order; `reason`: a sentence, of a withdrawal; `grounds`: of a release, the names
-    of those that it says do not count.
+    `at`: when its sender says it (seconds since 1970 UTC); `films`: the SOP Instance UIDs that it is about, of those
+    that were there; `order`: the accession number, of words about an order; `reason`: a sentence, of a withdrawal;
+    `grounds`: of a release, the names of those that it says do not count.
     """
 
     number: int
@@ -137,23 +140,30 @@ def ground(facts: Facts) -> Ground | None:
 def standing_grounds(facts: Facts) -> list[Ground]:
     """Every ground that nobody has released, in the order in which they are looked at."""
     released = frozenset[str]().union(*(one.grounds for one in facts.spoken if one.word is Word.RELEASED))
-    return [each for each in _grounds(facts) if each.name not in released or not each.releasable]
+    return [each for each in _grounds(facts, released) if each.name not in released or not each.releasable]
 
 
-def _grounds(facts: Facts) -> Iterator[Ground]:
+def _grounds(facts: Facts, released: frozenset[str]) -> Iterator[Ground]:
     if facts.films and not facts.left:
         yield _nothing_left(facts)
     elif facts.films & facts.disowned:
         name = " ".join(["mixed", *sorted(facts.films & facts.disowned)])
         yield Ground(name, EntryState.HELD, MIXED, Rejection.WRONG_ENTRY)
-    for said in facts.spoken:
-        if said.word in _COVERED and not _ordered_again(said, facts.spoken):
-            sentence, late, title = _COVERED[said.word]
-            name, covered = f"{said.word} {said.number}", facts.left <= said.films
-            state = EntryState.WITHDRAWN if covered else EntryState.HELD
-            yield Ground(name, state, (sentence or said.reason) if covered else late, title)
+    effective = [said for said in facts.spoken if said.word in _COVERED and not _ordered_again(said, facts.spoken)]
+    cancelled = frozenset[str]().union(
+        *(one.films for one in effective if one.word is Word.CANCELLED and _name(one) not in released)
+    )
+    for said in effective:
+        sentence, late, title = _COVERED[said.word]
+        covered = facts.left <= (said.films | cancelled if said.word is Word.CANCELLED else said.films)
+        state = EntryState.WITHDRAWN if covered else EntryState.HELD
+        yield Ground(_name(said), state, (sentence or said.reason) if covered else late, title)
     for name, sentence in sorted(facts.doubts.items()):
         yield Ground(name, EntryState.HELD, sentence, Rejection.SAFETY)
+
+
+def _name(said: Spoken) -> str:
+    return f"{said.word} {said.number}"
 
 
 def _nothing_left(facts: Facts) -> Ground:

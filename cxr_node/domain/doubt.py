@@ -93,8 +93,9 @@ def _ordered_otherwise(
             name = f"order {claim.accession} {_named(claim.patients)} films {_named(known)}"
             yield Doubt("patient", name, OTHER_PATIENT)
     named = {claim.accession for claim in claims if claim.by_uid and claim.accession}
-    if films.accession and named and films.accession not in named:
-        yield Doubt("accession", f"accession {films.accession} orders {' '.join(sorted(named))}", OTHER_ACCESSION)
+    if films.accessions and named and not named & films.accessions:
+        name = f"accession {' '.join(sorted(films.accessions))} orders {' '.join(sorted(named))}"
+        yield Doubt("accession", name, OTHER_ACCESSION)
     planned = {claim.day for claim in claims if claim.day}
     if _apart(films.days, planned, margin):
         yield Doubt("date", f"date {_days(films.days)} orders {_days(planned)}", OTHER_DATE)
@@ -103,8 +104,8 @@ def _ordered_otherwise(
 def _archived_otherwise(films: Films, known: Sequence[Identifier], archived: Sequence[Archived]) -> Iterator[Doubt]:
     """A PACS may have a study twice, before it was corrected and after: one that agrees is enough."""
     same = [one for one in archived if one.study == films.study]
-    beside = [one for one in archived if one.study != films.study and one.accession == films.accession != ""]
-    for found, sentence, what in ((same, ARCHIVED_PATIENT, "study"), (beside, ARCHIVED_ORDER, films.accession)):
+    beside = [one for one in archived if one.study != films.study and one.accession in films.accessions]
+    for found, sentence, what in ((same, ARCHIVED_PATIENT, "study"), (beside, ARCHIVED_ORDER, "order")):
         if found and not any(_may_be_any(known, one.person.identifiers) for one in found):
             identifiers = sorted({number for one in found for number in one.person.identifiers}, key=_order)
             yield Doubt("patient", f"archive {what} {_named(identifiers)} films {_named(known)}", sentence)

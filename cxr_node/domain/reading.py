@@ -16,10 +16,15 @@ OPEN = frozenset({EntryState.WAITING, EntryState.ANALYSED, EntryState.NOT_ANALYS
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who acts, as the audit trail names them, and whether they may do so with what another reader holds."""
+    """Who acts, as the audit trail names them, and whether they may do so with what another reader holds.
+
+    `address`: whence somebody acts at the page; empty at the command line. None where another system has sent word by a
+    message or a workitem, which is an event of its own.
+    """
 
     name: str
     overrules: bool = False
+    address: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 import structlog
 
 from cxr_node.domain.callers import Network, Refusals, within
-from cxr_node.errors import Transient
 from cxr_node.hl7.mllp import Frames, TooLong, framed
+from cxr_node.port import bound
 
 log = structlog.get_logger()
 
@@ -54,7 +54,7 @@ class Server:
     def __init__(self, where: tuple[str, int], gate: Gate, answer: Callable[[bytes, str], bytes],
                  refusals: Refusals) -> None:  # fmt: skip
         self._gate, self._answer, self._refusals = gate, answer, refusals
-        self._listening = _bound(*where)
+        self._listening = bound(*where, "HL7_PORT", "no messages can be taken")
         self._connections: set[_Connection] = set()
         self._lock, self._stopping = threading.Lock(), threading.Event()
         self._thread = threading.Thread(target=self._accept, name="hl7", daemon=True)
@@ -172,15 +172,3 @@ def _close(connection: _Connection) -> None:
     if connection.secured is not None:
         with suppress(OSError):
             connection.secured.shutdown(socket.SHUT_RDWR)
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((host, port))
-        listening.listen(64)
-    except OSError as error:
-        listening.close()
-        raise Transient("HL7_PORT", f"no messages can be taken at {host} port {port}: {error.strerror}") from error
-    return listening

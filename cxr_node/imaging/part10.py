@@ -93,7 +93,7 @@ def _parsed(path: Path, *, header_only: bool) -> tuple[Dataset, bool]:
         if isinstance(stream, BytesIO) and len(stream.getbuffer()) < end and stream.read(4) not in _PIXELS:
             raise ValueError("the header is longer than any film's")
         stream.seek(_PREAMBLE)
-        whole = all_whole(stream, end, syntax.is_implicit_VR)
+        whole = all_whole(stream, end, syntax.is_implicit_VR, big=not syntax.is_little_endian)
     dataset.file_meta.TransferSyntaxUID = syntax
     return dataset, whole
 

@@ -1,7 +1,7 @@
 """crosscheck: what the PACS says whose a study is, which its films or its order may contradict."""
 
 from base64 import b64encode
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,13 +17,14 @@ from cxr_node.domain.study import EntryState, Judging, Waiting
 from cxr_node.errors import Permanent, Transient
 from cxr_node.message import Message
 from cxr_node.stages.stage import Commit, SingleStage
-from cxr_node.store import archived, events, windows, withdrawal, worklist
+from cxr_node.store import archived, events, identities, windows, withdrawal, worklist
 from cxr_node.store.db import Store, Tx
 
 log = structlog.get_logger()
 
 _AGAIN_SECONDS: Final = 300.0
 _WHILE_SECONDS: Final = 86_400.0
+_OURS = ("DATABASE_", "DISK_")  # why a query could not be put on record; the PACS has no part in that
 _DOCUMENTS = frozenset({"SR", "KO", "PR", "SEG", "OT", "DOC"})
 """The modalities of what the node itself writes: a study of nothing else says nothing of films."""
 
@@ -40,7 +41,7 @@ class Crosscheck(SingleStage):
 
     store: Store
     pacs: Peer | None
-    look_up_study: Callable[[Peer, str, str, Callable[[bytes, str], None]], list[Match]]
+    look_up_study: Callable[[Peer, str, Sequence[str], Callable[[bytes, str], None]], list[Match]]
     judging: Judging
     waiting: Waiting
     clock: Clock
@@ -50,12 +51,14 @@ class Crosscheck(SingleStage):
             raise Permanent("PACS_UNKNOWN", Message("[corrections] pacs is gone from the configuration"))
         study, pacs = job.subject, self.pacs
         with self.store.reading() as tx:
-            accession = worklist.whose(tx, study)["accession_number"] or ""
+            accessions = sorted(identities.accessions(tx, study))
         try:
             matches = self.look_up_study(
-                pacs, study, accession, lambda query, syntax: self._queried(pacs, study, query, syntax)
+                pacs, study, accessions, lambda query, syntax: self._queried(pacs, study, query, syntax)
             )
         except (Transient, Permanent) as error:
+            if error.code.startswith(_OURS):
+                raise
             code, reason = error.code, error.message
             return lambda tx: self._unanswered(tx, study, code, reason)
         found = [one.archived for one in matches if not one.modalities or one.modalities - _DOCUMENTS]

@@ -23,13 +23,14 @@ class Remembered:
 
 
 def remembered(tx: Tx, settled: Settled) -> list[Remembered]:
-    """The films that were for the model, in the order of receipt."""
+    """The films that were for the model, in the order in which they first came, whatever was corrected since."""
     stored = [one for digest in settled.revision.images.values() if (one := studies.by_digest(tx, digest))]
-    stored.sort(key=lambda one: (one.arrival.received_at, one.arrival.digest))
-    return [_remembered(tx, settled, one) for one in stored if one.refusal is None]
+    traced = [(*studies.origin(tx, one), one) for one in stored if one.refusal is None]
+    traced.sort(key=lambda each: (each[0], each[2].arrival.header.sop_instance_uid))
+    return [_remembered(tx, settled, one, corrected=corrected) for _, corrected, one in traced]
 
 
-def _remembered(tx: Tx, settled: Settled, stored: Stored) -> Remembered:
+def _remembered(tx: Tx, settled: Settled, stored: Stored, *, corrected: bool) -> Remembered:
     revision, model = settled.revision, settled.model_digest
     digest, uid = stored.arrival.digest, stored.arrival.header.sop_instance_uid
     judged = uid not in revision.pending and uid not in revision.failures
@@ -44,6 +45,7 @@ def _remembered(tx: Tx, settled: Settled, stored: Stored) -> Remembered:
         "pending": uid in revision.pending,
         "flags": flags or (),
         "further": tuple(further),
+        "corrected": corrected,
         "lacking": tuple(
             Lacking(one.model, one.lacking[uid]) for one in revision.consulted if uid in one.lacking
         ),

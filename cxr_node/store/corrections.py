@@ -39,22 +39,29 @@ def say_of_order(tx: Tx, study: str | None, word: Word, said: Said, source: str,
     if said.procedure:
         detail["procedure"] = astuple(said.procedure)
     if study:
-        detail["films"] = sorted(_films(tx, study))
+        detail["films"] = sorted(_films_of(tx, study, said.accession))
     named = {"message": said.study_instance_uid, "source": source, "said_at": at, "recorded_at": now}
     add(tx, word, study, said.accession, **named, detail=detail)
     _forget(tx, now)
 
 
-def adopt(tx: Tx, study: str, accession: str, patient: Identifier | None) -> bool:
+def adopt(tx: Tx, study: str, accessions: Collection[str], patient: Identifier | None) -> bool:
     """What was said of the orders of a study when they were not known for its own is said of it; whether there is any.
 
-    It covers the films that were there when it was said.
+    It covers the films of the order that were there when it was said.
     """
-    waiting = "SELECT * FROM correction WHERE study_instance_uid IS NULL AND kind IN (:cancelled, :ordered)"
     rows = tx.rows(
-        f"{waiting} AND subject = :accession AND subject != '' UNION {waiting} AND message = :study ORDER BY id",
-        {"cancelled": Word.CANCELLED, "ordered": Word.ORDERED, "accession": accession, "study": study},
-    )
+        """
+        SELECT * FROM correction WHERE study_instance_uid IS NULL AND kind IN (:cancelled, :ordered)
+            AND subject != '' AND subject IN (SELECT value FROM json_each(:accessions))
+        UNION SELECT * FROM correction WHERE study_instance_uid IS NULL AND kind IN (:cancelled, :ordered)
+            AND message = :study ORDER BY id
+        """,
+        {
+            "cancelled": Word.CANCELLED, "ordered": Word.ORDERED, "accessions": json.dumps(sorted(accessions)),
+            "study": study,
+        },
+    )  # fmt: skip
     taken = tx.rows("SELECT detail FROM correction WHERE study_instance_uid = ?", (study,)) if rows else []
     known = {json.loads(row["detail"]).get("waited") for row in taken}
     found = False
@@ -62,7 +69,7 @@ def adopt(tx: Tx, study: str, accession: str, patient: Identifier | None) -> boo
         detail = json.loads(row["detail"])
         if row["id"] not in known and of_patient([Identifier(*one) for one in detail["patients"]], patient):
             said = {name: row[name] for name in ("message", "source", "said_at", "recorded_at")}
-            covered = sorted(_films(tx, study, row["recorded_at"]))
+            covered = sorted(_films_of(tx, study, row["subject"], row["recorded_at"]))
             add(tx, row["kind"], study, row["subject"], **said, detail=detail | {"waited": row["id"], "films": covered})
             found = True
     return found
@@ -107,6 +114,25 @@ def facts(tx: Tx, study: str, doubts: Mapping[str, str]) -> Facts:
         (study, words),
     )
     return Facts(films, _rejected(tx, films), steps.disowned(tx, study), [_spoken(row) for row in rows], doubts)
+
+
+def _films_of(tx: Tx, study: str, accession: str, until: float = math.inf) -> frozenset[str]:
+    """The films of a study that are of an order: those that name its number, or none.
+
+    All of them, where none does, where the order is named by the study's UID alone, and where the RIS has given the
+    study another number than its films name.
+    """
+    films = _films(tx, study, until)
+    rows = tx.rows(
+        """
+        SELECT sop_instance_uid FROM instance JOIN worklist_entry w USING (study_instance_uid)
+        WHERE study_instance_uid = ? AND coalesce(json_extract(header, '$.accession_number'), '') IN ('', ?)
+            AND json_extract(w.identity, '$.AccessionNumber') IS NULL
+        """,
+        (study, accession),
+    )
+    found = films & {str(row["sop_instance_uid"]) for row in rows}
+    return found if accession and found else films
 
 
 def _films(tx: Tx, study: str, until: float = math.inf) -> frozenset[str]:

@@ -53,6 +53,15 @@ def whose(tx: Tx, study: str) -> Whose:
     return Whose(*(next(filter(None, values), "") for values in said))
 
 
+def accessions(tx: Tx, study: str) -> set[str]:
+    """The accession numbers that a study goes by: the one that the RIS has given it, else each that a film names."""
+    said, identity = known(tx, study)
+    if "AccessionNumber" in identity:
+        return {identity["AccessionNumber"]}
+    headers = [one.arrival.header for one in studies.of_study(tx, study) if one.state is InstanceState.CURRENT]
+    return {said.accession, *(header.accession_number or "" for header in headers)} - {""}
+
+
 def patients(tx: Tx, study: str) -> set[Identifier]:
     """The patients that the films of a study name that count, as they are known now."""
     found = set()

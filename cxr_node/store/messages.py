@@ -8,6 +8,7 @@ from typing import Any
 
 from cxr_node.domain.job import NewJob
 from cxr_node.store.db import Row, Tx
+from cxr_node.store.kept import told
 
 RESULT = "ORU^R01"
 RETRACTION = "withdrawn"
@@ -144,7 +145,7 @@ def of_study(tx: Tx, study: str) -> list[dict[str, Any]]:
     """Messages as `study --json` shows them."""
     rows = tx.rows(
         """
-        SELECT m.*, j.state, j.attempt, j.error FROM message m
+        SELECT m.*, j.state, j.attempt, j.error, j.error_message FROM message m
         LEFT JOIN job j ON j.kind = 'transmit' AND j.subject = m.control_id AND j.target = m.destination
         WHERE m.study_instance_uid = ? ORDER BY m.id
         """,
@@ -158,7 +159,7 @@ def of_study(tx: Tx, study: str) -> list[dict[str, Any]]:
             "control_id": row["control_id"],
             "state": _state(row),
             "attempts": row["attempt"] or 0,
-            "error": None if row["sent_at"] else row["error"],
+            "error": None if row["sent_at"] else told(row["error"], row["error_message"]),
             "answer": row["answer"],
             "said": row["said"],
             "written_at": row["written_at"],

@@ -279,7 +279,8 @@ def m011_corrections(db: Database) -> None:
 
 @migrations()
 def m012_told(db: Database) -> None:
-    """Since when the RIS may have a message, whatever it answered; where there was no answer to one, it may have it."""
+    """Since when the RIS may have a message: where there was no answer, it may. And films by their accession number."""
+    db.execute("CREATE INDEX instance_accession ON instance (json_extract(header, '$.accession_number'))")
     db.execute("ALTER TABLE message ADD COLUMN tried_at REAL")
     db.execute(
         """

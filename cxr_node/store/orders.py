@@ -2,10 +2,12 @@
 
 import json
 
+from cxr_node.domain.instance import InstanceState
 from cxr_node.domain.order import Notice, Said, of_patient, ordered
 from cxr_node.domain.patient import Identifier
 from cxr_node.domain.priority import Priority
-from cxr_node.store import events, worklist
+from cxr_node.domain.reading import Actor
+from cxr_node.store import events, identities, worklist
 from cxr_node.store.db import Row, Tx
 
 _KEPT_SECONDS = 30 * 86_400.0
@@ -29,7 +31,7 @@ def remember(tx: Tx, notice: Notice, digest: str, now: float) -> None:
 
 
 def studies_meant(tx: Tx, said: Said) -> list[str]:
-    """The studies that are here of an order: by UID, else by accession number, and of no other patient."""
+    """The studies that are here of an order: by UID, else by a film's accession number, and of no other patient."""
     return _of_patient(_named(tx, said), said)
 
 
@@ -45,7 +47,15 @@ def _named(tx: Tx, said: Said) -> list[Row]:
             return by_uid
     if not said.accession:
         return []
-    return tx.rows("SELECT * FROM worklist_entry WHERE accession_number = ?", (said.accession,))
+    return tx.rows(
+        """
+        SELECT * FROM worklist_entry WHERE accession_number = :accession
+        UNION SELECT w.* FROM instance i JOIN worklist_entry w USING (study_instance_uid)
+        WHERE json_extract(i.header, '$.accession_number') = :accession AND i.state = :current
+            AND json_extract(w.identity, '$.AccessionNumber') IS NULL
+        """,
+        {"accession": said.accession, "current": InstanceState.CURRENT},
+    )
 
 
 def _of_patient(rows: list[Row], said: Said) -> list[str]:
@@ -91,7 +101,7 @@ def prioritise(tx: Tx, study: str, priority: Priority, sender: str, now: float) 
     tx.execute(
         "UPDATE worklist_entry SET priority = ?, ordered = ? WHERE study_instance_uid = ?", (after, priority, study)
     )
-    worklist.record_move(tx, row, now, "order", sender, priority=after)
+    worklist.record_move(tx, row, now, "order", Actor(sender), priority=after)
 
 
 def film_came(tx: Tx, study: str, now: float) -> None:
@@ -99,12 +109,14 @@ def film_came(tx: Tx, study: str, now: float) -> None:
     row = tx.row("SELECT * FROM worklist_entry WHERE study_instance_uid = ?", (study,))
     if row is None or row["ordered"]:
         return
+    accessions = identities.accessions(tx, study) | {row["accession_number"] or ""}
     kept = tx.rows(
         """
         SELECT * FROM kept_order WHERE priority IS NOT NULL AND (study_instance_uid = :study
-            OR (accession_number = :accession AND accession_number != '')) ORDER BY kept_at DESC, id DESC
+            OR (accession_number IN (SELECT value FROM json_each(:accessions)) AND accession_number != ''))
+        ORDER BY kept_at DESC, id DESC
         """,
-        {"study": study, "accession": row["accession_number"] or ""},
+        {"study": study, "accessions": json.dumps(sorted(accessions))},
     )
     for each in kept:
         if of_patient(tuple(Identifier(*one) for one in json.loads(each["patients"])), _patient(row)):

@@ -20,7 +20,7 @@ def claim(tx: Tx, study: str, actor: Actor, now: float) -> None:
     reading.require_claimable(_entry(row), actor)
     if row["state"] != EntryState.READING:
         _set(tx, row, EntryState.READING, actor.name, now)
-        worklist.record_move(tx, row, now, "claimed", actor.name, state=EntryState.READING)
+        worklist.record_move(tx, row, now, "claimed", actor, state=EntryState.READING)
 
 
 def release(tx: Tx, study: str, actor: Actor, judging: Judging, now: float) -> None:
@@ -35,7 +35,7 @@ def mark_read(tx: Tx, study: str, actor: Actor, now: float, cause: str = "read")
     """The study leaves the list."""
     row = _row(tx, study)
     reading.require_readable(_entry(row), actor)
-    _close(tx, row, actor.name, cause, now)
+    _close(tx, row, actor, cause, now)
 
 
 def reopen(tx: Tx, study: str, actor: Actor, judging: Judging, now: float) -> None:
@@ -47,9 +47,9 @@ def reopen(tx: Tx, study: str, actor: Actor, judging: Judging, now: float) -> No
 
 
 def reinstate(tx: Tx, study: str, actor: Actor, judging: Judging, now: float) -> None:
-    """A study that was withdrawn comes back to where its films put it."""
+    """A study that was withdrawn comes back to where its films put it; who said so is told of by `study.released`."""
     tx.execute("UPDATE worklist_entry SET reason = NULL WHERE study_instance_uid = ?", (study,))
-    _give_back(tx, _row(tx, study), "reinstated", actor, now)
+    _give_back(tx, _row(tx, study), "reinstated", Actor(actor.name), now)
     worklist.refresh(tx, study, judging, now)
 
 
@@ -64,7 +64,7 @@ def prioritise(tx: Tx, study: str, priority: Priority | None, actor: Actor, now:
     row = _row(tx, study)
     reading.require_listed(_entry(row))
     tx.execute("UPDATE worklist_entry SET priority = ? WHERE study_instance_uid = ?", (priority, study))
-    worklist.record_move(tx, row, now, "priority", actor.name, priority=priority)
+    worklist.record_move(tx, row, now, "priority", actor, priority=priority)
 
 
 def close_old(tx: Tx, received_before: float, now: float) -> int:
@@ -104,8 +104,8 @@ def _set(tx: Tx, row: Row, state: EntryState, reader: str | None, now: float) ->
     )
 
 
-def _close(tx: Tx, row: Row, by: str | None, cause: str, now: float) -> None:
-    _set(tx, row, EntryState.READ, by, now)
+def _close(tx: Tx, row: Row, by: Actor | None, cause: str, now: float) -> None:
+    _set(tx, row, EntryState.READ, by.name if by else None, now)
     worklist.record_move(tx, row, now, cause, by, state=EntryState.READ)
 
 
@@ -114,4 +114,4 @@ def _give_back(tx: Tx, row: Row, cause: str, actor: Actor, now: float) -> None:
     concluded = EntryState.NOT_ANALYSED if row["reason"] else EntryState.WAITING
     state = concluded if row["probability"] is None else EntryState.ANALYSED
     _set(tx, row, state, None, now)
-    worklist.record_move(tx, row, now, cause, actor.name, state=state)
+    worklist.record_move(tx, row, now, cause, actor, state=state)

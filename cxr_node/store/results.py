@@ -231,6 +231,7 @@ def deliveries(tx: Tx, study: str) -> list[dict[str, Any]]:
             "attempts": row["attempt"] or 0,
             "error": told(row["error"], row["error_message"]),
             "sent_at": row["sent_at"],
+            "rejected_by": row["rejected_by"],
             "confirmed_by": row["confirmed_by"],
             "confirmed_at": row["confirmed_at"],
         }

@@ -74,6 +74,17 @@ def current_version(tx: Tx, sop_instance_uid: str) -> Stored | None:
     return _stored(row) if row else None
 
 
+def origin(tx: Tx, version: Stored) -> tuple[float, bool]:
+    """When an instance first came, and whether this version of it, corrected, took the place of another."""
+    row = tx.row(
+        "SELECT min(received_at) AS first FROM instance WHERE sop_instance_uid = ? AND state = ? "
+        "AND id < (SELECT id FROM instance WHERE digest = ?)",
+        (version.arrival.header.sop_instance_uid, InstanceState.SUPERSEDED, version.arrival.digest),
+    )
+    first = row["first"] if row else None
+    return (version.arrival.received_at, False) if first is None else (float(first), True)
+
+
 def of_study(tx: Tx, study: str) -> list[Stored]:
     """Every version of every instance of a study, in the order of receipt."""
     return [

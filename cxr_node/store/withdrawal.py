@@ -84,7 +84,7 @@ def release(tx: Tx, study: str, actor: Actor, judging: Judging, now: float) -> N
     require_releasable(grounds)
     names = [each.name for each in grounds if each.releasable]
     corrections.say(tx, study, Word.RELEASED, actor.name, now, grounds=names)
-    events.append(tx, now, "study.released", study, by=actor.name, grounds=names, **worklist.whose(tx, study))
+    events.append(tx, now, "study.released", study, grounds=names, **_who(actor), **worklist.whose(tx, study))
     follow(tx, study, judging, now, actor)
 
 
@@ -119,7 +119,7 @@ def follow(tx: Tx, study: str, judging: Judging, now: float, actor: Actor | None
     _identify(tx, study, now)
     whose = worklist.whose(tx, study)
     patient = Identifier(whose["patient_id"], whose["issuer_of_patient_id"] or "") if whose["patient_id"] else None
-    if corrections.adopt(tx, study, whose["accession_number"] or "", patient):
+    if corrections.adopt(tx, study, identities.accessions(tx, study), patient):
         _identify(tx, study, now)
     decides, state = ground(_facts(tx, study, judging)), worklist.state(tx, study)
     if decides is None:
@@ -192,12 +192,16 @@ def _take_out(tx: Tx, study: str, decides: Ground, actor: Actor | None, *, judgi
     found = Withdrawn(decides.state, decides.reason, called_off, results.delivered_count(tx, study))
     jobs.hasten(tx, NewJob("settle", study, not_before=now))  # there is nothing to wait for
     known = {"called_off": found.called_off, "delivered": found.delivered}
-    who = worklist.whose(tx, study) | ({"by": actor.name} if actor else {})
+    who = worklist.whose(tx, study) | (_who(actor) if actor else {})
     events.append(tx, now, f"study.{found.state}", study, alarm=True, reason=found.reason, **known, **who)
     if decides.state is EntryState.WITHDRAWN:
         jobs.enqueue(tx, retraction.due(tx, study, judging.notes, now), now)
         jobs.enqueue(tx, retraction.untold(tx, study), now)
     return found
+
+
+def _who(actor: Actor) -> dict[str, str]:
+    return {"by": actor.name} | ({} if actor.address is None else {"address": actor.address})
 
 
 def _reinstate(tx: Tx, study: str, actor: Actor, judging: Judging, now: float) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from cxr_node.domain.finding import Tier
 from cxr_node.domain.instance import Header
 from cxr_node.domain.priority import REQUESTED, Place, Policy, Priority, group, more_urgent, sort_key
+from cxr_node.domain.reading import Actor
 from cxr_node.domain.study import EntryState, Image, Judging, Standing, assess
 from cxr_node.message import Message
 from cxr_node.store import events, steps, studies, workitems
@@ -17,6 +18,7 @@ from cxr_node.store.kept import keep, told
 _KEPT_IN_STEP = (EntryState.WAITING, EntryState.ANALYSED, EntryState.NOT_ANALYSED)
 _OPEN = "state NOT IN ('read', 'withdrawn')"  # in the words of the index that serves it
 _CLOSED = (EntryState.READ, EntryState.WITHDRAWN)
+_WHOSE = ("patient_id", "issuer_of_patient_id", "accession_number")
 Placed = tuple[tuple[bool, int, float, str], dict[str, Any]]
 """An entry behind what it is sorted by."""
 
@@ -121,20 +123,24 @@ def put(tx: Tx, study: str, state: EntryState, reason: str, now: float, *, by: s
             "WHERE study_instance_uid = ?",
             (state, reason, keep(reason), now, study),
         )
-        record_move(tx, row, now, str(state), by, state=state)
+        record_move(tx, row, now, str(state), Actor(by) if by else None, state=state)
 
 
-def record_move(tx: Tx, row: Row, now: float, cause: str, by: str | None = None, **changed: str | None) -> None:
-    """Record what of state, tier and priority is no longer as in `row`; nothing where nothing has `changed`."""
+def record_move(tx: Tx, row: Row, now: float, cause: str, by: Actor | None = None, **changed: str | None) -> None:
+    """Record what of state, tier and priority is no longer as in `row`; nothing where nothing has `changed`.
+
+    Of who acts at the page or the command line others are told, so that the event says whose study it is, too.
+    """
     before = {name: row[name] for name in ("state", "tier", "priority")}
     after = before | {name: None if value is None else str(value) for name, value in changed.items()}
     if before != after:
-        who = {"by": by} if by else {}
-        study = row["study_instance_uid"]
+        who, study = {"by": by.name} if by and by.name else {}, row["study_instance_uid"]
+        if by and by.address is not None:
+            who |= {"address": by.address, **{key: row[key] for key in _WHOSE}}
         events.append(tx, now, "worklist.moved", study, before=before, after=after, cause=cause, **who)
         if before["state"] != after["state"]:
             was, stands = EntryState(str(before["state"])), EntryState(str(after["state"]))
-            workitems.follow(tx, study, was, stands, now, by=by or "")
+            workitems.follow(tx, study, was, stands, now, by=by.name if by else "")
 
 
 def state(tx: Tx, study: str) -> EntryState | None:
@@ -179,7 +185,7 @@ def reason(tx: Tx, study: str) -> str | None:
 def whose(tx: Tx, study: str | None) -> dict[str, str | None]:
     """Whose study it is, and under which accession number, as it is known now; empty for none."""
     row = tx.row(
-        "SELECT patient_id, issuer_of_patient_id, accession_number FROM worklist_entry WHERE study_instance_uid = ?",
+        f"SELECT {', '.join(_WHOSE)} FROM worklist_entry WHERE study_instance_uid = ?",  # noqa: S608 - constants
         (study,),
     )
     return row or {}
@@ -210,15 +216,15 @@ def in_order(found: Iterable[Placed]) -> list[dict[str, Any]]:
 
 
 def _placed(row: Row, policy: Policy, now: float) -> Placed:
-    place = _place(row)
-    key = (row["state"] in _CLOSED, *sort_key(place, policy, now))
-    return key, _shown(row, group(place, policy, now).name.lower())
+    stands = place(row)
+    key = (row["state"] in _CLOSED, *sort_key(stands, policy, now))
+    return key, _shown(row, group(stands, policy, now).name.lower())
 
 
-def freeze(tx: Tx, frozen: bool, now: float, by: str) -> None:
-    """The kill switch: while it is on, the model moves nothing."""
+def freeze(tx: Tx, frozen: bool, now: float, by: str, address: str = "") -> None:
+    """The kill switch: while it is on, the model moves nothing. `address`: of whose browser, if of any."""
     tx.execute("INSERT OR REPLACE INTO setting (name, value) VALUES ('frozen', ?)", ("1" if frozen else "0",))
-    events.append(tx, now, "worklist.frozen" if frozen else "worklist.unfrozen", None, by=by)
+    events.append(tx, now, "worklist.frozen" if frozen else "worklist.unfrozen", None, by=by, address=address)
 
 
 def is_frozen(tx: Tx) -> bool:
@@ -226,7 +232,8 @@ def is_frozen(tx: Tx) -> bool:
     return row is not None and row["value"] == "1"
 
 
-def _place(row: Row) -> Place:
+def place(row: Row) -> Place:
+    """What the order needs to know of a row of the table."""
     priority = Priority(row["priority"]) if row["priority"] else None
     tier = Tier.NONE if row["state"] == EntryState.HELD else Tier(row["tier"])  # whose it is, is not known
     return Place(row["study_instance_uid"], row["received_at"], tier, priority)

@@ -37,7 +37,7 @@ class Caller:
 
     @property
     def actor(self) -> Actor:
-        return Actor(self.name, overrules=self.role is Role.ADMIN)
+        return Actor(self.name, overrules=self.role is Role.ADMIN, address=self.address)
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,7 +88,7 @@ class Actions:
         if fields.get("frozen") not in ("0", "1"):
             raise Permanent("FORM_INVALID", "frozen is 1 or 0")
         with self.parts.site.store.transaction() as tx:
-            worklist.freeze(tx, fields["frozen"] == "1", self.parts.site.clock(), caller.name)
+            worklist.freeze(tx, fields["frozen"] == "1", self.parts.site.clock(), caller.name, caller.address)
         return self._done(request, fields, "/")
 
     def _done(self, request: Request, fields: dict[str, str], page: str) -> Response:

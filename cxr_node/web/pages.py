@@ -13,13 +13,13 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 
 from cxr_node.errors import CxrNodeError, Permanent
 from cxr_node.locale import LANGUAGES, Language, translated
-from cxr_node.locale.terms import FLAGS
-from cxr_node.store import assessments, results, studies, worklist
+from cxr_node.store import worklist
 from cxr_node.web import words
 from cxr_node.web.access import FORM_COOKIE, LANGUAGE_COOKIE, Caller
 from cxr_node.web.accounts import Role
+from cxr_node.web.films import films
 from cxr_node.web.parts import Parts, allowed, form, json_failure, require_form, status_of, wants_json
-from cxr_node.web.rows import Voice, Wanted, bar, chosen
+from cxr_node.web.rows import Voice, Wanted, chosen
 from cxr_node.web.templates import Templates
 
 _YEAR: Final = 365 * 24 * 3600
@@ -62,9 +62,10 @@ class Pages:
         entry = self.parts.board.entry(uid)
         voice = self._voice(request)
         return self.show(
-            request, caller, "study.html", study=found, name=name, entry=entry, films=self._films(found, voice),
+            request, caller, "study.html", study=found, name=name, entry=entry, films=films(site, found, voice),
             why=voice.why(entry) if entry else "", viewer=self._viewer(entry), may_read=caller.may(Role.READER),
             may_correct=caller.may(Role.ADMIN), priorities=words.PRIORITIES,
+            rejected=sum(one["state"] == "rejected" for one in found["instances"]),
             mine=bool(entry and entry["reader"] == caller.name),
         )  # fmt: skip
 
@@ -142,55 +143,8 @@ class Pages:
         return {
             "page": page, "wanted": wanted, "frozen": voice.frozen, "may_read": caller.may(Role.READER),
             "may_freeze": caller.may(Role.ADMIN), "groups": words.GROUPS, "states": words.STATES,
-            "priorities": words.PRIORITIES,
+            "priorities": words.PRIORITIES, "restricted": self.parts.site.judging.restricted,
         }  # fmt: skip
-
-    def _films(self, found: Mapping[str, Any], voice: Voice) -> list[dict[str, Any]]:
-        """Each current film with what was said of it and which pictures there are."""
-        site = self.parts.site
-        with site.store.reading() as tx:
-            images = studies.images(tx, found["study_instance_uid"], site.judging.model_digest)
-        failures = {image.digest: image.failure for image in images}
-        shown = []
-        for one in found["instances"]:
-            if one["state"] != "current":
-                continue
-            with site.store.reading() as tx:
-                judged = results.load_served(tx, one["digest"], site.judging.model_digest)
-                flags = assessments.flags(tx, one["digest"])
-            cutoffs = site.judging.cutoffs
-            positive = judged is not None and cutoffs.positive(judged.probability)
-            earlier = [
-                (result, [(voice.finding(name), bar(value, None)) for name, value in result["probabilities"].items()])
-                for result in found["results"]
-                if result["sop_instance_uid"] == one["sop_instance_uid"]
-                and result["role"] == "service"
-                and judged is None
-            ]
-            further = [
-                (result, voice.finding(result["finding"]), bar(result["probability"], None))
-                for result in found["results"]
-                if result["sop_instance_uid"] == one["sop_instance_uid"] and result["role"] == "further"
-            ]
-            shown.append(
-                {
-                    **one,
-                    "film": one["digest"][:12],
-                    "pictured": site.picture(one["digest"]).is_file(),
-                    "heated": positive and site.facts.localises,
-                    "judged": judged,
-                    "flags": None if flags is None else [voice.word(FLAGS, flag) for flag in flags],
-                    "why_not": voice.told(one["refusal"]["reason"] if one["refusal"] else failures.get(one["digest"])),
-                    "earlier": earlier[-1] if earlier else None,
-                    "further": further,
-                    "finding": voice.finding(judged.finding) if judged else "",
-                    "bar": bar(judged.probability, cutoffs.threshold) if judged else None,
-                    "classes": [
-                        (voice.finding(name), bar(value, None)) for name, value in judged.probabilities.items()
-                    ] if judged else [],
-                }
-            )  # fmt: skip
-        return shown
 
     def _viewer(self, entry: Mapping[str, Any] | None) -> str | None:
         """Where the PACS shows the study."""

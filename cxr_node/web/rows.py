@@ -85,6 +85,22 @@ class Voice:
     def word(self, table: Mapping[str, str], key: str) -> str:
         return self.say(table[key]) if key in table else key.replace("_", " ")
 
+    def restricted(self, model: str) -> str:
+        """What is to be said wherever something of a restricted model stands."""
+        text = N_("{model} is a research model of restricted use: what it says is not for patient care")
+        return self.say(text).format(model=model)
+
+    def whither(self, event: Entry) -> str:
+        """Which document or message an event is about, and where it went."""
+        document = event["event"].startswith("document.")
+        what = self.word(words.KINDS, event["kind"]) if document else event.get("message", "")
+        to = event.get("destination")
+        return f"{what} → {to}" if to and what else what
+
+    def of_message(self, about: str) -> str:
+        """What a message to the RIS tells of: a revision, or the priority that is asked for."""
+        return f"{self.say(N_('revision'))} {about}" if about.isdecimal() else about
+
     def time(self, iso: str) -> str:
         """A moment where the node stands, to the minute; of another day with its date."""
         found = datetime.fromisoformat(iso).astimezone(self.zone)
@@ -154,6 +170,7 @@ def _row(entry: Entry, voice: Voice, pseudonym: Callable[[str], str]) -> dict[st
         "bar": bar(entry["probability"], entry["threshold"]),
         "received": voice.time(entry["received_at"]),
         "waits": voice.since(entry["received_at"]),
+        "held": voice.since(entry["state_since"]) if entry["state"] == "reading" else "",
         "why": voice.why(entry),
     }
 

@@ -1,6 +1,5 @@
 """The server: uvicorn with the node's own limits, TLS and logs."""
 
-import socket
 import ssl
 from functools import partial
 from typing import Any, Final
@@ -8,7 +7,6 @@ from typing import Any, Final
 import uvicorn
 from starlette.types import ASGIApp
 
-from cxr_node.errors import Transient
 from cxr_node.web.patience import PatientProtocol
 
 _MOST_CONNECTIONS: Final = 512
@@ -36,17 +34,3 @@ class Server(uvicorn.Server):
     def stop(self) -> None:
         """From any thread; answers that are under way get a moment."""
         self.should_exit = True
-
-
-def bound(host: str, port: int) -> socket.socket:
-    """A socket that listens at an address. Raises Transient("WEB_PORT") when it cannot be had."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family)
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((host, port))
-        listening.listen(128)
-    except OSError as error:
-        listening.close()
-        raise Transient("WEB_PORT", f"the web page cannot be had at {host} port {port}: {error.strerror}") from error
-    return listening

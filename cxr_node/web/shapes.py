@@ -67,6 +67,7 @@ STUDY: Final = _object(
     outputs=_list(_object(kind=_TEXT, sop_instance_uid=_UID, path=_TEXT, revision=_COUNT)),
     deliveries=_list(_object(destination=_TEXT, state=_TEXT, attempts=_COUNT, error=_TEXT_OR_NULL)),
     messages=_list(_ANYTHING),
+    said=_list(_object(source={"enum": ["film", "ris", "pacs"]}, patient_id=_TEXT, accession_number=_TEXT, date=_TEXT)),
     steps=_list(_ANYTHING),
     events=_list(_object(time=_TIME, event=_TEXT)),
 )  # fmt: skip

@@ -47,13 +47,15 @@ class Site:
 
     `places(closed, studies)` are entries of the worklist, `study(uid)` is one study, `status()` the node's health
     without calling its peers, `ready()` whether films are received and analysed: all in the shapes of `--json`.
-    `desk` answers for workitems; None where UPS is off. `intake` takes films that come by STOW-RS; None where none may.
+    `judging` is of the model in service, `reads(name, version)` of any that is installed, None of others. `desk`
+    answers for workitems; None where UPS is off. `intake` takes films that come by STOW-RS; None where none may.
     """
 
     facts: Facts
     store: Store
     spool: Spool
     judging: Judging
+    reads: Callable[[str, str], Judging | None]
     places: Places
     study: Callable[[str], dict[str, Any] | None]
     status: Callable[[], dict[str, Any]]

@@ -67,6 +67,7 @@ JOBS: Final[Mapping[str, str]] = {
     "tell": N_("tell subscribers"),
 }
 PROCESSES: Final[Mapping[str, str]] = {"loading": N_("loading"), "unavailable": N_("unavailable")}
+SOURCES: Final[Mapping[str, str]] = {"film": N_("Film"), "ris": N_("RIS"), "pacs": N_("PACS")}
 ROLES: Final[Mapping[str, str]] = {"viewer": N_("viewer"), "reader": N_("reader"), "admin": N_("administrator")}
 EVENTS: Final[Mapping[str, str]] = {
     "instance.stored": N_("Film received"),
@@ -82,6 +83,8 @@ EVENTS: Final[Mapping[str, str]] = {
     "note.received": N_("Rejection note received"),
     "documents.rejected": N_("Documents taken back by a note"),
     "worklist.moved": N_("Moved in the worklist"),
+    "worklist.overdue": N_("Overdue, and so moved forward in the worklist"),
+    "worklist.retimed": N_("Arrival set right, since the clock was set back"),
     "study.settled": N_("Study complete"),
     "study.unchanged": N_("Late film, nothing new"),
     "study.not_reported": N_("Nothing to report"),
@@ -107,7 +110,7 @@ EVENTS: Final[Mapping[str, str]] = {
     "commitment.requested": N_("Storage commitment asked for"),
     "commitment.overdue": N_("Storage commitment overdue"),
     "report.class_refused": N_("Another class of report is sent"),
-    "peer.queried": N_("Destination asked what it holds"),
+    "peer.queried": N_("Another system was asked"),
     "step.created": N_("Procedure step begun"),
     "step.completed": N_("Procedure step completed"),
     "step.discontinued": N_("Procedure step discontinued"),
@@ -117,6 +120,11 @@ EVENTS: Final[Mapping[str, str]] = {
     "order.applied": N_("An earlier order of the RIS applied"),
     "order.echoed": N_("The RIS repeats our own priority"),
     "report.received": N_("The RIS has written of the report"),
+    "workitem.created": N_("Reading asked for by another system"),
+    "workitem.changed": N_("Workitem changed by another system"),
+    "workitem.moved": N_("Workitem moved by another system"),
+    "workitem.cancel_requested": N_("Another system asks to end the workitem"),
+    "export.made": N_("Exported for training, without the patient"),
     "job.failed": N_("Work failed"),
     "job.skipped": N_("Work left out"),
 }

@@ -1,5 +1,8 @@
 """The pages of a running node in a real browser: live, by mouse and by keys, in both languages, for everybody."""
 
+import asyncio
+import re
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -16,12 +19,16 @@ from selenium.webdriver.support.select import Select
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
+from cxr_node.config import Config
+from cxr_node.store import events, worklist
+from cxr_node.web.app import build
+from tests.bench import header
 from tests.browser import all_of, browser, one
 from tests.certificates import Authority
 from tests.films import chest, lateral
 from tests.node import Node, free_port, wait_for
 from tests.unit.test_web_server import serving
-from tests.web import Web
+from tests.web import PSEUDONYMS, Web
 
 pytestmark = pytest.mark.browser
 
@@ -181,6 +188,150 @@ def test_by_keys_alone(node: WebNode, driver: WebDriver) -> None:
     wait_for(lambda: "/studies/s-" in driver.current_url, 20)
 
 
+def test_of_a_study_that_was_read_by_key_the_focus_goes_on_to_the_next(tmp_path: Path) -> None:
+    web = Web(tmp_path)
+    for accession in ("A", "B", "C"):
+        web.film(0.9, AccessionNumber=accession)
+    with serving(web) as port, browser() as driver:
+        driver.get(f"http://localhost:{port}")
+        focused = "return document.activeElement.closest('tr')?.querySelector('.open').textContent"
+        for left in (["A", "C"], ["A"]):
+            ActionChains(driver).send_keys("j").perform()
+            if left == ["A", "C"]:
+                ActionChains(driver).send_keys("j").perform()
+            ActionChains(driver).send_keys("r").perform()
+            wait_for(lambda: order(driver) == left, 20, "a list without it")  # noqa: B023 - it is called in this round
+            assert driver.execute_script(focused) == left[-1]
+
+
+def test_the_focus_stays_where_somebody_works_with_keys(tmp_path: Path) -> None:
+    web = Web(tmp_path)
+    name = PSEUDONYMS.study(web.film(0.9, AccessionNumber="A"))
+    with serving(web) as port, browser() as driver:
+        driver.get(f"http://localhost:{port}")
+        wait_for(lambda: order(driver) == ["A"], 20)
+        driver.execute_script("document.querySelector('#list select').focus()")
+        ActionChains(driver).send_keys(Keys.ARROW_UP).perform()
+        wait_for(lambda: "routine" in state(driver, "A"), 20, "a priority")
+        assert driver.execute_script("return document.activeElement.textContent") == "A"
+        driver.get(f"http://localhost:{port}/studies/{name}")
+        for key, then in (("claim", "being read"), ("release", "analysed")):
+            driver.execute_script("document.querySelector(`[data-key=${arguments[0]}]`).focus()", key)
+            ActionChains(driver).send_keys(Keys.ENTER).perform()
+            wait_for(lambda: then in steady(lambda: one(driver, "#standing").text), 20)  # noqa: B023 - called in this round
+            assert driver.execute_script("return document.activeElement.id") == "standing"
+            ActionChains(driver).send_keys(Keys.TAB).perform()
+            assert driver.execute_script("return document.activeElement.closest('#standing') !== null")
+
+
+def test_a_reason_that_is_being_written_stays_until_it_is_sent(tmp_path: Path) -> None:
+    web = Web(tmp_path)
+    uid = web.film(0.9, AccessionNumber="A")
+    with serving(web) as port, browser() as driver:
+        driver.get(f"http://localhost:{port}/studies/{PSEUDONYMS.study(uid)}")
+        driver.execute_script(
+            "document.querySelector('[name=reason]').value = 'wrong patient'"
+        )  # the focus is elsewhere
+        with web.bench.store.transaction() as tx:
+            events.append(tx, web.bench.clock(), "document.sent", uid, kind="sr", destination="pacs")
+        wait_for(lambda: "→ pacs" in steady(lambda: one(driver, "#events").text), 20, "what happened meanwhile")
+        assert one(driver, "[name=reason]").get_attribute("value") == "wrong patient"
+        one(driver, "[data-key=withdraw]").click()
+        wait_for(lambda: "withdrawn by local: wrong patient" in steady(lambda: one(driver, "#standing").text), 20)
+
+
+def test_what_is_pressed_while_the_node_is_away_is_said_to_be_lost(tmp_path: Path) -> None:
+    web = Web(tmp_path)
+    name = PSEUDONYMS.study(web.film(0.9, AccessionNumber="A"))
+    with browser() as driver:
+        with serving(web) as port:
+            driver.get(f"http://localhost:{port}/studies/{name}")
+            wait_for(lambda: driver.execute_script("return document.readyState") == "complete", 20)
+        lost = "The connection to the node is lost"
+        wait_for(lambda: [lost in one.text for one in all_of(driver, ".lost")] == [True], 20, "a page that says so")
+        one(driver, "[data-key=claim]").click()
+        wait_for(lambda: [lost in one.text for one in all_of(driver, ".said")] == [True], 20, "an answer to the button")
+        assert "analysed" in one(driver, "#standing").text
+
+
+def test_a_node_that_is_busy_for_a_moment_takes_the_list_from_nobody(tmp_path: Path) -> None:
+    web, refused = Web(tmp_path), list[str]()
+    node = web.app
+
+    async def busy(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] == "/worklist" and not refused:
+            refused.append(scope["path"])
+            await PlainTextResponse("busy", 503)(scope, receive, send)
+        else:
+            await node(scope, receive, send)
+
+    web.app = busy  # type: ignore[assignment]
+    web.film(0.9, AccessionNumber="FIRST")
+    with serving(web) as port, browser() as driver:
+        driver.get(f"http://localhost:{port}")
+        driver.execute_script("window.stillHere = true")
+        wait_for(lambda: refused, 20, "a refusal")
+        web.film(0.9, AccessionNumber="SECOND")
+        wait_for(lambda: order(driver) == ["FIRST", "SECOND"], 40, "the list")
+        assert driver.execute_script("return window.stillHere")
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["with script", "without"])
+def test_a_long_list_is_turned_over_and_searched(tmp_path: Path, *, script: bool) -> None:
+    web = Web(tmp_path)
+    with web.bench.store.transaction() as tx:
+        for number in range(250):
+            worklist.arrive(tx, header(number, accession_number=f"A{number:03}"), time.time() + number / 1000 - 60)
+    with serving(web) as port, browser() as driver:
+        driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": not script})
+        driver.get(f"http://localhost:{port}")
+
+        def shows(first: str, count: int, page: str) -> bool:
+            links = re.findall('class="open"[^>]*>([^<]*)<', driver.page_source)
+            return links[:1] == [first] and len(links) == count and page in steady(lambda: one(driver, "#count").text)
+
+        def turn(word: str) -> None:
+            steady(lambda: one(driver, f".pages button:{word}-child").click())
+
+        wait_for(lambda: shows("A000", 100, "page 1 of 3"), 20)
+        turn("last")
+        wait_for(lambda: shows("A100", 100, "page 2 of 3"), 20, "the second page")
+        turn("last")
+        wait_for(lambda: shows("A200", 50, "page 3 of 3"), 20, "the third page")
+        turn("first")
+        wait_for(lambda: shows("A100", 100, "page 2 of 3"), 20, "the second page again")
+        if script:  # without, a search asks for the page that stands in the form
+            steady(lambda: one(driver, "[name=text]").send_keys("A24"))
+            wait_for(lambda: shows("A240", 10, "10 studies"), 20, "what was searched for")
+
+
+def test_an_answer_that_was_overtaken_by_a_newer_one_is_not_shown(tmp_path: Path) -> None:
+    web, late = Web(tmp_path), threading.Event()
+    node = web.app
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers the first question only after the second."""
+        if scope["type"] == "http" and scope["path"] == "/worklist" and not first:
+            first.append(True)
+            while not late.is_set():
+                await asyncio.sleep(0.02)
+        await node(scope, receive, send)
+
+    first: list[bool] = []
+    web.app = slow  # type: ignore[assignment]
+    web.film(0.9, AccessionNumber="OPEN")
+    with serving(web) as port, browser() as driver:
+        web.film(0.9, AccessionNumber="DONE")
+        driver.get(f"http://localhost:{port}")
+        wait_for(lambda: first, 20, "a question")  # of the stream, once it is there
+        choose(driver, "#wanted [name=group]", "overdue")
+        wait_for(lambda: order(driver) == [], 20, "the answer to the newer one")
+        time.sleep(1.0)  # nothing is asked any more that would set it right
+        late.set()
+        time.sleep(1.0)
+        assert order(driver) == []
+
+
 def test_freezing_puts_everything_in_the_order_of_arrival(node: WebNode, driver: WebDriver) -> None:
     assert order(driver)[-1] == "LATERAL"
     steady(one_click(driver, ".freeze button"))
@@ -282,6 +433,29 @@ def test_in_spanish(node: WebNode, driver: WebDriver) -> None:
     wait_for(lambda: steady(lambda: one(driver, "h1").text) == "Lista de lectura", 20)
     assert "Neumonía" in steady(lambda: one(driver, "table").text)
     assert driver.execute_script("return document.documentElement.lang") == "es"
+
+
+def test_in_spanish_on_a_phone_nothing_reaches_beyond_the_edge(tmp_path: Path) -> None:
+    """Spanish takes more room; and on the health page of this node stands all that there can be."""
+    web = Web(tmp_path, facts={"language": "es"})
+    web.config = Config.model_validate(
+        {
+            "node": {"data_dir": tmp_path, "mode": "full"}, "receive": {"port": 1}, "hl7": {"port": 2},
+            "destination": [{"name": "hospital-archive", "ae_title": "PACS", "host": "127.0.0.1", "port": 1}],
+            "worklist": {"hl7": [{"name": "ris", "host": "127.0.0.1", "port": 1}]}, "model": {"further": ["cxr-covid"]},
+        }
+    )  # fmt: skip
+    web.app = build(web.site(), web.door())
+    study = web.film(0.9, AccessionNumber="A" * 16, PatientID="P" * 20)
+    web.film(AccessionNumber="B")
+    with serving(web) as port, browser(390, 844) as driver:
+        for page in ("/", f"/studies/{PSEUDONYMS.study(study)}", "/health"):
+            driver.get(f"http://localhost:{port}{page}")
+            assert driver.execute_script("return document.documentElement.lang") == "es"
+            assert driver.execute_script("return document.documentElement.scrollWidth") == 390, page
+        said = steady(lambda: one(driver, "#health").text)
+        assert "hospital-archive" in said
+        assert "Mensajes del RIS" in said
 
 
 def test_over_https_one_signs_in_and_out(tmp_path: Path) -> None:

@@ -164,6 +164,7 @@ def test_the_worklist_is_a_table_with_reasons(folder: Path) -> None:
     bench.send(films.leg(AccessionNumber="A7"))
     heading, row = run("worklist").stdout.splitlines()
     assert heading.split()[:4] == ["#", "tier", "priority", "finding"]
+    assert row[heading.index("place") :].startswith("arrival")
     assert "A7" in row
     assert "Body Part Examined (0018,0015) is 'LEG'" in row
 

@@ -106,6 +106,10 @@ CASES: dict[str, Callable[[Dataset], tuple[tuple[Source, ...], dict[str, Any]]]]
         (source(film, lacking=(Lacking("cxr-covid 1.0.0", Message("the model could not be loaded")),)),),
         {"mode": "triage"},
     ),
+    "a blank map beside outlines": lambda film: (
+        (source(film), source(computed(2), analysis=analysis(0.7, activation=((0.0,),)), further=(_further(0.9),))),
+        {"language": "es"},
+    ),
     "revision of several": lambda film: (
         (source(film, 0.7), source(computed(2), 0.9), source(computed(3), 0.1), source(computed(4), None)),
         {"revision": 2, "predecessor": Reference("1.2.840.10008.5.1.4.1.1.88.34", "1.2.3", "1.2.4")},

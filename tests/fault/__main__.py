@@ -160,6 +160,11 @@ ROWS = (
         "test_models::test_what_was_wanted_when_the_node_was_killed_is_done_at_its_next_start",
     ),
     (
+        "clock set back under studies that wait",
+        "shim: clock",
+        "test_bad_web::test_what_came_before_the_clock_was_set_back_is_read_before_what_came_since",
+    ),
+    (
         "web process killed",
         "SIGKILL",
         "test_bad_web::test_a_web_process_that_is_killed_comes_back_and_nothing_else_notices",

@@ -13,6 +13,7 @@ import pytest
 
 from cxr_node.web import accounts
 from cxr_node.web.accounts import Account, Role
+from tests.fault.shim import Shim
 from tests.films import chest
 from tests.node import Node, free_port, wait_for
 
@@ -98,6 +99,32 @@ def test_freezing_in_a_burst_leaves_the_order_of_arrival(tmp_path: Path) -> None
         assert order(node.worklist) == studies
         node.command("priority", studies[4], "stat")
         assert order(node.worklist) == [studies[4], *studies[:4], studies[5]]
+
+
+def test_what_came_before_the_clock_was_set_back_is_read_before_what_came_since(tmp_path: Path) -> None:
+    shim, early, late = Shim(tmp_path), chest(), chest()
+    settings: dict[str, Any] = {"web__enabled": True, "web__port": free_port()}
+    with Node(tmp_path, environment=shim.environment, **settings) as node:
+        wait_for(lambda: answers(node), what="a web page")
+        shim.turn_clock(24 * 3600)
+        node.send(early)
+        wait_for(lambda: len(seen(node)) == 1, what="the film on the page")
+        shim.turn_clock(0)
+        wait_for(lambda: node.events("worklist.retimed"), what="a list that is set right")
+        node.send(late)
+        wait_for(lambda: len(seen(node)) == 2, what="the other film on the page")
+        expected = [str(film.StudyInstanceUID) for film in (early, late)]
+        assert order(node.worklist) == seen(node) == expected
+        shim.turn_clock(3 * 3600)
+        wait_for(lambda: len(node.events("worklist.overdue")) == 2, what="what is overdue on record")
+        assert order(node.worklist) == seen(node) == expected
+        assert node.command("audit", "verify").returncode == 0
+
+
+def seen(node: Node) -> list[str]:
+    """The studies in the order in which the web process gives them."""
+    _, body = get(node, "/api/worklist")
+    return [entry["study_instance_uid"] for entry in json.loads(body)]
 
 
 def order(worklist: Callable[[], list[dict[str, Any]]]) -> list[str]:

@@ -49,6 +49,11 @@ def changed(number: str, accession: str) -> str:
     return message("OMI^O23^OMI_O23", number, "PID|||", *lines)
 
 
+def reordered(number: str, procedure: str) -> str:
+    lines = ["ORC|XO|PL1", f"OBR|1|PL1||{procedure}^Chest^L", f"ZDS|{STUDY}"]
+    return message("ORM^O01^ORM_O01", number, "PID|||", *lines)
+
+
 EARLY: dict[str, FileDataset | str] = {
     "film 1": FILMS[0],
     "film 2": FILMS[1],
@@ -58,6 +63,8 @@ EARLY: dict[str, FileDataset | str] = {
     "merge": at(merge("1", "TEMP1", "P1"), 1),
     "further merge": at(merge("2", "P1", "P2", "Doe^Janet"), 2),
     "update": at(update("3", "P2", "Doe^Jeanette"), 3),
+    "procedure": at(reordered("9", "XC1"), 2),
+    "another procedure": at(reordered("10", "XC2"), 3),
     "accession": at(changed("4", "A2"), 4),
     "accession again": at(changed("5", "A3"), 5),
 }
@@ -124,7 +131,7 @@ class Life(Archive):
 
     def outcome(self) -> dict[str, Any]:
         entry = self.entry()
-        shown = {name: entry[name] for name in ("state", "reason", "patient_id", "accession_number")}
+        shown = {name: entry[name] for name in ("state", "reason", "patient_id", "accession_number", "identity")}
         if entry["state"] not in ("withdrawn", "held"):
             shown |= {name: entry[name] for name in ("tier", "positive", "probability")}
         counting = {row["sop_instance_uid"]: row["state"] for row in self.rows("SELECT * FROM instance")}

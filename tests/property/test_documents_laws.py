@@ -24,6 +24,7 @@ from cxr_node.documents import (
     build_report,
     build_segmentation,
 )
+from cxr_node.documents.received import put
 from cxr_node.domain.eligibility import Rules, judge
 from cxr_node.imaging.instance import read_instance
 from tests.documents import computed, header, parse, report, source
@@ -53,6 +54,15 @@ SOUND: dict[str, st.SearchStrategy[Any]] = {
 }
 """What is taken over as it came: where it broke the standard, so would the document, and that is right."""
 
+
+def _order(study: str, length: int) -> Dataset:
+    order = Dataset()
+    put(order, "StudyInstanceUID", study)
+    put(order, "RequestedProcedureDescription", "d" * length)
+    put(order, "ReasonForTheRequestedProcedure", "r" * length)
+    return order
+
+
 ANYTHING = st.one_of(st.none(), st.just(""), st.text("abAB0123456789 .:^\\/=-", max_size=80))
 _BREAKABLE = """
     PatientAge StudyDate StudyTime StudyID StudyDescription ReferringPhysicianName ImageType PatientOrientation
@@ -66,7 +76,7 @@ ODD: dict[str, st.SearchStrategy[Any]] = {
     "ProcedureCodeSequence": st.sampled_from(
         [None, [], [code("399208008", "SCT", "Chest")], [code("", "", "x")], [Dataset()]]
     ),
-    "RequestAttributesSequence": st.sampled_from([None, [], [Dataset()]]),
+    "RequestAttributesSequence": st.sampled_from([None, [], [Dataset()], [_order("1.2.3", 20), _order("no UID", 90)]]),
 }
 
 

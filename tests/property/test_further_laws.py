@@ -12,6 +12,7 @@ from cxr_node.domain.report_class import REPORT_CLASSES
 from tests.documents import analysis, header, items, parse, report, source, values
 
 GROUP, REGION, ALGORITHM, COMMENT, STATUS, PRIORITY = "125007", "111030", "111001", "121106", "111017", "260870009"
+MEASUREMENTS, EVALUATIONS = "126010", "C0034375"
 MODELS = [ModelIdentity(f"cxr-{name}", "1.0.0", name * 64) for name in "ab"]
 READ = Cutoffs(threshold=0.8, medium=0.8, high=0.9)
 SHARES = st.floats(0, 1)
@@ -43,29 +44,30 @@ def names(group: Dataset) -> set[str]:
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(studies(), st.booleans())
-def test_what_each_model_says_has_a_group_or_a_comment(made: StudyReport, whole_image: bool) -> None:
+def test_what_each_model_says_of_each_image_has_one_group(made: StudyReport, whole_image: bool) -> None:
     content = parse(build_report(made, Form(whole_image=whole_image)))
     groups, comments = items(content, GROUP), values(content, COMMENT)
     assert names(groups[0]) == {"cxr-pneumonia"}
     for number, each in enumerate(made.sources, start=1):
-        for one in each.further:
-            uid = str(each.header.SOPInstanceUID)
-            model = one.analysis.model.name
-            grouped = [group for group in groups if names(group) == {model} and uid in str(group)]
-            said = [text for text in comments if text.split(":")[0][-2:] == f" {number}" and model in text]
-            assert bool(grouped) != bool(said)
+        uid = str(each.header.SOPInstanceUID)
+        for said in (each.analysis, *(one.analysis for one in each.further)):
+            assert said
+            assert len([group for group in groups if names(group) == {said.model.name} and uid in str(group)]) == 1
         for lack in each.lacking:
             assert any(text.split(":")[0][-2:] == f" {number}" and lack.model in text for text in comments)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(studies())
-def test_regions_are_those_that_the_model_in_service_brings(made: StudyReport) -> None:
+def test_regions_are_those_that_the_model_in_service_brings_and_stand_together(made: StudyReport) -> None:
     content = parse(build_report(made))
     found = any(made.profile.cutoffs.positive(one.probability) for one in made.analyses)
-    with_region = [bool(items(group, REGION)) for group in items(content, GROUP)]
-    assert any(with_region) == (found and made.profile.mode == "full")
-    assert len(set(with_region)) == 1
+    localised = found and made.profile.mode == "full"
+    measured = items(items(content, MEASUREMENTS)[0], GROUP)
+    assert {bool(items(group, REGION)) for group in measured} == {localised}
+    apart = [group for container in items(content, EVALUATIONS) for group in items(container, GROUP)]
+    assert not any(items(group, REGION) for group in apart)
+    assert localised or not apart
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -12,8 +12,11 @@ from lxml import etree
 
 from cxr_node.audit.elements import Reporter
 from cxr_node.audit.messages import Message, messages
+from cxr_node.domain.reading import Actor
+from cxr_node.store import reading
 from tests.bench import NOON, Bench
 from tests.films import chest
+from tests.web import PSEUDONYMS, Web, post
 
 SCHEMA = etree.RelaxNG(etree.parse(Path(__file__).parents[1] / "audit_message.rng"))
 NODE = Reporter("CXR_NODE", "node.example.org", "Hospital", "CXR1")
@@ -60,6 +63,15 @@ EVENTS: dict[str, dict[str, Any]] = {
     "workitem.changed": {"by": "VIEWER1 (UPS)", "address": "192.0.2.9", "workitem": "1.2.9", **PATIENT},
     "workitem.moved": {"by": "VIEWER1 (UPS)", "address": "192.0.2.9", "state": "COMPLETED", **PATIENT},
     "workitem.cancel_requested": {"by": "program0", "address": "192.0.2.9", "workitem": "1.2.9", **PATIENT},
+    "worklist.moved": {
+        "by": "ana",
+        "address": "192.0.2.9",
+        "cause": "claimed",
+        "after": {"state": "reading", "tier": "high", "priority": "stat"},
+        **PATIENT,
+    },
+    "worklist.frozen": {"by": "root", "address": "192.0.2.9"},
+    "worklist.unfrozen": {"by": "root", "address": ""},
     "export.made": {"by": "jane", "folder": "/mnt/x", "classes": {"1.2.840.10008.5.1.4.1.1.1.1": 2}, **PATIENT},
 }
 
@@ -120,6 +132,9 @@ def test_every_event_that_is_told_gives_a_valid_message(event: str) -> None:
     ("workitem.changed", "110111", None, "U", "0"),
     ("workitem.moved", "110111", None, "U", "0"),
     ("workitem.cancel_requested", "110111", None, "U", "0"),
+    ("worklist.moved", "110111", None, "U", "0"),
+    ("worklist.frozen", "110113", "110131", "E", "0"),
+    ("worklist.unfrozen", "110113", "110131", "E", "0"),
 ])  # fmt: skip
 def test_the_codes_are_those_of_the_standard(event: str, code: str, kind: str, action: str, outcome: str) -> None:
     (root,) = told(row(1, event, **EVENTS[event]))
@@ -158,6 +173,63 @@ def test_who_did_what_with_a_workitem() -> None:
     person, node = root.findall("ActiveParticipant")
     assert (person.get("UserID"), person.get("NetworkAccessPointID")) == ("VIEWER1 (UPS)", "192.0.2.9")
     assert node.get("UserID") == "CXR_NODE"
+
+
+def test_who_moved_a_study_and_where_it_stands_now() -> None:
+    (root,) = told(row(1, "worklist.moved", **EVENTS["worklist.moved"]))
+    person, node = root.findall("ActiveParticipant")
+    assert (person.get("UserID"), person.get("NetworkAccessPointID")) == ("ana", "192.0.2.9")
+    assert node.get("UserID") == "CXR_NODE"
+    study, patient = root.findall("ParticipantObjectIdentification")
+    assert (study.get("ParticipantObjectID"), patient.get("ParticipantObjectID")) == ("1.2.3", "P1^^^HOSP")
+    detail = study.find("ParticipantObjectDetail")
+    assert (detail.get("type"), base64.b64decode(detail.get("value"))) == (
+        "Worklist",
+        b"claimed, reading, priority stat",
+    )
+
+
+def test_who_froze_the_list() -> None:
+    (root,) = told(row(1, "worklist.frozen", None, **EVENTS["worklist.frozen"]))
+    _, person = root.findall("ActiveParticipant")
+    assert (person.get("UserID"), person.get("NetworkAccessPointID")) == ("root", "192.0.2.9")
+    (subject,) = root.findall("ParticipantObjectIdentification")
+    assert subject.get("ParticipantObjectID") == "urn:cxr-node:worklist"
+    assert "frozen" in root[0].find("EventOutcomeDescription").text
+
+
+def test_what_people_do_with_the_list_is_told_once_whatever_way_they_take(tmp_path: Path) -> None:
+    """At the page and at the command line; what another system says is told by its own message alone."""
+    web = Web(tmp_path, workitems=False)
+    study, client = web.film(0.9, PatientID="P1", AccessionNumber="A7"), web.client()
+    name = PSEUDONYMS.study(study)
+    for action, fields in (
+        ("claim", {}), ("claim", {}), ("release", {}), ("read", {}), ("reopen", {}), ("priority", {"priority": "stat"}),
+    ):  # fmt: skip
+        assert post(client, f"/studies/{name}/{action}", **fields).status_code == 303
+    post(client, "/worklist/freeze", frozen="1")
+    for action, fields in (("withdraw", {"reason": "wrong patient"}), ("reinstate", {})):
+        assert post(client, f"/studies/{name}/{action}", **fields).status_code == 303
+    with web.bench.store.transaction() as tx:
+        reading.prioritise(tx, study, None, Actor("jane", overrules=True, address=""), NOON)
+        reading.mark_read(tx, study, Actor("RIS (HL7)", overrules=True), NOON)
+    found = told(*web.bench.rows("SELECT * FROM event ORDER BY sequence"))
+    moves = [root for root in found if root[0].find("EventID").get("csd-code") == "110111"]
+    details = [
+        [base64.b64decode(one.get("value")).decode() for one in root.iter("ParticipantObjectDetail")] for root in moves
+    ]
+    assert [one[0] if one else None for one in details] == [
+        "claimed, reading, priority none", "released, analysed, priority none", "read, read, priority none",
+        "reopened, analysed, priority none", "priority, analysed, priority stat",
+        None, None,  # withdrawn, and standing again
+        "priority, analysed, priority none",
+    ]  # fmt: skip
+    participants = [root.find("ActiveParticipant") for root in moves]
+    assert [one.get("UserID") for one in participants] == ["local"] * 7 + ["jane"]
+    assert [one.get("NetworkAccessPointID") for one in participants] == ["127.0.0.1"] * 7 + [None]
+    patients = {root.findall("ParticipantObjectIdentification")[1].get("ParticipantObjectID") for root in moves}
+    assert patients == {"P1"}
+    assert [root[0].find("EventID").get("csd-code") for root in found].count("110113") == 1
 
 
 def test_a_merge_names_the_patient_by_both_numbers() -> None:
@@ -277,7 +349,7 @@ def test_a_film_without_patient_or_sender_is_told_all_the_same() -> None:
     assert root.findall("ParticipantObjectIdentification")[1].get("ParticipantObjectID") == "unknown"
 
 
-TEXTS = sorted({key for each in EVENTS.values() for key in each} - {"classes", "sop_class_uid", "identifier"})
+TEXTS = sorted({key for each in EVENTS.values() for key in each} - {"classes", "sop_class_uid", "identifier", "after"})
 
 
 @given(st.dictionaries(st.sampled_from(TEXTS), st.text()))

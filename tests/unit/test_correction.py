@@ -96,6 +96,17 @@ def test_an_order_that_is_given_again_says_nothing_of_another_one() -> None:
     assert standing(said(1, Word.CANCELLED), other) == ("withdrawn", CANCELLED)
 
 
+def test_orders_that_are_cancelled_each_for_its_films_withdraw_the_study_together() -> None:
+    one = Spoken(1, Word.CANCELLED, 1.0, frozenset({"1.1"}), "A1")
+    two = Spoken(2, Word.CANCELLED, 2.0, frozenset({"1.2"}), "A2")
+    assert standing(one, films=B) == standing(two, films=B) == ("held", LATE)
+    assert standing(one, two, films=B) == ("withdrawn", CANCELLED)
+    assert standing(one, two, Spoken(3, Word.ORDERED, 3.0, B, "A2"), films=B) == ("held", LATE)
+    released = Spoken(3, Word.RELEASED, 3.0, B, grounds=frozenset({"cancelled 1"}))
+    assert standing(one, released, films=B) is None
+    assert standing(one, released, two, films=B) == ("held", LATE)
+
+
 def test_a_film_that_was_rejected_leaves_the_others_as_they_are() -> None:
     assert standing(films=B, rejected={"1.1": Rejection.QUALITY, "1.9": Rejection.SAFETY}) is None
     found = standing(films=A, rejected={"1.1": Rejection.QUALITY})

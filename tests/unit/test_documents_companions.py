@@ -76,6 +76,12 @@ def test_the_page_has_a_map_only_of_a_finding_and_never_in_triage(made: StudyRep
     assert len(re.findall(r"\bDo\b", _said(_pdf(made)))) == pictures
 
 
+def test_a_small_film_is_enlarged_so_that_the_outline_on_it_is_fine() -> None:
+    assert GREY.shape[1] < 100
+    content = parse(_pdf(report())).EncapsulatedDocument
+    assert re.findall(rb"/Width (\d+)", content) == [b"720", b"720"]
+
+
 def test_a_name_that_the_page_cannot_show_is_left_to_the_header() -> None:
     film = computed(SpecificCharacterSet="ISO_IR 192", PatientName="山田^太郎", PatientID="P-7")
     document = _pdf(report(source(film)))

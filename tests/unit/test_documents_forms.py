@@ -14,6 +14,7 @@ from tests.documents import analysis, header, items, parse, report, source, valu
 OTHER = ModelIdentity("cxr-other", "3.0.0", "7a" * 32)
 STRICT = Cutoffs(threshold=0.8, medium=0.8, high=0.9)
 RUN_STATUS, COMMENT, CERTAINTY, REGION, GROUP, TRACKING = "111017", "121106", "111012", "111030", "125007", "112039"
+MEASUREMENTS, EVALUATIONS = "126010", "C0034375"
 
 
 def _further(probability: float, **known: Any) -> Further:
@@ -56,13 +57,14 @@ def test_basic_text_has_sentences_and_neither_numbers_nor_coordinates(language: 
     kinds = {item.ValueType for item in _all(content)}
     assert kinds == {"CONTAINER", "CODE", "TEXT", "UIDREF", "IMAGE"}
     assert "ContentTemplateSequence" not in content
-    (finding,) = items(content, "121071")
+    finding, below = items(content, "121071")
     assert value(finding).startswith(said)
+    assert "10.0 %" in value(below)
     assert "91.2 %" in value(finding)
     assert finding.ContentSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID == header().SOPInstanceUID
     assert values(content, RUN_STATUS) == ["111242"]
     assert values(content, "260870009") == ["RID49481"]
-    assert len(values(content, COMMENT)) == 3
+    assert len(values(content, COMMENT)) == 2
 
 
 def _all(content: Dataset) -> list[Dataset]:
@@ -122,10 +124,10 @@ def test_several_models_have_a_group_each() -> None:
 
 def test_a_further_model_is_read_by_its_own_cutoffs_and_sets_no_tier() -> None:
     below = _content(report(source(further=(_further(0.7),))))
-    assert _algorithms(below) == ["cxr-pneumonia"]
-    assert values(below, COMMENT) == [
-        "Image 1: Pneumonia below the threshold of 80 % by cxr-other 3.0.0, algorithm output 70.0 %"
-    ]
+    assert _algorithms(below) == ["cxr-pneumonia", "cxr-other"]
+    assert values(below, "121071") == ["233604007"]
+    assert values(below, CERTAINTY) == ["91.2", "70"]
+    assert values(below, COMMENT) == []
     alone = _content(report(source(probability=0.1, further=(_further(0.85),))))
     assert _algorithms(alone) == ["cxr-pneumonia", "cxr-other"]
     assert values(alone, "121071") == ["233604007"]
@@ -147,6 +149,36 @@ def test_a_form_without_outlines_says_of_each_model_what_it_gave_out(form: Form)
         assert [value(item).split(":")[0] for item in items(content, "121071")] == ["Image 1", "Image 1"]
         assert "cxr-other 3.0.0" in values(content, "121071")[1]
     assert values(content, COMMENT) == []
+
+
+@pytest.mark.parametrize("language", ["en", "es"])
+def test_groups_without_a_region_stand_apart_from_those_with_one(language: str) -> None:
+    blank = analysis(0.6, activation=((0.0,),))
+    sources = (source(header(1), 0.1, further=(_further(0.9),)), source(header(2), further=(_further(0.2),)))
+    content = _content(report(*sources, source(header(3), analysis=blank), language=language))
+    (measured,), (apart,) = items(content, MEASUREMENTS), items(content, EVALUATIONS)
+    assert values(measured, CERTAINTY) == ["91.2", "90"]
+    assert len(items(measured, GROUP)) == len(items(measured, REGION)) == 2
+    assert values(apart, CERTAINTY) == ["60", "10", "20"]
+    assert values(apart, "111001") == ["cxr-pneumonia", "cxr-pneumonia", "cxr-other"]
+    assert len(set(values(content, TRACKING))) == len(items(content, "112040")) == 5
+    assert values(apart, "121071") == ["233604007"], "found without a region; the others are below their threshold"
+    assert items(apart, REGION) == items(apart, RUN_STATUS) == items(apart, COMMENT) == []
+    assert (
+        apart.ConceptNameCodeSequence[0].CodeMeaning
+        == {
+            "en": "Qualitative Evaluations",
+            "es": "Evaluaciones cualitativas",
+        }[language]
+    )
+
+
+@pytest.mark.parametrize("mode", ["full", "triage"])
+def test_where_no_group_has_a_region_none_stands_apart(mode: str) -> None:
+    first = source(probability=0.1 if mode == "full" else 0.9, further=(_further(0.9),))
+    content = _content(report(first, source(header(2), 0.2), mode=mode))
+    assert items(content, EVALUATIONS) == items(content, REGION) == []
+    assert len(items(items(content, MEASUREMENTS)[0], GROUP)) == 3
 
 
 def test_in_triage_each_model_has_its_group() -> None:

@@ -93,6 +93,30 @@ def test_a_small_film_is_enlarged_in_its_proportions() -> None:
     assert (plain[: 2 * picture.NARROWEST] == 90).all()
 
 
+def test_a_slim_film_gets_a_margin_so_that_its_legend_can_be_read() -> None:
+    drawn = picture.draw(np.full((2400, 500), 90, np.uint8), activation(), LEGEND)
+    rows = 2400 * picture.NARROWEST // 500
+    assert drawn.shape[1] == rows // 2
+    assert (drawn[0] == picture.BACKGROUND).all(axis=1).sum() == drawn.shape[1] - picture.NARROWEST
+    assert (drawn[0, (drawn.shape[1] - picture.NARROWEST) // 2 + 1] == 90).all()
+
+
+def test_the_outline_is_seen_on_what_is_bright_and_on_what_is_dark() -> None:
+    ((column, row), *_) = region.outlines(activation(), 1000, 1200)[0].astype(int)
+    for grey in (0, 90, 255):
+        light = picture.overlay(np.full((1000, 1200, 3), grey, np.uint8), activation()).mean(axis=2)
+        around = light[row - 8 : row + 9, column - 8 : column + 9]
+        assert around.max() - around.min() > 120
+
+
+def test_details_that_are_too_long_go_on_in_the_next_line() -> None:
+    long = " ".join(["unlike the films"] * 16)
+    one, more = (picture.draw(GREY, activation(), Legend("P", (text,), "i", "m", "l", "h")) for text in ("a", long))
+    assert more.shape[0] > one.shape[0] + 2 * GREY.shape[1] // 48
+    assert all(picture.width_of(line, 25) <= 400 for line in picture.broken(long, 25, 400))
+    assert picture.broken("a" * 90, 25, 40) == ["a" * 90]
+
+
 def test_words_that_are_too_long_are_written_smaller() -> None:
     wide = Legend("W" * 200, ("w" * 300,), "i" * 400, "m" * 80, "least", "most")
     for shown in (activation(), None):

@@ -12,6 +12,7 @@ from pydicom import Dataset
 from cxr_node.demo.dx import code
 from cxr_node.documents import Form, Reference, build_report
 from cxr_node.documents.codes import MEANINGS
+from cxr_node.documents.received import put
 from cxr_node.domain.finding import Cutoffs, Term, Terms, Tier
 from cxr_node.domain.quality import Flag
 from cxr_node.domain.report_class import ReportClass
@@ -122,11 +123,14 @@ def test_run_status(probabilities: tuple[float | None, ...], status: str) -> Non
 def test_of_several_images_the_most_severe_comes_first_and_all_are_accounted_for() -> None:
     sources = [source(header(number), probability) for number, probability in ((1, 0.6), (2, 0.9), (3, 0.1), (4, None))]
     content = _content(*sources)
-    assert values(content, TRACKING) == ["Pneumonia, image 2", "Pneumonia, image 1"]
-    assert values(content, CERTAINTY) == ["90", "60"]
+    assert values(content, TRACKING) == [
+        "Pneumonia, image 2",
+        "Pneumonia, image 1",
+        "Algorithm output for Pneumonia, below threshold, image 3",
+    ]
+    assert values(content, CERTAINTY) == ["90", "60", "10"]
     assert values(content, COMMENT) == [
         "Study: highest output 90.0 %, image 2; 3 images analysed",
-        "Image 3: below threshold, algorithm output 10.0 %",
         "Image 4: not analysed",
     ]
     library = items(content, "111028")[0]
@@ -319,6 +323,24 @@ def test_the_order_is_referenced_with_its_issuer() -> None:
     assert order.IssuerOfAccessionNumberSequence[0].UniversalEntityID == "1.2.3.4"
     assert content.IssuerOfPatientID == "HOSP"
     assert values(content, "121058") == ["399208008"]
+
+
+def test_what_is_no_uid_and_too_long_in_an_order_is_mended_and_its_numbers_are_not() -> None:
+    request = Dataset()
+    put(request, "StudyInstanceUID", "as ordered")
+    put(request, "RequestedProcedureDescription", "Chest PA\\lateral " * 9)
+    put(request, "ReasonForTheRequestedProcedure", "r" * 90)
+    put(request, "RequestedProcedureID", "P" * 20)
+    film = header(RequestAttributesSequence=[request])
+    document = build_report(report(source(film)))
+    (order,) = parse(document).ReferencedRequestSequence
+    assert order.StudyInstanceUID == film.StudyInstanceUID
+    assert order.RequestedProcedureDescription.startswith("Chest PA lateral Chest")
+    assert max(map(len, (order.RequestedProcedureDescription, order.ReasonForTheRequestedProcedure))) == 64
+    assert order.get_item("RequestedProcedureID").value == b"P" * 20
+    assert {note.split(":")[0] for note in document.notes} == {
+        "StudyInstanceUID", "RequestedProcedureDescription", "ReasonForTheRequestedProcedure",
+    }  # fmt: skip
 
 
 def test_uids_that_break_the_rules_are_referred_to_as_they_are() -> None:

@@ -1,5 +1,6 @@
 """Finding films in folders, naming their results, and the picture of a film."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,11 @@ import pytest
 
 from cxr_node import analyst
 from cxr_node.documents import Profile
+from cxr_node.documents.picture import width_of
 from cxr_node.domain.finding import Analysis, Cutoffs, ModelIdentity
 from cxr_node.errors import Permanent
 from cxr_node.offline import find_films, names
-from cxr_node.panel import TIERS, Place, blank, draw_panel, fitted, width_of, write, write_lines
+from cxr_node.panel import TIERS, Place, blank, draw_panel, fitted, write, write_lines
 
 ANALYSIS = Analysis(
     ModelIdentity("cxr-pneumonia", "1.0.0", "ab" * 32),
@@ -40,6 +42,14 @@ def test_finds_films_by_name_or_first_bytes(tmp_path: Path) -> None:
     touch(tmp_path / "notes.txt", b"text")
     touch(tmp_path / "out" / "a.png")
     assert find_films([tmp_path], tmp_path / "out") == films
+
+
+def test_what_cannot_be_opened_is_found_and_told_with_the_rest(tmp_path: Path) -> None:
+    film, gone, loop = touch(tmp_path / "a.dcm"), tmp_path / "gone.dcm", tmp_path / "loop"
+    gone.symlink_to(tmp_path / "nowhere")
+    loop.symlink_to(loop)
+    os.mkfifo(tmp_path / "pipe.dcm")
+    assert find_films([tmp_path], tmp_path / "out") == [film, gone, loop]
 
 
 def test_takes_what_is_named_and_each_file_once(tmp_path: Path) -> None:

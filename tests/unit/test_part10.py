@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pydicom.uid import DeflatedExplicitVRLittleEndian
+from pydicom import dcmwrite
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 
 from cxr_node.errors import Permanent
 from cxr_node.imaging.part10 import read_complete, read_film, read_film_header
@@ -81,3 +82,23 @@ def test_deflated_pixel_data_that_are_too_short_are_refused(film: Path) -> None:
     with pytest.raises(Permanent) as refused:
         read_complete(film)
     assert refused.value.code == "TRUNCATED"
+
+
+@pytest.mark.parametrize("undefined", [False, True])
+def test_a_big_endian_film_is_whole_until_its_end_is_cut_off(tmp_path: Path, undefined: bool) -> None:
+    film = films.chest(1)
+    film["ViewCodeSequence"].is_undefined_length = undefined
+    film.ViewCodeSequence[0].is_undefined_length_sequence_item = undefined
+    film.file_meta.TransferSyntaxUID = ExplicitVRBigEndian
+    path = tmp_path / "film.dcm"
+    dcmwrite(path, film, implicit_vr=False, little_endian=False, force_encoding=True)
+    whole = path.read_bytes()
+    assert (b"\xff\xfe\xe0\xdd" in whole) == undefined
+    assert read_complete(path).PatientName == film.PatientName
+    for end in (len(whole) - 1, whole.index(b"postero-anterior")):
+        path.write_bytes(whole[:end])
+        with pytest.raises(Permanent) as refused:
+            read_complete(path)
+        assert refused.value.code in ("TRUNCATED", "UNPARSEABLE"), (
+            "the latter where pydicom does not take it for shorter"
+        )

@@ -13,7 +13,7 @@ from cxr_node.domain.doubt import ARCHIVED_ACCESSION, ARCHIVED_DATE, ARCHIVED_OR
 from cxr_node.domain.job import Job
 from cxr_node.domain.patient import Change, Identifier, Person
 from cxr_node.domain.reading import Actor
-from cxr_node.errors import Permanent
+from cxr_node.errors import Permanent, Transient
 from cxr_node.stages.crosscheck import Crosscheck
 from cxr_node.store import identities, reading, withdrawal
 from cxr_node.store.db import Row
@@ -221,6 +221,29 @@ def test_a_pacs_that_fails_is_one_that_does_not_answer(site: Site, pacs: Pacs) -
     site.send(films.chest(**KNOWN))
     site.check()
     assert "pacs.unanswered" in site.events()
+
+
+def test_a_database_that_is_busy_is_no_fault_of_the_pacs(site: Site) -> None:
+    def busy(*_: Any) -> list[studies.Match]:
+        raise Transient("DATABASE_BUSY", "the database stayed busy")
+
+    site.send(films.chest(**KNOWN))
+    stage = Crosscheck(site.store, away(), busy, HOLDING, site.waiting, site.clock)
+    with pytest.raises(Transient, match="busy"):
+        stage.run(Job(1, "crosscheck", site.study, "", 1, "token"))
+
+
+def test_a_second_accession_number_is_asked_for_too(site: Site) -> None:
+    film = films.chest(**KNOWN)
+    other = films.change(same_study(film, films.chest()), **KNOWN | {"AccessionNumber": "A2"})
+    site.pacs.studies = [as_sent(film), as_sent(film, StudyInstanceUID="1.2.3", AccessionNumber="A2", PatientID="P9")]
+    site.send(film)
+    site.send(other)
+    site.check()
+    assert [asked for asked in site.pacs.asked if "AccessionNumber" in asked] == [
+        {"AccessionNumber": "A1"}, {"AccessionNumber": "A2"},
+    ]  # fmt: skip
+    assert site.standing() == ("held", ARCHIVED_ORDER)
 
 
 def test_a_pacs_that_answers_with_everything_is_one_that_does_not_answer(site: Site) -> None:

@@ -54,6 +54,7 @@ class Site(Node):
         companions: Sequence[Companion] = (),
         *,
         key_objects: bool = False,
+        promoted_alone: bool = False,
     ) -> "Site":
         self.pacs, clock = pacs, self.clock
         profile = replace(PROFILE, cutoffs=CUTOFFS)
@@ -76,7 +77,7 @@ class Site(Node):
             "heatmap": Heatmap(self.desk),
             "companions": Companions(self.desk, {"full": companions}),
             "deliver": deliver(self, peers, terms, self._send, **more),
-            "key_objects": KeyObjects(self.desk),
+            "key_objects": KeyObjects(self.desk, promoted_alone),
         }
         self.worker.stages = {**self.worker.stages, **{kind: (STEPS[kind], stage) for kind, stage in stages.items()}}
         return self
@@ -217,6 +218,36 @@ def test_a_corrected_patient_is_a_new_revision_that_says_so(site: Site) -> None:
     assert "PredecessorDocumentsSequence" in second
 
 
+def test_one_film_that_is_corrected_names_the_patient_in_every_document(site: Site) -> None:
+    film, other = films.chest(1), films.chest(2)
+    site.begin(0.8, 0.9, 0.8).send(film)
+    site.clock.turn(5)
+    site.send(same_study(film, other))
+    site.document({"pacs": Taste(pdf=True)}, {"pacs": Pacs()}, ("pdf", "pr", "seg"), key_objects=True).settle()
+    site.send(films.change(films.chest(1), PatientName="Doe^Janet"))
+    site.settle()
+    got = site.pacs["pacs"].got
+    assert {str(one.PatientName) for one in got if one.InstanceNumber == 1} == {"Doe1^Jane"}
+    assert {str(one.PatientName) for one in got if one.InstanceNumber == 2} == {"Doe^Janet"}
+    assert sorted(one.Modality for one in got if one.InstanceNumber == 2) == ["DOC", "KO", "OT", "PR", "SEG", "SR"]
+    first, second = (values(one, "112039") for one in got if one.Modality == "SR")
+    assert first == second == ["Pneumonia, image 2", "Pneumonia, image 1"], "a correction numbers no image anew"
+
+
+def test_of_several_corrections_the_last_counts(site: Site) -> None:
+    film = films.chest(1)
+    site.begin(*[0.9] * 4).send(film)
+    site.clock.turn(5)
+    site.send(same_study(film, films.chest(2)))
+    site.document({"pacs": Taste()}, {"pacs": Pacs()}).settle()
+    site.send(films.change(same_study(film, films.chest(2)), PatientName="Second^One"))
+    site.settle()
+    site.send(films.change(films.chest(1), PatientName="Third^One"))
+    site.settle()
+    named = [str(one.PatientName) for one in site.pacs["pacs"].got if one.Modality == "SR"]
+    assert named == ["Doe1^Jane", "Second^One", "Third^One"]
+
+
 def test_what_is_wanted_beside_the_report_goes_to_those_that_want_it(site: Site) -> None:
     tastes = {"one": Taste(pdf=True), "two": Taste()}
     begin(site).document(tastes, {"one": Pacs(), "two": Pacs()}, ("pdf", "pr", "seg")).settle()
@@ -255,6 +286,15 @@ def test_key_objects_come_whoever_is_faster_the_writer_or_the_destinations(
     for name in tastes:
         assert site.got(name)[-1] == "KO"
         assert site.got(name).count("KO") == 1
+
+
+@pytest.mark.parametrize(("probability", "count"), [(0.9, 1), (0.1, 0)])
+def test_key_objects_of_promoted_studies_alone(site: Site, probability: float, count: int) -> None:
+    wanted = {"key_objects": True, "promoted_alone": True}
+    begin(site, probability).document({"pacs": Taste()}, {"pacs": Pacs()}, **wanted).settle()
+    assert site.got("pacs").count("KO") == count
+    assert "SR" in site.got("pacs")
+    assert [row["state"] for row in site.rows("SELECT state FROM job WHERE kind = 'key_objects'")] == ["done"]
 
 
 def test_key_objects_wait_for_no_report_of_another_destination(site: Site) -> None:

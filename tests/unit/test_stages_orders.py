@@ -366,6 +366,55 @@ def test_what_is_recorded_of_a_merge_and_a_withdrawal_is_enough_to_tell(desk: De
         assert (said["patient_id"], said["accession_number"], said["by"]) == ("P1", "ACC1", "ana")
 
 
+@pytest.fixture
+def both(desk: Desk) -> str:
+    """A study of two films, each with an accession number of its own."""
+    first = films.chest(AccessionNumber="ACC1", PatientID="P1")
+    second = films.change(films.chest(AccessionNumber="ACC2", PatientID="P1"), StudyInstanceUID=first.StudyInstanceUID)
+    desk.send(first)
+    desk.send(second)
+    return str(first.StudyInstanceUID)
+
+
+@pytest.mark.parametrize("accession", ["ACC1", "ACC2"])
+def test_an_order_of_a_study_with_several_is_meant_by_each_of_their_numbers(
+    desk: Desk, both: str, accession: str
+) -> None:
+    assert desk.say(order("1", accession, "S", patient="P1")) == "AA"
+    assert (desk.entry(both)["priority"], desk.entry(both)["accession_number"]) == ("stat", "ACC1")
+
+
+def test_one_of_several_orders_that_is_cancelled_holds_the_study_and_all_of_them_withdraw_it(
+    desk: Desk, both: str
+) -> None:
+    desk.say(order("1", "ACC2", control="CA"))
+    assert (desk.entry(both)["state"], desk.entry(both)["reason"]) == ("held", LATE)
+    desk.say(order("2", "ACC1", control="CA"))
+    assert (desk.entry(both)["state"], desk.entry(both)["reason"]) == ("withdrawn", CANCELLED)
+    desk.say(order("3", "ACC2", "").replace("20260101120000", "20260101120500"))
+    assert desk.entry(both)["state"] == "held"
+
+
+def test_what_was_said_of_a_second_number_before_its_film_came_counts(desk: Desk) -> None:
+    first = films.chest(AccessionNumber="ACC1", PatientID="P1")
+    study = str(first.StudyInstanceUID)
+    desk.send(first)
+    desk.say(order("1", "ACC2", "S", patient="P1"))
+    assert desk.entry(study)["priority"] is None
+    desk.send(films.change(films.chest(AccessionNumber="ACC2", PatientID="P1"), StudyInstanceUID=study))
+    assert desk.entry(study)["priority"] == "stat"
+
+
+def test_a_number_that_the_ris_has_replaced_means_the_study_no_more(desk: Desk) -> None:
+    study = desk.film("ACC1", PatientID="P1")
+    lines = ["ORC|XO|PL1", "OBR|1|PL1||XC^Chest^L", f"IPC|ACC9|RP1|{study}|SPS1"]
+    assert desk.say(message("OMI^O23", "1", "PID|||P1", *lines)) == "AA"
+    desk.say(order("2", "ACC1", control="CA"))
+    assert desk.entry(study)["state"] == "waiting"
+    desk.say(order("3", "ACC9", control="CA"))
+    assert desk.entry(study)["state"] == "withdrawn"
+
+
 def test_a_final_report_with_a_code_says_the_truth_of_its_study(desk: Desk) -> None:
     study = desk.film("ACC1")
     terms = replace(TERMS, labels={"J18.9": True})

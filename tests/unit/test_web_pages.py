@@ -1,5 +1,6 @@
 """The pages as they are made on the server: what they show, in both languages, and what never stands in an address."""
 
+import ast
 import re
 from dataclasses import replace
 from html import unescape
@@ -261,6 +262,85 @@ def test_what_a_further_model_said_of_a_film_stands_below_the_model_in_service(w
     assert "By an earlier model" not in said
 
 
+@pytest.mark.parametrize("role", ["served", "further", "earlier"])
+def test_what_a_restricted_model_says_is_called_so_in_both_languages(tmp_path: Path, role: str) -> None:
+    restricted = replace(JUDGING, restricted=True)
+    web = Web(tmp_path, installed={"cxr-test 1.0.0": restricted, "cxr-other 1.0.0": restricted})
+    if role == "served":
+        web.app = build(replace(web.site(), judging=restricted), web.door())
+    uid, client = web.film(0.9), web.client()
+    with web.bench.store.transaction() as tx:
+        if role == "further":
+            (row,) = tx.rows("SELECT digest FROM instance")
+            beside = replace(analysis(0.2, "covid19"), model=ModelIdentity("cxr-other", "1.0.0", "o" * 64))
+            results.save(tx, row["digest"], beside, NOON)
+            jobs.enqueue(tx, [NewJob("further", row["digest"], beside.model.digest)], NOON)
+        if role == "earlier":
+            tx.execute("UPDATE result SET model = 'cxr-other', model_digest = 'x'")
+            tx.execute("UPDATE job SET target = 'x' WHERE kind = 'analyse'")
+    page = f"/studies/{PSEUDONYMS.study(uid)}"
+    name = "cxr-test 1.0.0" if role == "served" else "cxr-other 1.0.0"
+    english = f"{name} is a research model of restricted use: what it says is not for patient care"
+    assert text_of(client.get(page).text).count(english) == 1
+    assert (english in text_of(client.get("/").text)) == (role == "served")
+    post(client, "/language", language="es")
+    spanish = f"{name} es un modelo de investigación de uso restringido: lo que dice no es para atender a pacientes"
+    assert text_of(client.get(page).text).count(spanish) == 1
+
+
+def test_a_model_that_is_not_restricted_or_not_here_is_not_called_so(web: Web, client: TestClient) -> None:
+    uid = web.film(0.9)
+    with web.bench.store.transaction() as tx:
+        tx.execute("UPDATE result SET model = 'cxr-gone', model_digest = 'x'")
+        tx.execute("UPDATE job SET target = 'x' WHERE kind = 'analyse'")
+    said = text_of(client.get(f"/studies/{PSEUDONYMS.study(uid)}").text) + text_of(client.get("/").text)
+    assert "cxr-gone 1.0.0" in said
+    assert "restricted" not in said
+
+
+def test_a_further_model_s_output_has_the_threshold_of_that_model(tmp_path: Path) -> None:
+    mine = replace(JUDGING, cutoffs=replace(JUDGING.cutoffs, threshold=0.125, medium=0.125))
+    web = Web(tmp_path, installed={"cxr-other 1.0.0": mine})
+    uid = web.film(0.9)
+    beside = replace(analysis(0.2, "covid19"), model=ModelIdentity("cxr-other", "1.0.0", "o" * 64))
+    with web.bench.store.transaction() as tx:
+        (row,) = tx.rows("SELECT digest FROM instance")
+        results.save(tx, row["digest"], beside, NOON)
+        jobs.enqueue(tx, [NewJob("further", row["digest"], beside.model.digest)], NOON)
+    page = web.client().get(f"/studies/{PSEUDONYMS.study(uid)}").text
+    bar = page[page.index("cxr-other 1.0.0") :]
+    assert 'x="12.5"' in bar[: bar.index("</table>")]
+    assert "bar positive" in bar[: bar.index("</table>")]
+
+
+def test_the_timeline_says_which_document_went_where_and_what_the_ris_was_told(web: Web, client: TestClient) -> None:
+    uid = web.film(0.9)
+    with web.bench.store.transaction() as tx:
+        events.append(tx, NOON, "document.sent", uid, kind="sc", destination="pacs")
+        events.append(tx, NOON, "message.sent", uid, message="ORU^R01", about="1", destination="ris")
+        events.append(tx, NOON, "document.written", uid, kind="sr", revision=1)
+    page = f"/studies/{PSEUDONYMS.study(uid)}"
+    said = text_of(client.get(page).text)
+    assert "Document sent heat map → pacs" in said
+    assert "Message sent to the RIS ORU^R01 → ris" in said
+    assert "Document written structured report" in said
+    post(client, "/language", language="es")
+    assert "mapa de calor → pacs" in text_of(client.get(page).text)
+
+
+def test_every_event_of_a_study_has_words_of_its_own() -> None:
+    """Of the events that the source names where it records them."""
+    nameless = []
+    for path in Path(rows.__file__).parents[1].rglob("*.py"):
+        for call in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(call, ast.Call) and ast.unparse(call.func) == "events.append" and len(call.args) > 3:
+                _, _, name, study = call.args[:4]
+                known = isinstance(name, ast.Constant) and name.value not in words.EVENTS
+                if known and not (isinstance(study, ast.Constant) and study.value is None):
+                    nameless.append((path.name, ast.unparse(name)))
+    assert nameless == []
+
+
 def test_a_film_that_an_earlier_model_judged_shows_what_that_one_said(web: Web, client: TestClient) -> None:
     uid = web.film(0.9)
     with web.bench.store.transaction() as tx:
@@ -490,4 +570,4 @@ def test_the_node_is_frozen_by_somebody(web: Web, client: TestClient) -> None:
     with web.bench.store.reading() as tx:
         assert worklist.is_frozen(tx)
     (row,) = web.bench.rows("SELECT detail FROM event WHERE event = 'worklist.frozen'")
-    assert row["detail"] == '{"by": "local"}'
+    assert row["detail"] == '{"address": "127.0.0.1", "by": "local"}'

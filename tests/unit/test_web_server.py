@@ -19,9 +19,10 @@ from starlette.types import Message, Receive, Send
 
 from cxr_node import tls
 from cxr_node.errors import Transient
+from cxr_node.port import bound
 from cxr_node.tls import Identity, PemFile
 from cxr_node.web.guard import Guard
-from cxr_node.web.server import Server, bound
+from cxr_node.web.server import Server
 from tests.certificates import Authority
 from tests.node import wait_for
 from tests.web import Web
@@ -30,7 +31,7 @@ from tests.web import Web
 @contextmanager
 def serving(web: Web, secure: ssl.SSLContext | None = None, head_seconds: float = 10) -> Iterator[int]:
     """The pages of `web` at a port of this machine."""
-    listening = bound("127.0.0.1", 0)
+    listening = bound("127.0.0.1", 0, "WEB_PORT", "no pages")
     server = Server(web.app, secure, head_seconds=head_seconds)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     port = int(listening.getsockname()[1])
@@ -67,8 +68,10 @@ def test_it_serves(web: Web) -> None:
 
 
 def test_a_port_that_is_taken(web: Web) -> None:
-    with closing(bound("127.0.0.1", 0)) as taken, pytest.raises(Transient) as refused:
-        bound("127.0.0.1", taken.getsockname()[1])
+    with closing(bound("127.0.0.1", 0, "WEB_PORT", "no pages")) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(Transient, match=f"no pages at 127.0.0.1 port {port}: Address already in use") as refused:
+            bound("127.0.0.1", port, "WEB_PORT", "no pages")
     assert refused.value.code == "WEB_PORT"
 
 

@@ -1,6 +1,8 @@
 """The worklist in the store: one entry a study, in step with its films, every move on record."""
 
+import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from cxr_node.domain.instance import InstanceState
 from cxr_node.domain.job import JobState, NewJob
 from cxr_node.domain.priority import Policy
 from cxr_node.domain.study import EntryState
-from cxr_node.store import events, jobs, studies, worklist
+from cxr_node.store import events, jobs, passing, studies, worklist
 from cxr_node.store.db import Store, Tx
 from cxr_node.store.studies import Arrival
 from tests.bench import JUDGING, MODEL, NOON, add_film, add_result, digest, header, study_uid
@@ -184,6 +186,63 @@ def test_the_kill_switch_is_remembered_and_recorded(tx: Tx) -> None:
 
 def test_a_study_without_an_entry_has_no_standing(tx: Tx) -> None:
     assert worklist.refresh(tx, "1.2.3.unknown", JUDGING, NOON) is None
+
+
+def test_what_came_before_the_clock_was_set_back_keeps_its_place_and_is_overdue_in_time(tx: Tx) -> None:
+    day = 24 * 3600
+    for number, at in ((1, NOON - 600), (2, NOON + day - 120), (3, NOON + day)):  # the clock was a day ahead
+        arrive(tx, number, at=at)
+    assert passing.retime(tx, NOON) == 2
+    came = {one["study_instance_uid"]: one["received_at"] for one in worklist.entries(tx, POLICY, NOON)}
+    assert came == {study_uid(1): NOON - 600, study_uid(2): NOON - 120, study_uid(3): NOON}
+    arrive(tx, 4, at=NOON + 1)
+    order = [one["study_instance_uid"] for one in worklist.entries(tx, POLICY, NOON + 1)]
+    assert order == [study_uid(number) for number in (1, 2, 3, 4)]
+    groups = [one["group"] for one in worklist.entries(tx, POLICY, NOON + POLICY.max_wait_seconds + 0.5)]
+    assert groups == ["overdue", "overdue", "overdue", "arrival"]
+    (event,) = [one for one in events.of_study(tx, study_uid(3)) if one["event"] == "worklist.retimed"]
+    assert (event["was_at"], event["received_at"]) == (NOON + day, NOON)
+    assert passing.retime(tx, NOON + 1) == 0
+
+
+@pytest.mark.parametrize(("ahead", "state"), [(59, "analysed"), (3600, "read")])
+def test_a_moment_ahead_and_what_has_left_the_list_stay_as_they_are(tx: Tx, ahead: float, state: str) -> None:
+    arrive(tx, 1, at=NOON + ahead)
+    tx.execute("UPDATE worklist_entry SET state = ?", (state,))
+    assert passing.retime(tx, NOON) == 0
+
+
+def overdue(tx: Tx) -> list[tuple[str, str, str]]:
+    rows = tx.rows("SELECT study_instance_uid AS study, detail FROM event WHERE event = 'worklist.overdue'")
+    said = [(row["study"], json.loads(row["detail"])) for row in rows]
+    return [(study, one["before"], one["after"]) for study, one in said]
+
+
+def test_a_study_that_becomes_overdue_is_on_record_once_with_where_it_stood(tx: Tx) -> None:
+    judge(tx, arrive(tx, 1, at=NOON), 0.95)
+    arrive(tx, 2, at=NOON + 60)
+    arrive(tx, 3, at=NOON, requested_priority="STAT")
+    assert passing.tell_overdue(tx, POLICY, NOON + 100) == 0
+    assert passing.tell_overdue(tx, POLICY, NOON + POLICY.max_wait_seconds) == 0
+    assert passing.tell_overdue(tx, POLICY, NOON + POLICY.max_wait_seconds + 1) == 1
+    assert overdue(tx) == [(study_uid(1), "high", "overdue")]
+    assert passing.tell_overdue(tx, POLICY, NOON + POLICY.max_wait_seconds + 90) == 1
+    assert passing.tell_overdue(tx, POLICY, NOON + 10 * POLICY.max_wait_seconds) == 0
+    assert overdue(tx)[1:] == [(study_uid(2), "arrival", "overdue")]
+
+
+def test_under_the_kill_switch_nothing_is_moved_by_time(tx: Tx) -> None:
+    arrive(tx, 1)
+    frozen = replace(POLICY, frozen=True)
+    passing.tell_overdue(tx, frozen, NOON)
+    assert passing.tell_overdue(tx, frozen, NOON + 2 * POLICY.max_wait_seconds) == 0
+
+
+def test_what_became_overdue_after_the_clock_was_set_back_is_told(tx: Tx) -> None:
+    passing.tell_overdue(tx, POLICY, NOON + 24 * 3600)
+    arrive(tx, 1)
+    assert passing.tell_overdue(tx, POLICY, NOON + 60) == 0
+    assert passing.tell_overdue(tx, POLICY, NOON + POLICY.max_wait_seconds + 60) == 1
 
 
 def test_a_study_that_is_held_keeps_its_place_in_the_order_of_arrival(tx: Tx) -> None:

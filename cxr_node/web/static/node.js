@@ -9,35 +9,62 @@ const AT_MOST_EVERY = 250, AT_LEAST_EVERY = 30000, WAIT_FOR_HAND = 8000, COME_BA
 
 /* ---- what stands here, anew ---- */
 
+/* Answers may overtake each other; one to an older question never replaces what a newer one has brought. */
+let asked = 0, shown = 0;
+function isNewest(question) {
+  if (question < shown) return false;
+  shown = question;
+  return true;
+}
+
+/* A node that is busy is asked again; who has been signed out, or has a form that is too old, gets a new page. */
+function isUsable(answer) {
+  if (!answer.ok && answer.status < 500) location.reload();
+  return answer.ok;
+}
+
+/* What was asked for when the list was last put here. */
+let shownFor = list && asksFor();
+function asksFor() { return String(new URLSearchParams(new FormData(document.getElementById("wanted")))); }
+
 async function freshList() {
-  const fields = new URLSearchParams(new FormData(document.getElementById("wanted")));
-  const answer = await fetch("/worklist", { method: "POST", body: fields, headers: { "X-Part": "rows" }, redirect: "manual" });
-  if (!answer.ok) { location.reload(); return; }
+  const question = ++asked;
+  const fields = asksFor();
+  const answer = await fetch("/worklist", { method: "POST", body: new URLSearchParams(fields), headers: { "X-Part": "rows" }, redirect: "manual" });
+  if (!isUsable(answer)) return;
   const text = await answer.text();
   const until = Date.now() + WAIT_FOR_HAND;
   while (inHand() && Date.now() < until) await new Promise(done => setTimeout(done, 100));
-  replaceList(text);
+  if (!isNewest(question)) return;
+  replaceList(text, fields === shownFor);
+  shownFor = fields;
 }
 
 /* A row is not taken away from under a pressed button or an open menu. */
 let pressed = false;
 addEventListener("pointerdown", () => { pressed = true; }, true);
 for (const end of ["pointerup", "pointercancel"]) addEventListener(end, () => setTimeout(() => { pressed = false; }), true);
-function inHand() { return pressed || document.activeElement?.matches("#list select"); }
+function inHand() { return pressed || document.activeElement?.matches("#list select:not([data-chosen])"); }
 
-function replaceList(text) {
-  const stood = new Map([...list.querySelectorAll("tr[data-study]")].map(row => [row.dataset.study, row.dataset.position]));
-  const focused = document.activeElement?.closest("tr[data-study]");
+/* `live`: it is what stood here before, as it stands now; else somebody has asked for something else. */
+function replaceList(text, live) {
+  const stood = new Map(rows().map(row => [row.dataset.study, row.dataset.position]));
+  const focused = document.activeElement?.closest("tr[data-study]"), at = rows().indexOf(focused);
   const key = document.activeElement?.dataset.key ?? (document.activeElement?.matches(".open") ? "open" : null);
   list.innerHTML = text;
   let changed = false;
-  for (const row of list.querySelectorAll("tr[data-study]")) {
+  for (const row of rows()) {
     const before = stood.get(row.dataset.study);
-    if (before === undefined || Number(before) > Number(row.dataset.position)) { row.classList.add("moved"); changed = true; }
+    if (live && (before === undefined || Number(before) > Number(row.dataset.position))) { row.classList.add("moved"); changed = true; }
   }
-  if (focused && stood.size) focusIn(rowOf(focused.dataset.study), key);
+  if (focused) {
+    const row = rowOf(focused.dataset.study);
+    if (row) focusIn(row, key); else focusIn(rows()[Math.min(at, rows().length - 1)], "open");  // of one that left: the next
+  }
   if (changed && stood.size) news.textContent = list.dataset.changed;
 }
+
+function rows() { return [...list.querySelectorAll("tr[data-study]")]; }
 
 function rowOf(name) { return list.querySelector(`tr[data-study="${CSS.escape(name)}"]`); }
 
@@ -46,18 +73,29 @@ function focusIn(row, key) {
 }
 
 async function freshParts() {
+  const question = ++asked;
   const answer = await fetch(location.href, { redirect: "manual" });
-  if (!answer.ok) { location.reload(); return; }
+  if (!isUsable(answer)) return;
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  if (!isNewest(question)) return;
   const films = page => [...page.querySelectorAll("[data-film]")].map(one => one.dataset.film + one.querySelectorAll("img, .outputs").length).join();
   for (const part of document.querySelectorAll("[data-live][id]")) {
     const newer = page.getElementById(part.id);
-    if (newer && !part.contains(document.activeElement)) part.replaceWith(newer);
+    const active = part.contains(document.activeElement) ? document.activeElement : null;
+    if (!newer || inWork(part)) continue;
+    part.replaceWith(newer);
+    if (active) { newer.tabIndex = -1; (newer.querySelector(`[data-key="${active.dataset.key}"]`) ?? newer).focus(); }
   }
   if (study && films(page) !== films(document)) {
     document.getElementById("films").replaceWith(page.getElementById("films"));
     document.querySelectorAll(".film").forEach(viewer);
   }
+}
+
+/* A menu that is open, or a field that somebody writes in or has written in, stays until it is sent. */
+function inWork(part) {
+  return [...part.querySelectorAll("select, input:not([type=hidden])")].some(one =>
+    !("sent" in one.form.dataset) && (one === document.activeElement || one.matches("input") && one.value));
 }
 
 let due = null, last = 0;
@@ -85,12 +123,15 @@ function watch() {
 }
 
 function lost(is) {
-  const shown = document.querySelector(".lost");
+  const shown = document.querySelector(".lost:not(.said)");
   if (!is) { shown?.remove(); return; }
-  if (shown || !list) return;
+  if (!shown) document.querySelector(".head").after(alerting("lost", document.getElementById("main").dataset.lost));
+}
+
+function alerting(kind, text) {
   const said = document.createElement("p");
-  said.className = "lost"; said.setAttribute("role", "alert"); said.textContent = list.dataset.lost;
-  list.before(said);
+  said.className = kind; said.setAttribute("role", "alert"); said.textContent = text;
+  return said;
 }
 
 if (list || document.querySelector("[data-live]")) {
@@ -102,9 +143,18 @@ if (list || document.querySelector("[data-live]")) {
 /* ---- forms without a new page ---- */
 
 async function send(form, submitter) {
+  form.dataset.sent = "";
   const fields = new URLSearchParams(new FormData(form, submitter));
-  const answer = await fetch(form.action, { method: "POST", body: fields, headers: { Accept: "application/json" } });
+  let answer = null;
+  try {
+    answer = await fetch(form.action, { method: "POST", body: fields, headers: { Accept: "application/json" } });
+  } catch {
+    delete form.dataset.sent;
+    alertOnce(document.getElementById("main").dataset.lost);
+    return;
+  }
   if (!answer.ok) {
+    delete form.dataset.sent;
     const said = await answer.json().catch(() => ({ message: answer.statusText }));
     alertOnce(said.message);
   }
@@ -113,8 +163,7 @@ async function send(form, submitter) {
 
 function alertOnce(text) {
   document.querySelector(".said")?.remove();
-  const said = document.createElement("p");
-  said.className = "lost said"; said.setAttribute("role", "alert"); said.textContent = text;
+  const said = alerting("lost said", text);
   document.querySelector(".head").after(said);
   setTimeout(() => said.remove(), 8000);
 }
@@ -123,23 +172,25 @@ document.addEventListener("submit", event => {
   const form = event.target;
   if (form.id === "wanted") {
     event.preventDefault();
-    if (event.submitter?.name === "page") form.elements.page.value = event.submitter.value;
-    freshList();
+    turnTo(form, event.submitter?.name === "page" ? event.submitter.value : 1);
+    if (event.submitter?.name === "page") freshList().then(() => document.getElementById("count").scrollIntoView());
+    else freshList();
   } else if (form.action.includes("/studies/")) {
     event.preventDefault();
-    if (document.activeElement?.closest("[data-live]:not(#list)")) document.activeElement.blur();
     send(form, event.submitter);
   }
 });
 document.addEventListener("change", event => {
-  if (event.target.matches("[data-submit]")) { const form = event.target.form; event.target.blur(); form.requestSubmit(); }
-  if (event.target.form?.id === "wanted") { event.target.form.elements.page.value = 1; freshList(); }
+  if (event.target.matches("[data-submit]")) { event.target.dataset.chosen = ""; event.target.form.requestSubmit(); }
+  if (event.target.form?.id === "wanted") { turnTo(event.target.form, 1); freshList(); }
 });
+/* The buttons below the list have the same name as the field. */
+function turnTo(form, page) { form.querySelector("input[name=page]").value = page; }
 let typing = null;
 document.addEventListener("input", event => {
   if (event.target.name !== "text") return;
   clearTimeout(typing);
-  typing = setTimeout(() => { event.target.form.elements.page.value = 1; freshList(); }, 200);
+  typing = setTimeout(() => { turnTo(event.target.form, 1); freshList(); }, 200);
 });
 
 /* ---- keys ---- */
@@ -161,7 +212,8 @@ function listKeys(event) {
   } else if (event.key === "/") {
     event.preventDefault();
     document.querySelector("[name=text]").focus();
-  } else if (event.key === "c") (row?.querySelector("[data-key=claim]") ?? row?.querySelector("[data-key=release]"))?.click();
+  } else if (event.repeat) return;  // a key that is held down moves through the list, and does nothing to it
+  else if (event.key === "c") (row?.querySelector("[data-key=claim]") ?? row?.querySelector("[data-key=release]"))?.click();
   else if (event.key === "r") row?.querySelector("[data-key=read]")?.click();
 }
 
