@@ -44,7 +44,7 @@ systemd-sysusers cxr-node.conf
 systemd-tmpfiles --create cxr-node.conf
 chown root:cxr-node /etc/cxr-node/cxr-node.toml
 chmod 640 /etc/cxr-node/cxr-node.toml
-for each in /opt/cxr-node/releases/*; do "$each/bin/python" -m compileall -q "$each/lib" || true; done
+for each in /opt/cxr-node/releases/*; do "$each/bin/python" -m compileall -qq "$each/lib" || true; done
 if [ -d /run/systemd/system ]; then
     systemctl daemon-reload
     systemctl try-restart cxr-node.service

@@ -2,7 +2,10 @@
 
 import re
 import shutil
+import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,12 +13,13 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from cxr_node import checks, cli
+from cxr_node import checks, cli, keys
 from cxr_node.domain.job import JobState, NewJob
 from cxr_node.inference import build, golden, manifest
 from cxr_node.store import jobs
 from tests import films
 from tests.bench import NOON, Bench
+from tests.node import wait_for
 
 CONTRACT = {
     "serve",
@@ -293,3 +297,23 @@ def test_check_names_what_failed(folder: Path) -> None:
     assert len(failed) == 2
     assert "below the watermark of 1e+09 GB: films are refused" in failed[0]
     assert failed[1].startswith("failed  destination pacs: no association with pacs (P at 127.0.0.1:1)")
+
+
+def test_status_is_shown_again_and_again_until_somebody_ends_it(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "var")
+    keys.pseudonyms(bench.root, create=True)
+    shown = tmp_path / "shown"
+    with shown.open("wb") as stream:
+        watching = subprocess.Popen(
+            [sys.executable, "-m", "cxr_node", "status", "--watch", "--every", "0.5"], cwd=tmp_path, stdout=stream
+        )
+        wait_for(lambda: shown.read_text().count("every 0.5 s; Ctrl-C ends it") >= 2, what="a second look")
+        watching.send_signal(signal.SIGINT)
+        assert watching.wait(30) == 0
+    assert shown.read_text().count("dead letters  0") >= 2
+
+
+def test_what_is_watched_is_for_people(tmp_path: Path) -> None:
+    Bench(tmp_path / "var")
+    done = CliRunner().invoke(cli.main, ["status", "--watch", "--json"])
+    assert (done.exit_code, "for people" in done.output) == (2, True)
