@@ -23,8 +23,8 @@ def save(tx: Tx, digest: str, analysis: Analysis, analysed_at: float) -> None:
     model = analysis.model
     tx.execute(
         "INSERT OR REPLACE INTO result (instance_digest, model_digest, model, version, finding, probability, "
-        "probabilities, activation, explanation, terms, logits, calibration, "
-        "analysed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "probabilities, activation, explanation, terms, logits, calibration, analysed_at) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             digest, model.digest, model.name, model.version, analysis.finding, analysis.probability,
             json.dumps(analysis.probabilities), json.dumps(analysis.activation), analysis.explanation,
