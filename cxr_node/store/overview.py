@@ -59,3 +59,14 @@ def analysis_seconds(tx: Tx, limit: int) -> list[float]:
         (limit,),
     )
     return [row["seconds"] for row in rows]
+
+
+def oldest_pending(tx: Tx) -> dict[str, float]:
+    """By destination: when the oldest document was written that has not left for it."""
+    rows = tx.rows(
+        """
+        SELECT v.destination, min(d.written_at) AS oldest FROM delivery v
+        JOIN document d ON d.sop_instance_uid = v.sop_instance_uid WHERE v.sent_at IS NULL GROUP BY v.destination
+        """
+    )
+    return {row["destination"]: float(row["oldest"]) for row in rows}

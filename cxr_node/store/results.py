@@ -288,12 +288,3 @@ def delivered_count(tx: Tx, study: str) -> int:
 def pending_by_destination(tx: Tx) -> dict[str, int]:
     rows = tx.rows("SELECT destination, count(*) AS n FROM delivery WHERE sent_at IS NULL GROUP BY destination")
     return {row["destination"]: row["n"] for row in rows}
-
-
-def oldest_pending(tx: Tx) -> dict[str, float]:
-    """By destination: when the oldest document was written that has not left for it."""
-    rows = tx.rows(
-        "SELECT v.destination, min(d.written_at) AS oldest FROM delivery v "
-        "JOIN document d ON d.sop_instance_uid = v.sop_instance_uid WHERE v.sent_at IS NULL GROUP BY v.destination"
-    )
-    return {row["destination"]: float(row["oldest"]) for row in rows}
