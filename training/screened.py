@@ -79,13 +79,13 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
 
 def _fold(found: dict[str, float | None] | None) -> str:
     if found is None:
-        return "none"
+        return "not run"
     spread = "" if found["spread"] is None else f" ± {found['spread']:.3f}"
     return f"{_cell(found['auc'])}{spread}, {_cell(found['specificity_at_0.8'])}"
 
 
 def _cell(value: float | None) -> str:
-    return "none" if value is None else f"{value:.3f}"
+    return "not run" if value is None else f"{value:.3f}"
 
 
 def as_json(screen: Screen, rows: Sequence[dict[str, Any]], length: Length) -> str:
