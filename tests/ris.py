@@ -109,15 +109,15 @@ def received(connection: socket.socket) -> bytes | None:
 
 def say(port: int, *messages: str | bytes, connection: socket.socket | None = None) -> list[Any]:
     """Send messages over one connection, each when the one before is answered; their answers, by python-hl7."""
-    own = connection or socket.create_connection(("127.0.0.1", port), 30)
+    if connection is None:
+        with socket.create_connection(("127.0.0.1", port), 30) as own:
+            return say(port, *messages, connection=own)
     answers = []
     for message in messages:
-        own.sendall(VT + (message if isinstance(message, bytes) else message.encode()) + FS + CR)
-        answer = received(own)
+        connection.sendall(VT + (message if isinstance(message, bytes) else message.encode()) + FS + CR)
+        answer = received(connection)
         assert answer is not None, "no answer"
         answers.append(hl7.parse(answer.decode()))
-    if connection is None:
-        own.close()
     return answers
 
 

@@ -42,11 +42,13 @@ def stuck(after: int) -> Iterator[dict[str, Any]]:
                 threading.Thread(target=pass_on, args=(behind, ours, 1 << 40), daemon=True).start()
                 threading.Thread(target=pass_on, args=(ours, behind, after), daemon=True).start()
 
-        threading.Thread(target=serve, daemon=True).start()
+        serving = threading.Thread(target=serve, daemon=True)
+        serving.start()
         try:
             yield real.table | {"port": server.getsockname()[1]}
         finally:
             server.shutdown(socket.SHUT_RDWR)
+            serving.join(10)  # what was taken last is held, too
             for each in held:
                 with suppress(OSError):
                     each.shutdown(socket.SHUT_RDWR)
