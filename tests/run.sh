@@ -50,8 +50,8 @@ run() {
 
 pytest() { $bin/python -m pytest -q "$@"; }
 
-# Two at a time, each file by one: nodes start and wait for most of these parts.
-side_by_side() { pytest tests -n 2 --dist loadfile "$@"; }
+# side_by_side COUNT: so many at a time, each file by one: nodes start and wait for most of these parts.
+side_by_side() { count=$1; shift; pytest tests -n "$count" --dist loadfile "$@"; }
 
 part() {
     case $1 in
@@ -61,10 +61,10 @@ part() {
             run types $bin/mypy
             run layers $bin/lint-imports --no-logo
             ;;
-        unit) run unit side_by_side -m "not peers and not browser and not fault and not training" --ignore tests/docs ;;
+        unit) run unit side_by_side 2 -m "not peers and not browser and not fault and not training" --ignore tests/docs ;;
         peers) run peers pytest tests -m "peers and not fault and not training" ;;
         browser) run browser pytest tests -m browser ;;
-        faults) run faults side_by_side -m fault ;;
+        faults) run faults side_by_side 3 -m fault ;;
         training) run training pytest tests -m training ;;
         docs) run docs pytest tests/docs ;;
         *) echo "unknown part: $1 (lint unit peers browser faults training docs)" >&2; exit 2 ;;
