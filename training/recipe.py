@@ -1,11 +1,10 @@
 """What a run is made of: a frozen, validated recipe, read from TOML."""
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from cxr_node.errors import ConfigError
 from training.about import Published, Served, StandIn
@@ -15,6 +14,7 @@ from training.networks import NETWORKS
 from training.networks.parts import FRONTS, HEADS
 from training.optimisation import FitRecipe
 from training.preparation import PrepareRecipe
+from training.settings import checked, read_settings
 
 
 class _Frozen(BaseModel):
@@ -189,7 +189,7 @@ class Recipe(_Frozen):
             for step in path:
                 place = place.setdefault(step, {})
             place[last] = value
-        return _validated(content, f"the variant {dict(changes)}")
+        return checked(content, Recipe, f"the variant {dict(changes)}")
 
 
 def load(path: Path) -> Recipe:
@@ -198,20 +198,7 @@ def load(path: Path) -> Recipe:
     Raises:
         ConfigError: the file is missing, is no TOML, or says something that is not understood; all mistakes at once.
     """
-    try:
-        return _validated(tomllib.loads(path.read_text(encoding="utf-8")), str(path))
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}.") from error
-
-
-def _validated(content: Mapping[str, Any], where: str) -> Recipe:
-    try:
-        return Recipe.model_validate(content)
-    except ValidationError as error:
-        mistakes = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-        raise ConfigError(f"{where}: {mistakes}.") from error
+    return read_settings(path, Recipe)
 
 
 def shipped() -> dict[str, Path]:

@@ -5,7 +5,6 @@ film is read. What is finished is not done again.
 """
 
 import re
-import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import torch
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 
 from cxr_node.errors import ConfigError, CxrNodeError
 from training import recipe as recipes
@@ -24,6 +23,7 @@ from training.fit import fit, starting_file
 from training.hospitals import elsewhere
 from training.recipe import Recipe
 from training.run import Run
+from training.settings import read_settings
 from training.sources import read_films
 
 ALL = "all"
@@ -116,15 +116,7 @@ def load(path: Path) -> Screen:
     Raises:
         ConfigError: the file is missing, is no TOML, or says something that is not understood.
     """
-    try:
-        return Screen.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}.") from error
-    except ValidationError as error:
-        mistakes = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-        raise ConfigError(f"{path}: {mistakes}.") from error
+    return read_settings(path, Screen)
 
 
 def find(name: str) -> Screen:

@@ -2,12 +2,16 @@
 
 import sys
 from datetime import datetime
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import click
 
 from cxr_node.commands.options import DAY, with_config
 from cxr_node.config import Config
+
+if TYPE_CHECKING:  # it is loaded late, so that `--help` waits for nothing
+    from cxr_node.backfill.run import Tally
 
 _SHOWN = 10
 
@@ -57,8 +61,5 @@ def backfill(
     sys.exit(1 if tally.failed else 0)
 
 
-def _said(tally: object) -> str:
-    from cxr_node.backfill.run import Tally
-
-    assert isinstance(tally, Tally)  # noqa: S101 - it is named late, so that `--help` waits for nothing
+def _said(tally: "Tally") -> str:
     return f"{tally.films} films taken in; {tally.done} done, {tally.skipped} left out, {tally.failed} failed"

@@ -1,14 +1,13 @@
 """What a run of the gate is made of: a frozen, validated recipe, read from TOML."""
 
-import tomllib
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from cxr_node.errors import ConfigError
 from training.augmentation import AugmentRecipe
 from training.recipe import shipped as recipes
+from training.settings import read_settings
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -79,15 +78,7 @@ def load(path: Path) -> GateRecipe:
     Raises:
         ConfigError: the file is missing, is no TOML, or says something that is not understood; all mistakes at once.
     """
-    try:
-        return GateRecipe.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}.") from error
-    except ValidationError as error:
-        mistakes = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-        raise ConfigError(f"{path}: {mistakes}.") from error
+    return read_settings(path, GateRecipe)
 
 
 def is_gate_run(directory: Path) -> bool:
