@@ -24,8 +24,6 @@ class Modality:
         ae.add_requested_context(PERFORMED_PROCEDURE_STEP, ExplicitVRLittleEndian)
         self._association = ae.associate("127.0.0.1", port, ae_title=called)
         assert self._association.is_established
-        transport: Any = self._association.dul.socket
-        self._connection = transport.socket
 
     def __enter__(self) -> Self:
         return self
@@ -33,7 +31,6 @@ class Modality:
     def __exit__(self, *_: object) -> None:
         if self.alive:
             self._association.release()
-        self._connection.close()  # pynetdicom leaves it open when the peer ended the connection
 
     def create(self, uid: str | None, said: Dataset | None) -> Dataset:
         """N-CREATE; the status."""

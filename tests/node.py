@@ -217,15 +217,11 @@ class Node:
         for sop_class, syntax in dict.fromkeys(contexts or [("1.2.840.10008.1.1", "1.2.840.10008.1.2")]):
             ae.add_requested_context(sop_class, syntax)
         association = ae.associate("127.0.0.1", self.port, ae_title=self.config.node.ae_title)
-        transport: Any = association.dul.socket
-        connection = transport.socket if transport is not None else None
         try:
             yield association
         finally:
             if association.is_established:
                 association.release()
-            if connection is not None:
-                connection.close()  # pynetdicom leaves it open when the peer ended the connection
 
     def store(self, *films: Dataset | Path, calling: str = "MODALITY") -> list[Dataset]:
         """Send films over one association; each answer with its Status and ErrorComment, empty where none came."""

@@ -8,6 +8,7 @@ import fcntl
 import os
 import sqlite3
 import threading
+import time
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -72,7 +73,7 @@ class Store:
     @contextmanager
     def transaction(self) -> Iterator[Tx]:
         """A transaction that writes. Raises Transient when the file is busy or the disk is full."""
-        with self._lock, _translated():
+        with _translated(), self._turn():
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield Tx(self._connection)
@@ -84,8 +85,8 @@ class Store:
 
     @contextmanager
     def reading(self) -> Iterator[Tx]:
-        """A consistent view of the data, for reading only."""
-        with self._lock, _translated():
+        """A consistent view of the data, for reading only. Raises Transient as `transaction` does."""
+        with _translated(), self._turn():
             self._connection.execute("BEGIN")
             try:
                 yield Tx(self._connection)
@@ -96,7 +97,7 @@ class Store:
     def tidy(self) -> None:
         """Write the log of changes into the file, as far as no reader needs it, and let the planner count anew; where
         much of a small file is empty, give that back to the disk."""
-        with self._lock, _translated():
+        with _translated(), self._turn():
             self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
             self._connection.execute("PRAGMA optimize").fetchall()
             (pages,), (free,) = (self._connection.execute(f"PRAGMA {name}").fetchone() for name in _PAGES)
@@ -106,6 +107,19 @@ class Store:
     def close(self) -> None:
         with self._lock:
             self._connection.close()
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """The connection for this thread alone. A sender waits for an answer behind it: the time that the threads
+        before took is taken off what SQLite may wait for other processes."""
+        until = time.monotonic() + _BUSY_SECONDS
+        if not self._lock.acquire(timeout=_BUSY_SECONDS):
+            raise _busy()
+        try:
+            self._connection.execute(f"PRAGMA busy_timeout = {max(0.0, until - time.monotonic()) * 1000:.0f}")
+            yield
+        finally:
+            self._lock.release()
 
 
 def examine(path: Path, seconds: float) -> bool:
@@ -218,12 +232,14 @@ def _translated() -> Iterator[None]:
     except sqlite3.OperationalError as error:
         name = getattr(error, "sqlite_errorname", "")
         if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-            raise Transient(
-                "DATABASE_BUSY", Message("the database stayed busy for {seconds:g} s", seconds=_BUSY_SECONDS)
-            ) from error
+            raise _busy() from error
         if name.startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN")):
             raise Transient(
                 "DISK_FULL" if name == "SQLITE_FULL" else "DATABASE_UNWRITABLE",
                 Message("the database cannot be written: {error}", error=error),
             ) from error
         raise
+
+
+def _busy() -> Transient:
+    return Transient("DATABASE_BUSY", Message("the database stayed busy for {seconds:g} s", seconds=_BUSY_SECONDS))

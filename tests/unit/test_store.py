@@ -3,7 +3,9 @@
 import json
 import multiprocessing
 import sqlite3
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -146,6 +148,25 @@ def test_a_busy_database_is_a_transient_failure(store: Store, path: Path, monkey
         put(tx, "second")
     assert settings(store) == {"first", "second"}
     impatient.close()
+
+
+def test_nobody_waits_longer_because_others_of_the_process_wait_too(
+    store: Store, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four threads behind another process: each gives up when it waited as long as one may, none four times so long."""
+    monkeypatch.setattr(db, "_BUSY_SECONDS", 0.5)
+    shared = Store.open(path)
+
+    def waited() -> float:
+        began = time.monotonic()
+        with pytest.raises(Transient, match="stayed busy"), shared.transaction():
+            pytest.fail("two transactions wrote at once")
+        return time.monotonic() - began
+
+    with store.transaction(), ThreadPoolExecutor(4) as threads:
+        times = [each.result() for each in [threads.submit(waited) for _ in range(4)]]
+    assert max(times) < 4 * 0.5
+    shared.close()
 
 
 def test_a_full_disk_is_a_transient_failure(store: Store) -> None:
