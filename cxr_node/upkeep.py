@@ -70,14 +70,15 @@ class Upkeep:
     def watch_clock(self) -> None:
         """The scheduler goes by the time of day: set back, it would wait until the old time has come again."""
         ahead = time.time() - time.monotonic()
-        if ahead < self._clock_ahead - _CLOCK_STEP_SECONDS:
-            log.warning("clock.set_back", seconds=round(self._clock_ahead - ahead))
+        if abs(ahead - self._clock_ahead) > _CLOCK_STEP_SECONDS:
+            log.warning("clock.stepped", seconds=round(ahead - self._clock_ahead))
             for job in self._scheduler.get_jobs():
                 job.modify(next_run_time=datetime.now(UTC))
         self._clock_ahead = ahead
 
     def _schedule(self) -> BackgroundScheduler:
-        scheduler = BackgroundScheduler(timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1})
+        late_is_better_than_never = {"coalesce": True, "misfire_grace_time": None, "max_instances": 1}
+        scheduler = BackgroundScheduler(timezone="UTC", job_defaults=late_is_better_than_never)
         scheduler.add_job(self._release_expired, "interval", seconds=30)
         scheduler.add_job(self._count, "interval", seconds=15)
         scheduler.add_job(self._watch_disk, "interval", seconds=15)

@@ -107,6 +107,7 @@ def test_what_came_before_the_clock_was_set_back_is_read_before_what_came_since(
     with Node(tmp_path, environment=shim.environment, **settings) as node:
         wait_for(lambda: answers(node), what="a web page")
         shim.turn_clock(24 * 3600)
+        wait_for(lambda: node.logged("clock.stepped"), what="a node that knows of its clock")
         node.send(early)
         wait_for(lambda: len(seen(node)) == 1, what="the film on the page")
         shim.turn_clock(0)
