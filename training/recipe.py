@@ -34,6 +34,8 @@ class DataRecipe(_Frozen):
     """Films of these, each a `source:label`, are not used although their source is."""
     per_class: Annotated[int, Field(gt=0)] | None = None
     """At most so many training films of each class."""
+    few: dict[str, Annotated[int, Field(gt=0)]] = {}
+    """At most so many training films of a source, evenly over its labels: a hospital that begins."""
     merge: tuple[Literal["train", "val", "test"], ...] = ()
     """These splits are put together and patients are dealt out anew, by `parts`."""
     parts: dict[str, Share] = {}
@@ -49,6 +51,9 @@ class DataRecipe(_Frozen):
             raise ValueError(f"parts are of {', '.join(SPLITS)}, not {min(unknown)!r}")
         if bool(self.merge) != bool(self.parts):
             raise ValueError("merge and parts go together")
+        named = self.shares.keys() | {each.split(":")[0] for each in self.sources}
+        if named and (unknown := self.few.keys() - named):
+            raise ValueError(f"few are of {', '.join(sorted(named))}, not {min(unknown)!r}")
         return self
 
     def takes(self, source: str, label: str) -> bool:

@@ -24,6 +24,8 @@ def films_of(recipe: Recipe, films: Sequence[Film], limit: int | None = None) ->
         chosen = deal(merged, recipe.data.parts, recipe.seed) + kept
     if recipe.data.per_class:
         chosen = _capped(chosen, recipe, recipe.data.per_class)
+    for source, most in recipe.data.few.items():
+        chosen = _few(chosen, source, most, recipe.seed)
     if limit:
         chosen = [film for split in ("train", "val", "test") for film in _even(_of(chosen, split), limit)]
     check_splits(chosen)
@@ -79,6 +81,14 @@ def _capped(films: Sequence[Film], recipe: Recipe, most: int) -> list[Film]:
         if seen[place[film.label]] <= most:
             kept.add(film.path)
     return [film for film in films if film.split != "train" or film.path in kept]
+
+
+def _few(films: Sequence[Film], source: str, most: int, seed: int) -> list[Film]:
+    """At most so many training films of a source, taken at random, evenly over its labels; more contain fewer."""
+    train = [film for film in _of(films, "train") if film.source == source]
+    random.Random(seed).shuffle(train)
+    kept = {film.path for film in _even(train, most)}
+    return [film for film in films if film.split != "train" or film.source != source or film.path in kept]
 
 
 def _even(films: Sequence[Film], most: int) -> list[Film]:

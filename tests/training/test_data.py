@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from cxr_node.errors import ConfigError
 from cxr_node.inference import golden
@@ -257,6 +258,27 @@ def test_no_recipe_gets_a_patient_twice(
         there = sum(film.label == label and film.split == split for film in used)
         assert split != "train" or most is None or there <= most
         assert limit is None or there <= limit
+
+
+def test_few_films_of_a_hospital_are_even_over_its_labels_and_among_those_of_more() -> None:
+    rows = [("a", str(n), LABELS[n % 3 != 0], "train") for n in range(90)]
+    rows += [("b", str(n), LABELS[n % 2], ("train", "val")[n % 5 == 0]) for n in range(50)]
+    base = recipes.load(recipes.shipped()["001-cnn"]).model_dump() | {
+        "classes": {label: [label] for label in LABELS[:2]}
+    }
+
+    def used(**few: int) -> list[Film]:
+        return films_of(Recipe.model_validate(base | {"data": {"few": few}}), _films(rows))
+
+    whole, ten, twenty = used(), used(a=10), used(a=20)
+    assert [film for film in ten if film.source == "b"] == [film for film in whole if film.source == "b"]
+    for some, most in ((ten, 10), (twenty, 20)):
+        labels = [film.label for film in some if film.source == "a"]
+        assert [labels.count(label) for label in LABELS[:2]] == [most // 2, most // 2]
+    assert {film.path for film in ten} < {film.path for film in twenty} < {film.path for film in whole}
+    assert used(a=1000) == whole
+    with pytest.raises(ValidationError, match="few are of kermany, not 'nih'"):
+        Recipe.model_validate(base | {"data": {"sources": ["kermany:normal"], "few": {"nih": 5}}})
 
 
 def test_dealing_out_comes_near_its_parts() -> None:

@@ -112,9 +112,10 @@ def test_whole_runs_are_folds_with_several_seeds() -> None:
     assert len(list(screens.trials(wanted, lever, screens.Length(4, 1)))) == 3
 
 
-def test_every_lever_of_the_shipped_screen_is_understood() -> None:
-    wanted = screens.find("next-hospital")
-    assert len({lever.slug for lever in wanted.lever}) == len(wanted.lever) >= 15
+@pytest.mark.parametrize("name", ["learning-curve", "next-hospital"])
+def test_every_lever_of_a_shipped_screen_is_understood(name: str) -> None:
+    wanted = screens.find(name)
+    assert len({lever.slug for lever in wanted.lever}) == len(wanted.lever) >= 6
     for lever in wanted.lever:
         for trial in screens.trials(wanted, lever, screens.Length(wanted.epochs, 1)):
             recipe = screens.recipe_of(wanted, trial)
@@ -136,7 +137,7 @@ def test_mistakes_in_a_screen(text: str, said: str, tmp_path: Path) -> None:
 
 
 def test_unknown_screens_levers_and_files(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="There is no screen 'x'; there are next-hospital"):
+    with pytest.raises(ConfigError, match="There is no screen 'x'; there are learning-curve, next-hospital,"):
         screens.find("x")
     with pytest.raises(ConfigError, match="cannot be read"):
         screens.find(str(tmp_path / "none.toml"))
