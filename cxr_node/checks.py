@@ -21,7 +21,7 @@ from cxr_node.domain.clock import iso
 from cxr_node.errors import CxrNodeError
 from cxr_node.inference.build import is_release, verify
 from cxr_node.inference.manifest import Manifest
-from cxr_node.plan import Plan, announcement, database_of, modalities_of, open_store, peers_of
+from cxr_node.plan import Plan, announcement, has_database, modalities_of, open_store, peers_of
 from cxr_node.store import trail
 from cxr_node.store.activations import Activation
 from cxr_node.workstations import pacs_of, ris_of, subscribers_of
@@ -76,8 +76,7 @@ def _peers(config: Config, *, offline: bool) -> Iterator[Finding]:
 
     if not config.destination:
         yield Finding("note", "destinations", f"none; outputs stay in {config.node.data_dir / 'outbox'}")
-    for name, peer in peers_of(config).items():
-        yield echoed(f"destination {name}", peer)
+    yield from _each("destinations", lambda: (echoed(f"destination {n}", p) for n, p in peers_of(config).items()))
     for name, ris in messaging.peers(config).items():
         yield looked(f"RIS {name}", partial(views.connects, ris), "takes a connection", "failed")
     if asked := ris_of(config):
@@ -127,21 +126,20 @@ def _disk(config: Config) -> Finding:
     free = shutil.disk_usage(_there(config.node.data_dir)).free / 1e9
     watermark = config.retention.watermark_gigabytes
     if free < watermark:
-        return Finding(
-            "failed", "disk", f"{free:.1f} GB free, below the watermark of {watermark:g} GB: films are refused"
-        )
+        said = f"{free:.1f} GB free, below the watermark of {watermark:g} GB: films are refused"
+        return Finding("failed", "disk", said)
     return Finding("ok", "disk", f"{free:.1f} GB free; films are refused below {watermark:g} GB")
 
 
 def _database(config: Config) -> Finding:
-    if not database_of(config).exists():
+    if not has_database(config):
         return Finding("note", "database", "is not there yet; it will be made at the first start")
     open_store(config, create=False).close()
     return Finding("ok", "database", "opens, and its schema is current")
 
 
 def _trail(config: Config) -> Finding:
-    if not database_of(config).exists():
+    if not has_database(config):
         return Finding("note", "audit trail", "begins at the first start")
     with closing(open_store(config, create=False)) as store, store.reading() as tx:
         broken = trail.broken_in_tail(tx, _TAIL)
@@ -261,9 +259,8 @@ def _web(config: Config) -> Finding:
         return Finding("note", "web page", "switched off")
     address = f"http{'s' if web.certificate else ''}://{web.host}:{web.port}"
     if web.open:
-        return Finding(
-            "note", "web page", f"{address}, open to everybody on this machine: set web.users to change that"
-        )
+        said = f"{address}, open to everybody on this machine: set web.users to change that"
+        return Finding("note", "web page", said)
     if not web.loopback and web.certificate is None and not web.trusted_proxies:
         said = f"{address}: passwords cross the network in the open; set web.certificate and web.key"
         return Finding("warning", "web page", said)
@@ -274,7 +271,8 @@ def _listener(config: Config) -> Finding:
     host, port = config.receive.host, config.receive.port
     if views.answers(config):
         return Finding("note", "listener", f"port {port} already answers: a node is running here")
-    _probe(host, port)
+    if why := _taken("receive", host, port):
+        return Finding("failed", "listener", why)
     spoken = "TLS only" if config.tls.listens else "without TLS"
     return Finding("ok", "listener", f"{host} port {port} can be had, {spoken}")
 
@@ -283,16 +281,20 @@ def _messages(config: Config) -> Finding:
     hl7 = config.hl7
     if hl7.port is None:
         return Finding("ok", "messages", "none of a RIS are taken (hl7.port is not set)")
-    if not views.answers(config):  # else a node is running here, and has the port itself
-        _probe(hl7.host, hl7.port)
+    if not views.answers(config) and (why := _taken("hl7", hl7.host, hl7.port)):  # else a node has the port itself
+        return Finding("failed", "messages", why)
     spoken = f"{hl7.host} port {hl7.port}, {'TLS only' if hl7.tls else 'without TLS'}"
     if not hl7.loopback and not hl7.tls:
         return Finding("warning", "messages", f"{spoken}: patients cross the network in the open; set hl7.tls")
     return Finding("ok", "messages", spoken)
 
 
-def _probe(host: str, port: int) -> None:
-    """Raises OSError where an address cannot be had."""
+def _taken(table: str, host: str, port: int) -> str | None:
+    """Why an address cannot be had; None where it can."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind((host, port))
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            return f"{table}.host {host}, port {port} cannot be had: {error.strerror}"
+    return None

@@ -76,7 +76,7 @@ class Plan:
     @classmethod
     def in_service(cls, config: Config) -> "Plan":
         """By what the node's database says of the model, where there is one. Raises as `of`."""
-        if not database_of(config).is_file():
+        if not has_database(config):
             return cls.of(config)
         with closing(open_store(config, create=False)) as store, store.reading() as tx:
             found = activations.stack(tx)
@@ -247,6 +247,15 @@ def announcement(config: Config) -> str:
 
 def database_of(config: Config) -> Path:
     return config.node.data_dir / "cxr-node.sqlite"
+
+
+def has_database(config: Config) -> bool:
+    """Whether a node has been started here. Raises Permanent where the folder is closed to who asks."""
+    path = database_of(config)
+    try:
+        return path.exists()
+    except OSError as error:
+        raise Permanent("DATABASE", f"cannot open the database {path}: {error.strerror}") from error
 
 
 def open_store(config: Config, *, create: bool = True) -> Store:

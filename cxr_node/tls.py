@@ -154,7 +154,7 @@ def _text(file: PemFile) -> str:
     try:
         return file.path.read_text("ascii", "replace")
     except OSError as error:
-        raise ConfigError(f"{file}: {error.strerror}") from error
+        raise ConfigError(f"{file} cannot be read: {error.strerror}") from error
 
 
 def _validity(der: bytes) -> tuple[datetime, datetime]:

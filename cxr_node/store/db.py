@@ -72,7 +72,8 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[Tx]:
-        """A transaction that writes. Raises Transient when the file is busy or the disk is full."""
+        """A transaction that writes. Raises Transient when the file is busy or the disk is full, Permanent when it is
+        damaged."""
         with _translated(), self._turn():
             self._connection.execute("BEGIN IMMEDIATE")
             try:
@@ -85,7 +86,7 @@ class Store:
 
     @contextmanager
     def reading(self) -> Iterator[Tx]:
-        """A consistent view of the data, for reading only. Raises Transient as `transaction` does."""
+        """A consistent view of the data, for reading only. Raises as `transaction` does."""
         with _translated(), self._turn():
             self._connection.execute("BEGIN")
             try:
@@ -237,6 +238,16 @@ def _translated() -> Iterator[None]:
             raise Transient(
                 "DISK_FULL" if name == "SQLITE_FULL" else "DATABASE_UNWRITABLE",
                 Message("the database cannot be written: {error}", error=error),
+            ) from error
+        raise
+    except sqlite3.DatabaseError as error:
+        if getattr(error, "sqlite_errorname", "").startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+            raise Permanent(
+                "DATABASE_DAMAGED",
+                Message(
+                    "the database is damaged ({error}): stop the node, copy it away, and put a backup in its place",
+                    error=error,
+                ),
             ) from error
         raise
 

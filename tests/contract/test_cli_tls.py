@@ -39,24 +39,24 @@ def findings(pair: Pair, authority: Authority) -> list[tuple[str, str]]:
 def test_a_node_does_not_start_with_a_file_that_cannot_be_used(hospital: Authority, folder: Path) -> None:
     node, other, expired = hospital.issue("node"), hospital.issue("other"), hospital.issue("expired", days=-1)
     mistakes = {
-        f"tls.key: {folder}/none.key: No such file": run("serve", node.certificate, folder / "none.key", hospital.pem),
+        f"tls.key: {folder}/none.key cannot be read": run("serve", node.certificate, folder / "none.key", hospital.pem),
         f"tls.key: {other.key} does not belong to": run("serve", node.certificate, other.key, hospital.pem),
         f"tls.certificate: {expired.certificate} expired on": run(
             "serve", expired.certificate, expired.key, hospital.pem
         ),
-        f"tls.ca: {folder}/none.pem: No such file": run("serve", node.certificate, node.key, folder / "none.pem"),
+        f"tls.ca: {folder}/none.pem cannot be read": run("serve", node.certificate, node.key, folder / "none.pem"),
         "tls.key: credential:node.key is a credential": run(
             "serve", node.certificate, "credential:node.key", hospital.pem
         ),
-        "destination.pacs.tls_ca: none.pem: No such file": run(
+        "destination.pacs.tls_ca: none.pem cannot be read: No such file": run(
             "serve", node.certificate, node.key, hospital.pem,
             '[[destination]]\nname = "pacs"\nae_title = "PACS"\nhost = "pacs"\ntls = true\ntls_ca = "none.pem"\n',
         ),
-        "subscriber.VIEWER1.tls_ca: none.pem: No such file": run(
+        "subscriber.VIEWER1.tls_ca: none.pem cannot be read: No such file": run(
             "serve", node.certificate, node.key, hospital.pem,
             '[[subscriber]]\nae_title = "VIEWER1"\nhost = "viewer"\ntls = true\ntls_ca = "none.pem"\n',
         ),
-        "worklist.ris.tls_ca: none.pem: No such file": run(
+        "worklist.ris.tls_ca: none.pem cannot be read: No such file": run(
             "serve", node.certificate, node.key, hospital.pem,
             '[worklist]\nris = { ae_title = "RIS", host = "ris", tls = true, tls_ca = "none.pem" }\n',
         ),

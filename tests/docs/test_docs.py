@@ -36,8 +36,8 @@ def codes() -> set[str]:
                 and node.args
             ):
                 first = node.args[0]
-                if isinstance(first, ast.Constant) and isinstance(first.value, str):
-                    found.add(first.value)
+                either = (first.body, first.orelse) if isinstance(first, ast.IfExp) else (first,)
+                found |= {one.value for one in either if isinstance(one, ast.Constant) and isinstance(one.value, str)}
     return found
 
 

@@ -227,6 +227,21 @@ def test_a_damaged_database_is_said_and_left_alone(store: Store, path: Path) -> 
     assert path.read_bytes() == content
 
 
+def test_damage_that_is_met_while_reading_is_no_fault_of_ours(store: Store, path: Path) -> None:
+    with store.transaction() as tx:
+        (page,) = (row["rootpage"] for row in tx.rows("SELECT rootpage FROM sqlite_master WHERE name = 'setting'"))
+    store.close()
+    with path.open("r+b") as file:
+        file.seek((page - 1) * 4096)
+        file.write(b"\x55" * 4096)
+    again = Store.open(path)
+    for use in (again.reading, again.transaction):
+        with pytest.raises(Permanent, match="stop the node, copy it away") as refused, use() as tx:
+            tx.rows("SELECT value FROM setting")
+        assert refused.value.code == "DATABASE_DAMAGED"
+    again.close()
+
+
 def test_sentences_of_an_earlier_release_stay_as_they_were(tmp_path: Path) -> None:
     path = tmp_path / "node.sqlite"
     earlier = Database(path)

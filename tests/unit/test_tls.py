@@ -143,9 +143,9 @@ def garbage(folder: Path) -> Path:
 SPOILED: dict[str, tuple[Spoil, str]] = {
     "no certificate": (
         lambda _, pair, at: spoiled(at / "none.pem", pair.key),
-        r"tls\.certificate: .*none\.pem: No such",
+        r"tls\.certificate: .*none\.pem cannot be read: No such",
     ),
-    "no key": (lambda _, pair, at: spoiled(pair.certificate, at / "none.key"), r"tls\.key: .*none\.key: No such file"),
+    "no key": (lambda _, pair, at: spoiled(pair.certificate, at / "none.key"), r"tls\.key: .*none\.key cannot be read"),
     "a folder": (lambda _, pair, at: spoiled(pair.certificate, at), r"tls\.key: .*: Is a directory"),
     "another's key": (
         lambda authority, pair, _: spoiled(pair.certificate, authority.issue("other").key),
