@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test run check lint unit peers browser faults training docs bench soak sbom messages viewer clean
+.PHONY: demo test run check lint unit peers browser faults training docs bench soak sbom messages configuration viewer clean
 
 demo: $(VENV)/.demo  ## play films through a whole node and show the result
 	$(BIN)/cxr-node demo
@@ -31,6 +31,9 @@ sbom: $(VENV)/.test  ## the bill of materials of a release (CycloneDX)
 
 messages: $(VENV)/.test  ## bring the catalogue of translations in step with the source
 	$(BIN)/python tools/messages.py
+
+configuration: $(VENV)/.test  ## docs/configuration.md, from config/cxr-node.toml
+	$(BIN)/python tools/configuration.py
 
 viewer: $(VENV)/.test  ## the pictures of docs/documents.md: what readers see in OHIF
 	$(BIN)/python -m tests.viewer --ohif $(OHIF) --positive $(POSITIVE) --negative $(NEGATIVE) --out $(OUT) --docs
