@@ -27,7 +27,7 @@ def root(tmp_path: Path) -> Path:
     """A root with the units in it, and a program where they look for one."""
     shutil.copytree(SYSTEM, tmp_path / "usr/lib/systemd/system", symlinks=True)
     shutil.copy(UNITS / "cxr-node.service", tmp_path / "usr/lib/systemd/system")
-    for program in ("opt/cxr-node/bin/cxr-node", "bin/kill"):
+    for program in ("opt/cxr-node/bin/cxr-node", "bin/sh"):
         (tmp_path / program).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / program).write_text("#!/bin/sh\n")
         (tmp_path / program).chmod(0o755)
