@@ -62,7 +62,7 @@ def test_every_code_is_explained_in_operations(code: str) -> None:
     assert re.search(rf"\b{code}\b", (ROOT / "docs" / "operations.md").read_text("utf-8"))
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/operations.md", "docs/quickstart.md"])
+@pytest.mark.parametrize("name", ["README.md", "docs/operations.md", "docs/quickstart.md", "docs/quickstart.es.md"])
 def test_commands_in_the_documents_exist(name: str) -> None:
     text = (ROOT / name).read_text("utf-8")
     blocks = "\n".join([*re.findall(r"```sh\n(.*?)```", text, re.DOTALL), *re.findall(r"`(cxr-node [^`]+)`", text)])
@@ -165,7 +165,7 @@ def headings(path: Path) -> set[str]:
     return {re.sub(r"[^a-z0-9 _-]", "", heading.lower()).replace(" ", "-") for heading in found}
 
 
-@pytest.mark.parametrize("name", ["quickstart.md", "log.md", "operations.md"])
+@pytest.mark.parametrize("name", ["quickstart.md", "quickstart.es.md", "log.md", "operations.md"])
 def test_links_lead_to_headings(name: str) -> None:
     page = ROOT / "docs" / name
     wrong = []
