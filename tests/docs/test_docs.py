@@ -165,15 +165,24 @@ def headings(path: Path) -> set[str]:
     return {re.sub(r"[^a-z0-9 _-]", "", heading.lower()).replace(" ", "-") for heading in found}
 
 
-@pytest.mark.parametrize("name", ["quickstart.md", "quickstart.es.md", "log.md", "operations.md"])
-def test_links_lead_to_headings(name: str) -> None:
-    page = ROOT / "docs" / name
+@pytest.mark.parametrize("page", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_to_headings(page: Path) -> None:
     wrong = []
     for target, anchor in re.findall(r"\]\(([^)#\s]*)#([^)\s]+)\)", page.read_text("utf-8")):
         where = page.parent / target if target else page
         if not target.startswith("http") and anchor.replace("\n", "") not in headings(where):
             wrong.append(f"{target}#{anchor}")
     assert wrong == []
+
+
+OF_THE_NODE = [page for page in sorted((ROOT / "docs").glob("*.md")) if page.stem != "training"]  # which has recipes
+
+
+@pytest.mark.parametrize("page", OF_THE_NODE, ids=lambda page: page.name)
+def test_every_configuration_on_a_page_is_one(page: Path, tmp_path: Path) -> None:
+    for number, block in enumerate(re.findall(r"```toml\n(.*?)```", page.read_text("utf-8"), re.DOTALL)):
+        (tmp_path / f"{number}.toml").write_text(block)
+        configuration.load(tmp_path / f"{number}.toml", {})
 
 
 def test_the_quickstart_configures_what_there_is(tmp_path: Path) -> None:

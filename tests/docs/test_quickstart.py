@@ -27,7 +27,7 @@ def test_what_stands_in_the_text_is_the_same_too() -> None:
     plain = [re.sub(r"```.*?```", "", page, flags=re.DOTALL) for page in (SPANISH, ENGLISH)]
     spanish, english = (sorted(set(re.findall(r"`([^`\n]+)`", text))) for text in plain)
     assert set(english) <= set(spanish)
-    assert set(spanish) - set(english) == {'language = "es"', "[node]", "shadow", "check"}
+    assert set(spanish) - set(english) == {'language = "es"', "[node]", "shadow"}
 
 
 def test_a_person_edits_the_shipped_configuration_as_the_page_says(tmp_path: Path) -> None:
