@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test run check lint unit peers browser faults training docs bench soak sbom messages configuration viewer clean
+.PHONY: demo test run check lint unit peers browser faults training docs bench soak sbom messages configuration site viewer clean
 
 demo: $(VENV)/.demo  ## play films through a whole node and show the result
 	$(BIN)/cxr-node demo
@@ -34,6 +34,9 @@ messages: $(VENV)/.test  ## bring the catalogue of translations in step with the
 
 configuration: $(VENV)/.test  ## docs/configuration.md, from config/cxr-node.toml
 	$(BIN)/python tools/configuration.py
+
+site: $(VENV)/.test  ## the documentation as pages, in build/site; every warning is an error
+	$(BIN)/sphinx-build -q -b html -W --keep-going -c docs -d build/doctrees . build/site
 
 viewer: $(VENV)/.test  ## the pictures of docs/documents.md: what readers see in OHIF
 	$(BIN)/python -m tests.viewer --ohif $(OHIF) --positive $(POSITIVE) --negative $(NEGATIVE) --out $(OUT) --docs

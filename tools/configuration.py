@@ -26,7 +26,8 @@ One TOML file: the one that `-c FILE` names, else `$CXR_NODE_CONFIG`, else `conf
 folder. A key that is left out has its default, and one that does not exist is refused with the nearest that does. In
 the environment `CXR_NODE__SECTION__KEY` overrides a key, for instance `CXR_NODE__RECEIVE__PORT=104`. Relative paths
 start at the working folder. `cxr-node config show --effective` prints every key, its value and who said so; `cxr-node
-check` looks the whole over. Three files to begin with are in [config/examples](../config/examples).
+check` looks the whole over. To begin with there are files for [a small clinic](../config/examples/small-clinic.toml),
+[a hospital](../config/examples/hospital.toml) and [a node with a GPU](../config/examples/gpu.toml).
 
 *At once*: takes effect with `systemctl reload` (SIGHUP), without a film or an association lost. Every other key waits
 for a restart, and the log says so ([config.needs_restart](log.md)).

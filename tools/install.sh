@@ -91,7 +91,7 @@ user_and_folders() {
 
 configuration() {
     install -d -m 755 "$doc/examples"
-    install -m 644 "$here"/config/cxr-node.toml "$here"/docs/operations.md "$here"/CHANGELOG.md "$doc"
+    install -m 644 "$here"/config/cxr-node.toml "$here"/docs/*.md "$here"/CHANGELOG.md "$doc"
     install -m 644 "$here"/config/examples/*.toml "$doc/examples"
     if [ -e "$etc/cxr-node.toml" ]; then
         say "/etc/cxr-node/cxr-node.toml stays as it is; every key of this release: /usr/share/doc/cxr-node/cxr-node.toml"

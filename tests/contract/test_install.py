@@ -56,6 +56,7 @@ def test_everything_is_in_its_place(root: Path) -> None:
     for name in (
         "etc/systemd/system/cxr-node.service", "usr/lib/sysusers.d/cxr-node.conf", "usr/lib/tmpfiles.d/cxr-node.conf",
         "usr/share/doc/cxr-node/cxr-node.toml", "usr/share/doc/cxr-node/examples/hospital.toml",
+        "usr/share/doc/cxr-node/operations.md", "usr/share/doc/cxr-node/configuration.md",
         "usr/local/bin/cxr-node",
     ):  # fmt: skip
         assert (root / name).is_file(), name

@@ -192,3 +192,13 @@ def test_the_quickstart_configures_what_there_is(tmp_path: Path) -> None:
     found = configuration.load(tmp_path / "node.toml", {})
     assert (found.node.mode, found.receive.host, found.destination[0].name) == ("shadow", "0.0.0.0", "pacs")
     assert all((ROOT / name).exists() for name in ("tools/install.sh", "config/examples"))
+
+
+def test_the_layers_of_the_architecture_are_those_that_are_held() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    held = next(one for one in project["tool"]["importlinter"]["contracts"] if one["type"] == "layers")["layers"]
+    places = {name.removeprefix("cxr_node."): at for at, row in enumerate(held) for name in row.split(" | ")}
+    (block,) = re.findall(r"```text\n(.*?)```", (ROOT / "docs" / "architecture.md").read_text("utf-8"), re.DOTALL)
+    told = [places[line.split()[0]] for line in block.splitlines()]
+    assert len(told) > 10
+    assert told == sorted(told)
