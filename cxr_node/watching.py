@@ -109,7 +109,7 @@ def write_report(config: Config, found: dict[str, Any]) -> Path:
     folder.mkdir(mode=0o700, exist_ok=True)
     path = folder / f"model-watch-{found['week']}.html"
     part = path.with_suffix(".part")
-    part.write_text(page(found), "utf-8")
+    part.write_text(page(found, config.node.language), "utf-8")
     part.replace(path)
     for old in sorted(folder.glob("model-watch-*.html"))[:-_REPORTS_KEPT]:
         old.unlink(missing_ok=True)

@@ -36,7 +36,7 @@ def drift(config: Config, as_json: bool, html: Path | None, accept: str | None) 
         return
     found = watching.look(plan, store, now)
     if html:
-        html.write_text(page(found), "utf-8")
+        html.write_text(page(found, config.node.language), "utf-8")
     click.echo(json.dumps(found, indent=2) if as_json else tables.drift(found))
 
 

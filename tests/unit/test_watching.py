@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -13,6 +14,7 @@ from cxr_node import cli, keys, watching
 from cxr_node.config import Config
 from cxr_node.domain.finding import Analysis
 from cxr_node.inference import manifest
+from cxr_node.locale import LANGUAGES
 from cxr_node.plan import Plan
 from cxr_node.store import measures, results, settings
 from cxr_node.store import watching as seen
@@ -161,12 +163,38 @@ def test_final_reports_give_sensitivity_and_specificity(bench: Bench, plan: Plan
 def test_the_report_is_one_page_that_names_no_patient(bench: Bench, plan: Plan) -> None:
     a_month(bench, room="<b>ROOM & 1</b>")
     judge(bench, 1000, 100, 29, mean=0.4, room="<b>ROOM & 1</b>")
-    text = page(watching.look(plan, bench.store, NOON + 30 * DAY))
+    text = page(watching.look(plan, bench.store, NOON + 30 * DAY), "en")
     assert "Something moved" in text
+    assert "What the model says" in text
     assert "&lt;b&gt;ROOM &amp; 1&lt;/b&gt;" in text
     assert "<b>ROOM" not in text
     assert text.count("<svg") == 2
     assert "http" not in text.replace("http://www.w3.org", "")
+
+
+def words(page: str) -> set[str]:
+    """The texts that a reader sees, without what is a value."""
+    texts = re.findall(r">([^<>]+)<", re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL))
+    return {text for each in texts if re.search(r"[A-Za-z]{3}", text := re.sub(r"[\s:]+", " ", each).strip(" (),"))}
+
+
+def test_the_report_is_in_the_language_of_the_node(bench: Bench) -> None:
+    a_month(bench)
+    judge(bench, 1000, 100, 29, mean=0.4)
+    with bench.store.transaction() as tx:
+        seen.label(tx, study_uid(1), True, "jane", NOON)
+    site = {"data_dir": bench.root, "institution": "Example"}
+    pages = {}
+    for language in LANGUAGES:
+        plan = Plan.of(Config.model_validate({"node": {**site, "language": language}}))
+        found = watching.look(plan, bench.store, NOON + 30 * DAY)
+        pages[language] = watching.write_report(plan.config, found).read_text("utf-8")
+        assert f'<html lang="{language}">' in pages[language]
+    assert "Algo ha cambiado." in pages["es"]
+    assert "1 of 1)" in pages["en"] or "0 of 1)" in pages["en"]
+    assert "1 de 1)" in pages["es"] or "0 de 1)" in pages["es"]
+    same = words(pages["en"]) & words(pages["es"])
+    assert {each for each in same if not each.startswith((ROOM, "2026-W", "cxr-pneumonia"))} == set()
 
 
 def test_the_commands(bench: Bench, tmp_path: Path) -> None:
