@@ -109,7 +109,9 @@ def test_check_offline_calls_nobody_and_warns_of_patients_in_the_open(tmp_path: 
 
 def test_check_says_that_the_port_for_messages_is_taken(tmp_path: Path, ris: Ris) -> None:
     result = run(written(tmp_path, port=ris.port), "check", "--offline")
-    assert "failed  messages: [Errno 98] Address already in use" in result.stdout
+    assert (
+        f"failed  messages: hl7.host 127.0.0.1, port {ris.port} cannot be had: Address already in use" in result.stdout
+    )
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # pynetdicom's refused socket
