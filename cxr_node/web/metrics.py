@@ -18,6 +18,7 @@ from cxr_node.web.measures import Values, gauge, measures
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _FILMS: Final = 100
+_ALARMING: Final = {"audit.broken": 0}  # from 0 on: Prometheus sees no increase in a series that begins with 1
 
 
 class NodeCollector(Collector):
@@ -68,7 +69,7 @@ class NodeCollector(Collector):
         counter = CounterMetricFamily(
             "cxr_node_events", "Events by name, all that the trail has had.", labels=["event"]
         )
-        for name, count in sorted(self._events().items()):
+        for name, count in sorted((_ALARMING | dict(self._events())).items()):
             counter.add_metric([name], count)
         yield counter
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,11 +15,13 @@ from cxr_node.caring import MACHINES
 from cxr_node.domain.callers import Counts
 from cxr_node.store import events, settings, tallies
 from cxr_node.watching import DRIFT
+from tests import prometheus
 from tests.bench import NOON
 from tests.web import Web
 
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "config" / "monitoring" / "cxr-node.rules.yml"
+TROUBLE = ROOT / "tests" / "monitoring.test.yml"
 DASHBOARD = ROOT / "config" / "monitoring" / "cxr-node.grafana.json"
 METRIC = re.compile(r"\bcxr_node_[a-z_]+\b")
 OF_PROMETHEUS = {"instance", "job", "le"}
@@ -108,14 +109,22 @@ def test_the_panels_have_room_and_numbers_of_their_own() -> None:
         taken |= cells
 
 
-PROMTOOL = shutil.which("promtool")
-
-
-@pytest.mark.skipif(PROMTOOL is None, reason="promtool is not installed (Debian: prometheus)")
-@pytest.mark.parametrize("arguments", [("check", "rules", str(RULES)), ("test", "rules", "tests/monitoring.test.yml")])
+@pytest.mark.skipif(prometheus.PROMTOOL is None, reason="Debian's prometheus is not installed")
+@pytest.mark.parametrize("arguments", [("check", "rules", str(RULES)), ("test", "rules", str(TROUBLE))])
 def test_prometheus_takes_the_rules_and_they_say_what_they_should(arguments: tuple[str, ...]) -> None:
-    done = subprocess.run(["promtool", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run([str(prometheus.PROMTOOL), *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_alarm_is_raised_in_trouble_and_silent_before() -> None:
+    found = [test for group in yaml.safe_load(TROUBLE.read_text("utf-8"))["tests"] for test in group["alert_rule_test"]]
+    alarms = {rule["alert"] for rule in rules()}
+    assert {test["alertname"] for test in found if test["exp_alerts"]} == alarms
+    assert {test["alertname"] for test in found if not test["exp_alerts"]} >= alarms
+
+
+def test_the_first_break_of_the_trail_is_an_increase(tmp_path: Path) -> None:
+    assert 'cxr_node_events_total{event="audit.broken"} 0.0' in Web(tmp_path).client().get("/metrics").text
 
 
 def test_counts_are_taken_once_and_may_be_given_back() -> None:
