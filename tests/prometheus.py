@@ -9,8 +9,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
-import yaml
-
 from tests.node import free_port, wait_for
 
 
@@ -36,7 +34,7 @@ class Prometheus:
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True)
         settings = self.folder / "prometheus.yml"
-        settings.write_text(yaml.safe_dump(self._settings), "utf-8")
+        settings.write_text(json.dumps(self._settings), "utf-8")
         with (self.folder / "prometheus.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [str(PROMETHEUS), f"--config.file={settings}", f"--storage.tsdb.path={self.folder / 'data'}",
