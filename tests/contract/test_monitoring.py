@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 import yaml
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.cog.plugins import register_default_plugins
+from grafana_foundation_sdk.models.dashboard import Dashboard
 from prometheus_client.parser import text_string_to_metric_families
 
 from cxr_node.caring import MACHINES
@@ -107,6 +110,23 @@ def test_the_panels_have_room_and_numbers_of_their_own() -> None:
         assert not cells & taken, panel["title"]
         assert place["x"] + place["w"] <= 24
         taken |= cells
+
+
+def test_grafana_knows_every_key_of_the_dashboard() -> None:
+    """Read and written again as the types of Grafana's own schema (10.1): what it did not know would be missing."""
+    register_default_plugins()
+    written = json.loads(DASHBOARD.read_text("utf-8"))
+    known = json.loads(JSONEncoder(sort_keys=True).encode(Dashboard.from_json(written)))
+    assert lost(written, known) == []
+
+
+def lost(written: Any, known: Any, path: str = "") -> list[str]:
+    """Where `known`, which may say more, does not say what was `written`."""
+    if isinstance(written, dict):
+        return [each for key in written for each in lost(written[key], (known or {}).get(key), f"{path}/{key}")]
+    if isinstance(written, list) and len(written) == len(known or []):
+        return [each for i, one in enumerate(written) for each in lost(one, known[i], f"{path}/{i}")]
+    return [] if written == known else [path]
 
 
 @pytest.mark.skipif(prometheus.PROMTOOL is None, reason="Debian's prometheus is not installed")
