@@ -34,7 +34,6 @@ unpack() {
     tar -x -C "$cache/$1"
     .venv/bin/pip wheel --quiet --wheel-dir "$cache/wheels" --find-links "$cache/wheels" \
         --constraint "$cache/$1/constraints.txt" torch "$cache/$1" </dev/null
-    rm -rf "$cache/$1/build" "$cache/$1"/*.egg-info
     mv "$cache"/wheels/cxr_node-*.whl "$cache/$1"
 }
 
