@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test run check lint unit peers browser faults training docs bench soak sbom messages configuration site viewer clean
+.PHONY: demo test run check lint unit peers browser faults training docs systemd bench soak sbom messages configuration site viewer clean
 
 demo: $(VENV)/.demo  ## play films through a whole node and show the result
 	$(BIN)/cxr-node demo
@@ -19,6 +19,9 @@ check: $(VENV)/.demo  ## look over this machine and the configuration
 
 lint unit peers browser faults training docs: $(VENV)/.test  ## one part of the tests
 	tests/run.sh $@
+
+systemd: $(VENV)/.test  ## minutes, as root: the installed service under a systemd of its own
+	tools/systemd.sh
 
 bench: $(VENV)/.test  ## the figures of docs/benchmarks.md
 	$(BIN)/python -m tests.benchmarks

@@ -4,12 +4,12 @@
 set -eu
 cd "$(dirname "$0")/.."
 bin=.venv/bin
-peers="dcmtk dicom3tools gcc libc6-dev openssl orthanc orthanc-dicomweb pixelmed-apps"
+peers="dcmtk dicom3tools gcc libc6-dev openssl orthanc orthanc-dicomweb pixelmed-apps systemd"
 browser="chromium chromium-driver"
 failed=
 
 have_peers() {
-    for tool in cc dciodvfy openssl storescu; do [ -x "/usr/bin/$tool" ] || return 1; done
+    for tool in cc dciodvfy openssl storescu systemd-analyze; do [ -x "/usr/bin/$tool" ] || return 1; done
     [ -x /usr/sbin/Orthanc ] || return 1
     [ -e /usr/share/orthanc/plugins/libOrthancDicomWeb.so ] || return 1
     [ -e /usr/share/java/pixelmed.jar ]
@@ -24,11 +24,34 @@ install() {
     [ -z "$missing" ] || { failed=$1 why=$missing; }
 }
 
+become_root() {
+    if [ "$(id -u)" = 0 ]; then as=; elif sudo -n true 2>/dev/null; then as=sudo; else missing="no root and no sudo"; fi
+}
+
 try_to_install() {
-    if [ "$(id -u)" = 0 ]; then as=; elif sudo -n true 2>/dev/null; then as=sudo; else missing="no root and no sudo"; return 0; fi
+    become_root
+    [ -z "$missing" ] || return 0
     echo "== installing $1"
     $as apt-get update -qq && $as env DEBIAN_FRONTEND=noninteractive \
         apt-get install -y -qq --no-install-recommends $1 >/dev/null || missing="apt-get failed"
+}
+
+have_prometheus() { [ -x $bin/prometheus ] && [ -x $bin/promtool ]; }
+
+# Debian's package would start a service on this machine: only its two programs are wanted, and only beside the tests.
+unpack_prometheus() {
+    folder=$(mktemp -d)
+    (cd "$folder" && apt-get download -qq prometheus && dpkg-deb -x prometheus_*.deb .) &&
+        cp "$folder/usr/bin/prometheus" "$folder/usr/bin/promtool" $bin
+    rm -rf "$folder"
+    have_prometheus
+}
+
+get_prometheus() {
+    echo "== unpacking prometheus"
+    unpack_prometheus 2>/dev/null && return 0
+    become_root
+    [ -n "$missing" ] || { $as apt-get update -qq && unpack_prometheus; } || missing="apt-get download failed"
 }
 
 # needs PART: sets `packages` to what a part needs from Debian, and `missing` to why it is not there.
@@ -37,6 +60,9 @@ needs() {
     case $1 in
         browser) packages=$browser; have_browser || install "$browser" ;;
         *) packages=$peers; have_peers || install "$peers" ;;  # openssl is for the others, too
+    esac
+    case $1 in
+        unit | peers) packages="$packages prometheus"; [ -n "$missing" ] || have_prometheus || get_prometheus ;;
     esac
 }
 
@@ -74,8 +100,11 @@ part() {
 [ $# -gt 0 ] || set -- lint unit docs training peers browser faults
 for each in "$@"; do
     needs "$each"
+    if [ -n "$missing" ] && [ "${CI:-}" = true ]; then
+        echo "the Debian packages $packages could not be installed: $missing" >&2
+        exit 1
+    fi
     if [ -n "$missing" ] && { [ "$each" = peers ] || [ "$each" = browser ] || [ "$each" = faults ]; }; then
-        [ "${CI:-}" = true ] && { echo "the Debian packages $packages could not be installed: $missing" >&2; exit 1; }
         echo "== $each: LEFT OUT, because $packages are not installed and could not be ($missing)"
         continue
     fi

@@ -12,12 +12,17 @@ from prometheus_client import generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from cxr_node import pipeline
 from cxr_node.store import events, overview
 from cxr_node.store.db import Store
 from cxr_node.web.measures import Values, gauge, measures
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _FILMS: Final = 100
+_NO_JOBS: Final[Values] = {
+    (step.kind, state): 0.0 for step in pipeline.PIPELINE for state in ("ready", "running", "failed")
+}
+_ALARMING: Final = {"audit.broken": 0}  # from 0 on: Prometheus sees no increase in a series that begins with 1
 
 
 class NodeCollector(Collector):
@@ -42,7 +47,7 @@ class NodeCollector(Collector):
         yield _one("cxr_node_disk_free_bytes", "Free space where films are kept.", found["disk_free_bytes"] or 0)
         yield _one("cxr_node_missing_files", "Files that the database knows and the disk does not have.",
                    found["missing_files"])  # fmt: skip
-        queues: Values = {
+        queues = _NO_JOBS | {
             (kind, state): float(count) for kind, queue in found["queues"].items() for state, count in queue.items()
         }
         yield gauge("cxr_node_jobs", "Jobs by kind and state.", queues, "kind", "state")
@@ -68,7 +73,7 @@ class NodeCollector(Collector):
         counter = CounterMetricFamily(
             "cxr_node_events", "Events by name, all that the trail has had.", labels=["event"]
         )
-        for name, count in sorted(self._events().items()):
+        for name, count in sorted((_ALARMING | dict(self._events())).items()):
             counter.add_metric([name], count)
         yield counter
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,17 +9,22 @@ from typing import Any
 
 import pytest
 import yaml
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.cog.plugins import register_default_plugins
+from grafana_foundation_sdk.models.dashboard import Dashboard
 from prometheus_client.parser import text_string_to_metric_families
 
 from cxr_node.caring import MACHINES
 from cxr_node.domain.callers import Counts
 from cxr_node.store import events, settings, tallies
 from cxr_node.watching import DRIFT
+from tests import prometheus
 from tests.bench import NOON
 from tests.web import Web
 
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "config" / "monitoring" / "cxr-node.rules.yml"
+TROUBLE = ROOT / "tests" / "monitoring.test.yml"
 DASHBOARD = ROOT / "config" / "monitoring" / "cxr-node.grafana.json"
 METRIC = re.compile(r"\bcxr_node_[a-z_]+\b")
 OF_PROMETHEUS = {"instance", "job", "le"}
@@ -108,14 +112,39 @@ def test_the_panels_have_room_and_numbers_of_their_own() -> None:
         taken |= cells
 
 
-PROMTOOL = shutil.which("promtool")
+def test_grafana_knows_every_key_of_the_dashboard() -> None:
+    """Read and written again as the types of Grafana's own schema (10.1): what it did not know would be missing."""
+    register_default_plugins()
+    written = json.loads(DASHBOARD.read_text("utf-8"))
+    known = json.loads(JSONEncoder(sort_keys=True).encode(Dashboard.from_json(written)))
+    assert lost(written, known) == []
 
 
-@pytest.mark.skipif(PROMTOOL is None, reason="promtool is not installed (Debian: prometheus)")
-@pytest.mark.parametrize("arguments", [("check", "rules", str(RULES)), ("test", "rules", "tests/monitoring.test.yml")])
+def lost(written: Any, known: Any, path: str = "") -> list[str]:
+    """Where `known`, which may say more, does not say what was `written`."""
+    if isinstance(written, dict):
+        return [each for key in written for each in lost(written[key], (known or {}).get(key), f"{path}/{key}")]
+    if isinstance(written, list) and len(written) == len(known or []):
+        return [each for i, one in enumerate(written) for each in lost(one, known[i], f"{path}/{i}")]
+    return [] if written == known else [path]
+
+
+@pytest.mark.skipif(prometheus.PROMTOOL is None, reason="Debian's prometheus is not installed")
+@pytest.mark.parametrize("arguments", [("check", "rules", str(RULES)), ("test", "rules", str(TROUBLE))])
 def test_prometheus_takes_the_rules_and_they_say_what_they_should(arguments: tuple[str, ...]) -> None:
-    done = subprocess.run(["promtool", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run([str(prometheus.PROMTOOL), *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_alarm_is_raised_in_trouble_and_silent_before() -> None:
+    found = [test for group in yaml.safe_load(TROUBLE.read_text("utf-8"))["tests"] for test in group["alert_rule_test"]]
+    alarms = {rule["alert"] for rule in rules()}
+    assert {test["alertname"] for test in found if test["exp_alerts"]} == alarms
+    assert {test["alertname"] for test in found if not test["exp_alerts"]} >= alarms
+
+
+def test_the_first_break_of_the_trail_is_an_increase(tmp_path: Path) -> None:
+    assert 'cxr_node_events_total{event="audit.broken"} 0.0' in Web(tmp_path).client().get("/metrics").text
 
 
 def test_counts_are_taken_once_and_may_be_given_back() -> None:

@@ -29,7 +29,7 @@ from tests.films import chest, write
 
 MADE = datetime(2026, 3, 1, 8, 15, tzinfo=UTC)
 EXIF_ORIENTATION = 0x0112
-needs_dciodvfy = pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dciodvfy (dicom3tools) is not installed")
+needs_dciodvfy = pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dicom3tools is not installed")
 
 
 def errors(film: FileDataset, folder: Path) -> list[str]:
