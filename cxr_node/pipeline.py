@@ -12,7 +12,8 @@
 worklist entry, and enqueues the first jobs, all in one transaction. Each job's result, its completion and its
 successors are one transaction too; the end of an analysis moves the worklist inside its own. `commit` asks whether what
 was delivered is kept; the answer may come over the listener. `confirm` and `notify` answer the X-ray machines that ask.
-`tell` reports to who subscribed to workitems; whatever moves a study enqueues it. `lookup`, where a site wants it, asks
+`tell` reports to who subscribed to workitems; whatever moves a study enqueues it. `inform` tells a hub what stands in
+the worklist; the trail of events is its outbox, and is looked at every second. `lookup`, where a site wants it, asks
 the RIS for a study's priority, beside all else; `crosscheck` asks the PACS whose it is, and settle waits for it.
 `orders` runs in the process that takes the messages of the RIS, and is no job, either: it gives and closes priorities.
 `announce` writes what the RIS is told, `transmit` sends it, one message of a destination after the other.
@@ -106,6 +107,7 @@ PIPELINE = (
     Step("lookup", "study", "lookup:Lookup", "work", then=(), blameless=True),
     Step("crosscheck", "study", "crosscheck:Crosscheck", "work", then=("settle", "crosscheck"), blameless=True),
     Step("tell", "receiver", "tell:Tell", "work", then=("tell",), blameless=True),
+    Step("inform", "hub", "inform:Inform", "work", then=("inform",), blameless=True),
 )
 
 

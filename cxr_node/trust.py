@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from cxr_node import tls
-from cxr_node.config import Called, Config, Destination
+from cxr_node.config import Called, Config, Destination, Hub
 from cxr_node.errors import ConfigError, Permanent
 from cxr_node.web import accounts
 
@@ -38,7 +38,8 @@ def called(config: Config, where: str, peer: Called) -> Callable[[], ssl.SSLCont
 
     `where` it stands in the configuration. What is given raises ConfigError for files that cannot be used.
     """
-    secure = peer.tls or (isinstance(peer, Destination) and (peer.dicomweb or "").startswith("https:"))
+    url = peer.dicomweb if isinstance(peer, Destination) else peer.url if isinstance(peer, Hub) else None
+    secure = peer.tls or (url or "").startswith("https:")
     return partial(_client, config, where, peer) if secure else None
 
 
@@ -62,6 +63,8 @@ def _all_called(config: Config) -> Iterator[tuple[str, Called]]:
         yield f"subscriber.{subscriber.ae_title}", subscriber
     for ris in config.worklist.hl7:
         yield f"worklist.hl7.{ris.name}", ris
+    if config.hub.url:
+        yield "hub", config.hub
     if config.worklist.ris:
         yield "worklist.ris", config.worklist.ris
     if config.corrections.pacs:

@@ -15,7 +15,7 @@ from cxr_node.stages.assembly import Desk
 from cxr_node.store import jobs
 from cxr_node.store.db import Store
 from cxr_node.worker import Lane
-from cxr_node.workstations import asking, pacs_of, ris_of, subscribers_of
+from cxr_node.workstations import asking, hub_of, pacs_of, ris_of, subscribers_of
 
 ASKED_TOGETHER = 50
 """How many documents stand in one request for commitment."""
@@ -64,6 +64,7 @@ def values(plan: Plan, store: Store, common: Mapping[str, Any]) -> dict[str, Any
         "exchange": mllp.exchange,
         "notify": lambda peer, uid, outcomes: commitment.notify(peer, calling, uid, outcomes),
         "subscribers": subscribers_of(config),
+        "hub": hub_of(config),
         "ris": ris_of(config),
         "pacs": pacs_of(config),
         "look_up_study": lambda peer, *query: studies.look_up(peer, calling, *query),
@@ -78,13 +79,14 @@ def lanes(plan: Plan, store: Store) -> list[Lane]:
         known = {"deliver": plan.peers(), "commit": plan.peers(), "transmit": messaging.peers(plan.config)}
         names = {kind: [*known[kind], *sorted(jobs.targets(tx, kind) - set(known[kind]))] for kind in known}
         answering = plan.archive() or jobs.targets(tx, "confirm") or jobs.targets(tx, "notify")
+        informing = plan.config.hub.url or jobs.targets(tx, "inform")
         telling = plan.config.subscriber or jobs.targets(tx, "tell")
         asked = [kind for kind in ("lookup", "crosscheck") if kind in asking(plan.config) or jobs.targets(tx, kind)]
     found = [Lane("documents", ("settle", "announce", "report", "heatmap", "companions", "key_objects", "reject"))]
     found += [Lane(f"{kind} {name}", (kind,), target=name) for kind in names for name in names[kind]]
     if answering:
         found.append(Lane("modalities", ("confirm", "notify")))
-    found += [Lane(kind, (kind,)) for kind in asked]
+    found += [Lane(kind, (kind,)) for kind in (*asked, *(["inform"] if informing else []))]
     if telling:
         found += [Lane(f"subscribers {number}", ("tell",)) for number in range(_SUBSCRIBER_LANES)]
     return found

@@ -1,10 +1,12 @@
-"""What [ups], [[subscriber]], [worklist] ris and [corrections] pacs mean: who answers, who is called, who is asked."""
+"""What [ups], [hub], [[subscriber]], [worklist] ris, [corrections] pacs mean: who answers, is told, called, asked."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from cxr_node import trust
+from cxr_node import tls, trust
 from cxr_node.config import Config
+from cxr_node.dicomweb.client import Server
+from cxr_node.dicomweb.workitems import Workitems
 from cxr_node.dimse.sender import Peer
 from cxr_node.domain.priority import Policy
 from cxr_node.domain.study import Judging
@@ -42,7 +44,17 @@ def desk_of(
         return next((one.ae_title for one in destinations if one.ae_title), "")
 
     called = frozenset(subscribers_of(config))
-    return Desk(store, policy, judging, called, by_web, archive, config.node.ae_title, time.time, wake, Looks())
+    title, sites = config.node.ae_title, config.hub.sites
+    return Desk(store, policy, judging, called, by_web, archive, title, time.time, wake, Looks(), sites=sites)
+
+
+def hub_of(config: Config) -> Workitems | None:
+    """Where this node tells its worklist to. Raises ConfigError for a credential that is not there."""
+    hub = config.hub
+    if hub.url is None:
+        return None
+    login = tls.located("hub.authorization", hub.authorization).path if hub.authorization else None
+    return Workitems(Server("the hub", hub.url, authorization=login, tls=trust.called(config, "hub", hub)))
 
 
 def ris_of(config: Config) -> Peer | None:

@@ -1,4 +1,7 @@
-"""`cxr-node read`, `reopen`, `priority`, `withdraw`, `release`: what a person says of one study in the worklist."""
+"""`cxr-node read`, `reopen`, `priority`, `withdraw`, `release`: what a person says of one study in the worklist.
+
+And `retell`: to a hub, all of them.
+"""
 
 import time
 
@@ -96,3 +99,18 @@ def release(config: Config, uid: str) -> None:
     with store.transaction() as tx:
         withdrawal.release(tx, meant, actor(), judging, time.time())
     click.echo(f"study {uid} stands again")
+
+
+@click.command(epilog="Example: cxr-node retell")
+@with_config
+def retell(config: Config) -> None:
+    """Tell the hub everything that is open anew, since it has lost its list; what it still has stays as it is."""
+    from cxr_node.errors import ConfigError
+    from cxr_node.plan import open_store
+    from cxr_node.store import hub
+
+    if config.hub.url is None:
+        raise ConfigError("[hub] url is not set: this node tells no hub")
+    with open_store(config, create=False).transaction() as tx:
+        count = hub.begin_again(tx)
+    click.echo(f"the hub is told of {count} studies again, in the order of their arrival")

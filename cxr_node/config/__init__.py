@@ -7,7 +7,7 @@ from cxr_node.config.basis import Called, Section
 from cxr_node.config.file import DEFAULT_FILE, FILE_VARIABLE, load
 from cxr_node.config.hl7 import Hl7Peer
 from cxr_node.config.model import OF_NAMED
-from cxr_node.config.sections import REPEATED, Destination, Mode
+from cxr_node.config.sections import REPEATED, Destination, Hub, Mode
 from cxr_node.config.whole import Config
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "Config",
     "Destination",
     "Hl7Peer",
+    "Hub",
     "Mode",
     "Section",
     "load",

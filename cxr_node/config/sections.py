@@ -48,6 +48,7 @@ class Node(Section):
     uid_root: Annotated[str, Field(pattern=r"^[0-2](\.(0|[1-9][0-9]*))+$", max_length=33)] = "2.25"
     institution: Annotated[str, Field(max_length=64)] = ""
     station: Annotated[str, Field(max_length=16)] = ""
+    role: Literal["node", "hub"] = "node"
 
     @field_validator("timezone")
     @classmethod
@@ -198,6 +199,14 @@ class Ups(Section):
     enabled: bool = True
     keep_hours: Annotated[float, Field(gt=0)] = 24.0
     modality_worklist: bool = False
+
+
+class Hub(Called):
+    """Where this node tells its worklist to (`url`), or, at a hub, which sites tell it theirs."""
+
+    url: Annotated[str, AfterValidator(_dicomweb)] | None = None
+    authorization: PemName | None = None
+    sites: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")], ...] = ()
 
 
 class Subscriber(Called):

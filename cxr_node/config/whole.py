@@ -14,6 +14,7 @@ from cxr_node.config.sections import (
     Backup,
     Destination,
     Eligibility,
+    Hub,
     Inference,
     Log,
     Modality,
@@ -96,6 +97,7 @@ class Config(Section):
     worklist: Worklist = Worklist()
     ups: Ups = Ups()
     subscriber: tuple[Subscriber, ...] = ()
+    hub: Hub = Hub()
     hl7: Hl7 = Hl7()
     web: Web = Web()
     retention: Retention = Retention()
@@ -107,6 +109,20 @@ class Config(Section):
     def noted(self) -> frozenset[str]:
         """The destinations that are told by a rejection note what does not stand any more."""
         return frozenset(each.name for each in self.destination if each.rejection_notes)
+
+    @model_validator(mode="after")
+    def _hub_or_node(self) -> Self:
+        if self.node.role == "node" and self.hub.sites:
+            raise ValueError('hub.sites: only a hub has sites; set node.role = "hub", or leave them out')
+        if self.node.role == "hub":
+            if self.hub.url is not None:
+                raise ValueError("hub.url: a hub tells no other hub; leave it out")
+            if self.hub.sites and (self.web.tokens is None or not self.ups.enabled or not self.web.enabled):
+                raise ValueError(
+                    "hub.sites: a site shows by a token of its own who it is: name web.tokens, and leave web and ups "
+                    "enabled"
+                )
+        return self
 
     @field_validator("destination")
     @classmethod

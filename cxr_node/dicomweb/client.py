@@ -67,10 +67,10 @@ def store(server: Server, path: Path) -> int:
         "Content-Length": str(size),
         "Accept": JSON,
     }
-    with _requested(server, "POST", "/studies", headers=headers, content=body()) as answer:
+    with requested(server, "POST", "/studies", headers=headers, content=body()) as answer:
         if answer.status_code not in (200, 202, 409):
-            raise _refusal(server, answer.status_code)
-        said = _json(server, answer)
+            raise refusal(server, answer.status_code)
+        said = content(server, answer)
     return _stored(server, said, answer.status_code)
 
 
@@ -97,12 +97,12 @@ def search(server: Server, path: str, query: Mapping[str, str]) -> Iterator[Mapp
     offset = 0
     while True:
         asked = {**query, "limit": str(_PAGE), "offset": str(offset)}
-        with _requested(server, "GET", path, headers={"Accept": JSON}, params=asked) as answer:
+        with requested(server, "GET", path, headers={"Accept": JSON}, params=asked) as answer:
             if answer.status_code == 204:
                 return
             if answer.status_code != 200:
-                raise _refusal(server, answer.status_code)
-            found = _json(server, answer)
+                raise refusal(server, answer.status_code)
+            found = content(server, answer)
         if not isinstance(found, list):
             raise Transient("QUERY_IGNORED", Message("{peer} answers a search with no list", peer=server.name))
         yield from (one for one in found if isinstance(one, dict))
@@ -123,9 +123,9 @@ def retrieve(server: Server, path: str, write: Callable[[Iterable[bytes]], None]
     In whatever transfer syntax the server keeps them. Raises Transient.
     """
     accept = f'multipart/related; type="{DICOM}"; transfer-syntax=*'
-    with _requested(server, "GET", path, headers={"Accept": accept}) as answer:
+    with requested(server, "GET", path, headers={"Accept": accept}) as answer:
         if answer.status_code != 200:
-            raise _refusal(server, answer.status_code)
+            raise refusal(server, answer.status_code)
         boundary = boundary_of(answer.headers.get("content-type", ""))
         if boundary is None:
             raise Transient("ANSWER_INVALID", Message("{peer} answers with no multipart", peer=server.name))
@@ -138,9 +138,9 @@ def retrieve(server: Server, path: str, write: Callable[[Iterable[bytes]], None]
 
 def reach(server: Server) -> None:
     """Raises Transient with why a search for nothing in particular is not answered."""
-    with _requested(server, "GET", "/studies", headers={"Accept": JSON}, params={"limit": "1"}) as answer:
+    with requested(server, "GET", "/studies", headers={"Accept": JSON}, params={"limit": "1"}) as answer:
         if answer.status_code not in (200, 204):
-            raise _refusal(server, answer.status_code)
+            raise refusal(server, answer.status_code)
 
 
 def value_of(found: Mapping[str, Any], tag: str) -> list[str]:
@@ -151,7 +151,8 @@ def value_of(found: Mapping[str, Any], tag: str) -> list[str]:
 
 
 @contextmanager
-def _requested(server: Server, method: str, path: str, **more: Any) -> Iterator[httpx2.Response]:
+def requested(server: Server, method: str, path: str, **more: Any) -> Iterator[httpx2.Response]:
+    """The answer to a request, whatever its status; `more` as httpx2 has it, with `headers`. Raises Transient."""
     headers = more.pop("headers")
     try:
         if server.authorization is not None:
@@ -177,7 +178,8 @@ def _requested(server: Server, method: str, path: str, **more: Any) -> Iterator[
         ) from error
 
 
-def _refusal(server: Server, status: int) -> Transient | Permanent:
+def refusal(server: Server, status: int) -> Transient | Permanent:
+    """What an HTTP status that was not hoped for means: later, or never."""
     why = Message("{peer} answered with HTTP status {status}", peer=server.name, status=status)
     if status in (401, 403, 407):
         return Transient("REJECTED", Message("{why}: is what it takes for a login right?", why=why))
@@ -188,7 +190,8 @@ def _refusal(server: Server, status: int) -> Transient | Permanent:
     return Permanent("PEER_REFUSED", why)
 
 
-def _json(server: Server, answer: httpx2.Response) -> Any:
+def content(server: Server, answer: httpx2.Response) -> Any:
+    """What an answer says in JSON; None for nothing. Raises Transient."""
     data = b""
     for chunk in answer.iter_bytes(_CHUNK):
         data += chunk

@@ -294,3 +294,9 @@ def m012_told(db: Database) -> None:
 def m013_upkeep(db: Database) -> None:
     """X-ray machines, counts that outlive a restart, measures of films, and films that were given up."""
     upkeep_schema.create(db)
+
+
+@migrations()
+def m014_site(db: Database) -> None:
+    """At which site the films of a study are that a hub has in its list; none: here."""
+    db.execute("ALTER TABLE worklist_entry ADD COLUMN site TEXT")

@@ -19,7 +19,7 @@ def retime(tx: Tx, now: float) -> int:
     come again, and would never be overdue. The last of them counts as having come now, the others as long before it
     as they did.
     """
-    late = tx.rows(_OPEN, (now, math.inf))
+    late = tx.rows(f"{_OPEN} AND site IS NULL", (now, math.inf))
     ahead = max((row["received_at"] - now for row in late), default=0.0)
     if ahead < _CLOCK_STEP_SECONDS:
         return 0

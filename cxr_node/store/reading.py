@@ -5,6 +5,7 @@ from cxr_node.domain.priority import Priority
 from cxr_node.domain.reading import Actor, Entry
 from cxr_node.domain.study import EntryState, Judging
 from cxr_node.errors import Permanent
+from cxr_node.message import Message
 from cxr_node.store import worklist
 from cxr_node.store.db import Row, Tx
 
@@ -74,8 +75,8 @@ def close_old(tx: Tx, received_before: float, now: float) -> int:
     """
     rows = tx.rows(
         """
-        SELECT * FROM worklist_entry w WHERE state NOT IN ('read', 'withdrawn') AND received_at < :before
-            AND coalesce(state_since, 0) < :before AND NOT EXISTS (
+        SELECT * FROM worklist_entry w WHERE state NOT IN ('read', 'withdrawn') AND site IS NULL
+            AND received_at < :before AND coalesce(state_since, 0) < :before AND NOT EXISTS (
             SELECT 1 FROM instance i WHERE i.study_instance_uid = w.study_instance_uid AND i.received_at >= :before)
         """,
         {"before": received_before},
@@ -90,6 +91,8 @@ def _row(tx: Tx, study: str) -> Row:
     row = tx.row("SELECT * FROM worklist_entry WHERE study_instance_uid = ?", (study,))
     if row is None:
         raise Permanent("STUDY_UNKNOWN", "no film of this study has been received")
+    if row["site"] is not None:
+        raise Permanent("AT_SITE", Message("the study is at {site}: it is claimed and read there", site=row["site"]))
     return row
 
 

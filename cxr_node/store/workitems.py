@@ -23,7 +23,7 @@ _DESCRIBED = {"patient_name": "PatientName", "birth_date": "PatientBirthDate", "
 _OF = """
     SELECT w.*, e.accession_number AS entry_accession, e.patient_id, e.issuer_of_patient_id, e.state AS entry_state,
         e.tier, e.priority, e.finding, e.reason, coalesce(e.received_at, w.created_at) AS received_at, e.state_since,
-        e.study_instance_uid IS NOT NULL AS listed, e.identity,
+        e.study_instance_uid IS NOT NULL AND e.site IS NULL AS listed, e.identity,
         (SELECT i.header FROM instance i WHERE i.study_instance_uid = w.study_instance_uid AND i.state = 'current'
             ORDER BY i.id DESC LIMIT 1) AS header
     FROM workitem w LEFT JOIN worklist_entry e USING (study_instance_uid)

@@ -50,7 +50,7 @@ def arrive(tx: Tx, header: Header, received_at: float, *, corrected: bool = Fals
     urgent = more_urgent(Priority(known["priority"]) if known["priority"] else None, asked)
     tx.execute(
         "UPDATE worklist_entry SET accession_number = ?, patient_id = ?, issuer_of_patient_id = ?, priority = ?, "
-        "received_at = min(received_at, ?) WHERE study_instance_uid = ?",
+        "received_at = min(received_at, ?), site = NULL WHERE study_instance_uid = ?",
         (*(a or b for a, b in zip(first, second, strict=True)), urgent, received_at, header.study_instance_uid),
     )
     state = EntryState(known["state"])
@@ -249,7 +249,7 @@ def _shown(row: Row, group: str) -> dict[str, Any]:
         "accession_number": row["accession_number"],
         "patient_id": row["patient_id"],
         "issuer_of_patient_id": row["issuer_of_patient_id"],
-        "site": None,
+        "site": row["site"],
         "state": row["state"],
         "tier": row["tier"],
         "priority": row["priority"],

@@ -16,9 +16,9 @@ from cxr_node.domain.priority import Policy, Priority
 from cxr_node.domain.reading import Actor
 from cxr_node.domain.reading_step import SETTABLE
 from cxr_node.domain.study import Judging
-from cxr_node.domain.workitem import Asked, Caller, Event, Reply, State, Status
+from cxr_node.domain.workitem import Action, Asked, Caller, Event, Reply, State, Status
 from cxr_node.errors import Transient
-from cxr_node.store import events, reading, workitems, worklist
+from cxr_node.store import events, gathered, reading, workitems, worklist
 from cxr_node.store.db import Row, Store, Tx
 from cxr_node.ups.actions import Actions
 from cxr_node.ups.looks import Looks
@@ -29,7 +29,7 @@ log = structlog.get_logger()
 _MOST_OPEN: Final = 10_000  # workitems of peers
 _MOST_CHARACTERS: Final = 64 * 1024  # of what is said of one
 _NEVER_SET: Final = frozenset({"00080016", "00080018", "00081195", "00741000"})
-_PRIORITY, _PROGRESS, _TRANSACTION = "00741200", "00741002", "00081195"
+_PRIORITY, _PROGRESS, _TRANSACTION, _PARAMETERS = "00741200", "00741002", "00081195", "00741210"
 _ASSIGNED: Final = ("00404025", "00404034")  # stations and persons
 
 
@@ -37,7 +37,8 @@ _ASSIGNED: Final = ("00404025", "00404034")  # stations and persons
 class Desk:
     """`called` are the receivers that are called with event reports; `by_web`: others come for theirs.
 
-    `judging` and `wake` as in `Receive`, `archive` gives what `Step` has, `station` is the node's AE title.
+    `judging` and `wake` as in `Receive`, `archive` gives what `Step` has, `station` is the node's AE title. `sites` are
+    the names of nodes that tell this one, a hub, of their worklists; they come by web.
     """
 
     store: Store
@@ -51,6 +52,7 @@ class Desk:
     wake: Callable[[], None]
     looks: Looks
     ranking: Ranking = field(default_factory=Ranking)
+    sites: Collection[str] = ()
 
     @property
     def search(self) -> Search:
@@ -85,7 +87,13 @@ class Desk:
     def act(self, uid: str, action: int, said: Attributes, caller: Caller) -> Reply:
         """N-ACTION (PS3.4 CC.2.1 to CC.2.3)."""
         actions = Actions(self.judging, self.called, self.by_web, self.clock)
-        return self._done(lambda tx: actions.act(tx, uid, action, said, caller))
+
+        def act(tx: Tx) -> Reply:
+            if action in (Action.CHANGE_STATE, Action.REQUEST_CANCEL) and self._of_another(tx, uid, caller):
+                return _at_its_site()
+            return actions.act(tx, uid, action, said, caller)
+
+        return self._done(act)
 
     def find(self, query: Attributes, caller: Caller, asked: Asked) -> Iterator[Attributes]:
         """C-FIND (PS3.4 CC.2.8). Raises Transient where that somebody looks cannot be recorded."""
@@ -125,7 +133,8 @@ class Desk:
     def _create(self, tx: Tx, uid: str, said: Attributes, caller: Caller) -> Reply:
         if workitems.of_uid(tx, uid):
             return Reply(Status.DUPLICATE, "there is a workitem of this SOP Instance UID")
-        if workitems.created_by_peers(tx) >= _MOST_OPEN:
+        site = self._site(caller)
+        if not site and workitems.created_by_peers(tx) >= _MOST_OPEN:
             return Reply(Status.RESOURCE_LIMITATION, f"{_MOST_OPEN} workitems of peers are open")
         accession = first(next(iter(items(said, "0040A370")), {}), "00080050")
         study = _study_said(said) or _study_of(tx, accession)
@@ -135,19 +144,29 @@ class Desk:
         row = workitems.add(tx, uid, study, now, accession=accession, creator=caller.name, said=kept)
         known = {"by": caller.name, "address": caller.address, "workitem": uid}
         events.append(tx, now, "workitem.created", study, **known, **worklist.whose(tx, study))
-        if row["listed"]:
-            if row["entry_state"] in ("read", "withdrawn"):
-                return Reply(Status.PROCESSING_FAILURE, "the study has left the worklist; reopen it first")
-            self._prioritise(tx, row, said, caller, now)
-            if row["entry_state"] == "reading":
-                workitems.move(tx, uid, State.IN_PROGRESS, now)
+        fault = self._gathered(tx, site, row, said, now) if site else self._joined(tx, row, said, caller, now)
+        if fault:
+            return fault
         self._assigned(tx, row, {}, now)
         return Reply(Status.CREATED_MODIFIED, "nobody has begun: what says so was left") if filled else Reply()
+
+    def _joined(self, tx: Tx, row: Row, said: Attributes, caller: Caller, now: float) -> Reply | None:
+        """A peer's workitem of a study that is here stands where the study does; why not, if it cannot."""
+        if not row["listed"]:
+            return None
+        if row["entry_state"] in ("read", "withdrawn"):
+            return Reply(Status.PROCESSING_FAILURE, "the study has left the worklist; reopen it first")
+        self._prioritise(tx, row, said, caller, now)
+        if row["entry_state"] == "reading":
+            workitems.move(tx, row["uid"], State.IN_PROGRESS, now)
+        return None
 
     def _set(self, tx: Tx, uid: str, said: Attributes, caller: Caller) -> Reply:
         row = workitems.of_uid(tx, uid)
         if row is None:
             return _unknown()
+        if self._of_another(tx, uid, caller):
+            return _at_its_site()
         if first(said, "00741000"):
             return Reply(Status.ONLY_BY_CREATION, "a state is changed by N-ACTION")
         state, transaction = State(row["state"]), first(said, _TRANSACTION)
@@ -167,6 +186,9 @@ class Desk:
             return Reply(Status.RESOURCE_LIMITATION, f"more than {_MOST_CHARACTERS} characters")
         now, ready = self.clock(), workitems.readiness(row)
         row = workitems.say(tx, uid, kept, now)
+        told = row["creator"] in self.sites and _PARAMETERS in taken
+        if told and (unfit := self._gathered(tx, row["creator"], row, taken, now)):
+            return unfit
         known = {"by": caller.name, "address": caller.address, "workitem": uid, "attributes": sorted(taken)}
         study = row["study_instance_uid"]
         events.append(tx, now, "workitem.changed", study, **known, **worklist.whose(tx, study))
@@ -178,6 +200,22 @@ class Desk:
             workitems.tell(tx, row, Event.PROGRESS, {_PROGRESS: taken[_PROGRESS]}, now)
         self._assigned(tx, row, stood, now)
         return Reply() if len(taken) == len(given) else Reply(Status.COERCED, "what the study itself says was left")
+
+    def _site(self, caller: Caller) -> str:
+        """Which site asks; empty where it is somebody else. By DIMSE anybody may call themselves so."""
+        return caller.name if self.by_web and caller.name in self.sites else ""
+
+    def _of_another(self, tx: Tx, uid: str, caller: Caller) -> bool:
+        """Whether it is a site's workitem, which nobody but that site changes."""
+        row = workitems.of_uid(tx, uid)
+        return bool(row and row["creator"] in self.sites and self._site(caller) != row["creator"])
+
+    def _gathered(self, tx: Tx, site: str, row: Row, said: Attributes, now: float) -> Reply | None:
+        """Put into the list what a site says of its study; why not, where it is not taken."""
+        if row["study_instance_uid"] is None:
+            return Reply(Status.MISSING_VALUE, "Study Instance UID (0020,000D)")
+        fault = gathered.take(tx, site, row["study_instance_uid"], said, now)
+        return Reply(Status.INVALID_VALUE, fault[:64]) if fault else None
 
     def _prioritise(self, tx: Tx, row: Row, said: Attributes, caller: Caller, now: float) -> None:
         """A person at another system wishes it: that is a person's priority."""
@@ -202,6 +240,10 @@ class _Refused(Exception):
     def __init__(self, reply: Reply) -> None:
         super().__init__(reply.comment)
         self.reply = reply
+
+
+def _at_its_site() -> Reply:
+    return Reply(Status.PROCESSING_FAILURE, "it is claimed and read at its site")
 
 
 def _unknown() -> Reply:

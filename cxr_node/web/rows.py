@@ -47,7 +47,9 @@ class Wanted:
             return False
         if self.state and entry["state"] != self.state:
             return False
-        known = (entry[key] for key in ("accession_number", "patient_id", "study_instance_uid", "reader", "finding"))
+        known = (
+            entry[key] for key in ("accession_number", "patient_id", "study_instance_uid", "reader", "finding", "site")
+        )
         return not self.text or any(self.text in value.lower() for value in known if value)
 
 

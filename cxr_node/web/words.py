@@ -65,6 +65,7 @@ JOBS: Final[Mapping[str, str]] = {
     "lookup": N_("ask the RIS"),
     "crosscheck": N_("ask the PACS"),
     "tell": N_("tell subscribers"),
+    "inform": N_("inform the hub"),
 }
 PROCESSES: Final[Mapping[str, str]] = {"loading": N_("loading"), "unavailable": N_("unavailable")}
 SOURCES: Final[Mapping[str, str]] = {"film": N_("Film"), "ris": N_("RIS"), "pacs": N_("PACS")}

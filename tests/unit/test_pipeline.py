@@ -51,7 +51,7 @@ def test_every_stage_is_there_and_every_successor_is_known(step: Step) -> None:
 
 
 def test_every_kind_is_reached_from_what_receiving_begins() -> None:
-    reached = {"analyse", "compare", "settle", "confirm", "tell", "lookup", "crosscheck"}
+    reached = {"analyse", "compare", "settle", "confirm", "tell", "lookup", "crosscheck", "inform"}
     while more := {then for step in PIPELINE if step.kind in reached for then in step.then} - reached:
         reached |= more
     assert reached == set(KINDS)
@@ -69,7 +69,7 @@ def test_what_may_work_later_is_tried_for_days() -> None:
 def test_a_role_gives_every_field_of_its_stages_and_a_lane_for_every_kind(tmp_path: Path, role: str) -> None:
     peer = {"ae_title": "PEER1", "host": "192.0.2.1"}
     asked = {"worklist": {"ris": peer, "hl7": RIS}, "corrections": {"pacs": peer}}
-    found = config(tmp_path, subscriber=[peer], **asked)
+    found = config(tmp_path, subscriber=[peer], hub={"url": "https://hub.example.org/dicom-web"}, **asked)
     store = open_store(found)
     part = ROLES[role](Plan.of(found), store)  # type: ignore[index]
     stages = assemble(role, part.values)  # type: ignore[arg-type]

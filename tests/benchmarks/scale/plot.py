@@ -36,13 +36,13 @@ def _by_size(scales: Scales, sizes: Sequence[int], panel: "plt.Axes") -> None:
         ranked = [percentile(wide.peak(size, wide.layout(machines=count)).ranked, 99) for size in sizes]
         panel.plot(sizes, ranked, "o-", color=colour, label=f"ranked, {count} machine{'s' if count > 1 else ''}")
     told = [percentile(scales.peak(size, scales.layout(machines=2)).acknowledged, 99) for size in sizes]
-    panel.plot(sizes, told, "s:", color="#777777", label=f"acknowledged, a line of {line.value:g} megabits/s")
+    panel.plot(sizes, told, "s:", color="#777777", label=f"acknowledged, line of {line.value:g} Mbit/s")
     panel.axhline(scales.value("ranked_within_seconds"), color="#aaaaaa", linestyle="--", linewidth=1)
     panel.set(
         yscale="log", xlabel="hospitals that send their films to one centre", ylabel="seconds",
         title="The peak hour: 99 of 100 films within",
     )  # fmt: skip
-    panel.legend(frameon=False, loc="lower right", bbox_to_anchor=(1.0, 0.12))
+    panel.legend(frameon=False, loc="upper left", fontsize=9)
 
 
 def _catching_up(scales: Scales, hospitals: int, panel: "plt.Axes") -> None:

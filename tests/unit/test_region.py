@@ -1,0 +1,366 @@
+"""A hub and its nodes: one list for all, in the order of a single node that got everything, whatever is away when."""
+
+import json
+import random
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from cxr_node.domain import region, requirements
+from cxr_node.domain.dicom_json import Attributes
+from cxr_node.domain.job import Job
+from cxr_node.domain.priority import Policy, Priority
+from cxr_node.domain.reading import Actor
+from cxr_node.domain.reading_step import SETTABLE
+from cxr_node.domain.study import EntryState
+from cxr_node.domain.workitem import Action, Caller, Reply, State
+from cxr_node.errors import Permanent, Transient
+from cxr_node.stages.inform import Inform
+from cxr_node.store import events, reading, worklist
+from cxr_node.store import hub as outbox
+from cxr_node.ups.desk import Desk
+from tests.bench import JUDGING, Bench, add_film, add_result, desk, header, study_uid
+
+POLICY = Policy(max_wait_seconds=7200.0)
+READER = Actor("reader")
+
+
+@dataclass
+class Line:
+    """A node's way to a hub, without HTTP between; `away`: nobody answers. It counts what is asked for."""
+
+    at: Desk
+    site: str
+    away: bool = False
+    asked: list[str] = field(default_factory=list)
+
+    def look(self, uid: str) -> State | None:
+        self._reach("look")
+        reply = self.at.get(uid, (), self._caller)
+        return State(reply.attributes["00741000"]["Value"][0]) if reply.attributes else None
+
+    def create(self, uid: str, said: Attributes) -> None:
+        self._answered("create", self.at.create(uid, said, self._caller))
+
+    def update(self, uid: str, said: Attributes, transaction: str | None) -> None:
+        shown = {"00081195": {"vr": "UI", "Value": [transaction]}} if transaction else {}
+        self._answered("update", self.at.set(uid, said | shown, self._caller))
+
+    def move(self, uid: str, state: State, transaction: str) -> None:
+        said = {"00741000": {"vr": "CS", "Value": [state]}, "00081195": {"vr": "UI", "Value": [transaction]}}
+        self._answered("move", self.at.act(uid, Action.CHANGE_STATE, said, self._caller))
+
+    @property
+    def _caller(self) -> Caller:
+        return Caller(self.site, self.site, "127.0.0.1")
+
+    def _reach(self, what: str) -> None:
+        if self.away:
+            raise Transient("UNREACHABLE", "no connection with the hub")
+        self.asked.append(what)
+
+    def _answered(self, what: str, reply: Reply) -> None:
+        self._reach(what)
+        if reply.status.refused:
+            raise Permanent("HUB_REFUSED", f"{reply.status.name}: {reply.comment}")
+
+
+@dataclass
+class Site:
+    """A node and its line to a hub."""
+
+    name: str
+    bench: Bench
+    line: Line
+
+    def tell(self) -> None:
+        """Everything that the hub does not know yet."""
+        stage = Inform(self.bench.store, self.line, self.bench.clock)
+        while True:
+            commit = stage.run(Job(1, "inform", "hub", "", 1, "token"))
+            with self.bench.store.transaction() as tx:
+                if not list(commit(tx)):
+                    return
+
+
+def hub_of(folder: Path, *sites: str) -> tuple[Bench, Desk]:
+    folder.mkdir()
+    bench = Bench(folder)
+    return bench, replace(desk(bench, by_web=True, called=()), sites=sites)
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> tuple[Bench, Desk]:
+    return hub_of(tmp_path / "hub", "north", "south")
+
+
+def site(folder: Path, name: str, at: Desk) -> Site:
+    folder.mkdir()
+    return Site(name, Bench(folder), Line(at, name))
+
+
+@pytest.fixture
+def north(tmp_path: Path, hub: tuple[Bench, Desk]) -> Site:
+    return site(tmp_path / "north", "north", hub[1])
+
+
+@pytest.fixture
+def south(tmp_path: Path, hub: tuple[Bench, Desk]) -> Site:
+    return site(tmp_path / "south", "south", hub[1])
+
+
+def listed(bench: Bench, *, closed: bool = False) -> list[dict[str, object]]:
+    with bench.store.reading() as tx:
+        return worklist.entries(tx, POLICY, bench.clock(), closed=closed)
+
+
+def come(bench: Bench, number: int, at: float, probability: float | None = None, **facts: object) -> str:
+    """A study of one film, judged or not."""
+    with bench.store.transaction() as tx:
+        film = add_film(tx, number, at=at, **facts)
+        worklist.arrive(tx, header(number, **facts), at)
+        events.append(tx, at, "instance.stored", study_uid(number))
+        if probability is not None:
+            add_result(tx, film, probability)
+            worklist.refresh(tx, study_uid(number), JUDGING, at)
+    return study_uid(number)
+
+
+def act(bench: Bench, what: str, study: str) -> None:
+    now = bench.clock()
+    with bench.store.transaction() as tx:
+        if what == "claim":
+            reading.claim(tx, study, READER, now)
+        elif what == "read":
+            reading.mark_read(tx, study, READER, now)
+        elif what == "give back":
+            reading.claim(tx, study, READER, now)
+            reading.release(tx, study, READER, JUDGING, now)
+        elif what == "reopen":
+            reading.mark_read(tx, study, READER, now)
+            reading.reopen(tx, study, READER, JUDGING, now)
+        elif what == "withdraw":
+            worklist.put(tx, study, EntryState.WITHDRAWN, "a repeat", now)
+        else:
+            reading.prioritise(tx, study, Priority(what), READER, now)
+
+
+WHAT = ("claim", "read", "give back", "reopen", "withdraw", "stat", "high", "routine")
+SHOWN = ("study_instance_uid", *region.COLUMNS, "group")
+
+
+def shown(bench: Bench, *, closed: bool = False) -> list[tuple[object, ...]]:
+    return [tuple(entry[name] for name in SHOWN) for entry in listed(bench, closed=closed)]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_hub_has_the_order_of_a_single_node_that_got_everything(
+    tmp_path: Path, hub: tuple[Bench, Desk], north: Site, south: Site, seed: int
+) -> None:
+    chance = random.Random(seed)
+    (tmp_path / "single").mkdir()
+    single = Bench(tmp_path / "single")
+    studies: list[tuple[Site, str]] = []
+    for number in range(1, 41):
+        where, at = chance.choice((north, south)), single.clock()
+        probability = chance.choice((None, chance.random()))
+        patient = {"patient_id": f"P{number % 7}", "accession_number": f"A{number}"}
+        for bench in (where.bench, single):
+            come(bench, number, at, probability, **patient)
+        studies.append((where, study_uid(number)))
+        if chance.random() < 0.6:
+            owner, study = studies.pop(chance.randrange(len(studies)))
+            what = chance.choice(WHAT)
+            for bench in (owner.bench, single):
+                act(bench, what, study)
+        for each in (north, south):
+            each.line.away = chance.random() < 0.5
+            if not each.line.away and chance.random() < 0.5:
+                each.tell()
+        for bench in (single, hub[0], north.bench, south.bench):
+            bench.clock.turn(600)
+    for each in (north, south):
+        each.line.away = False
+        each.tell()
+    assert shown(hub[0]) == shown(single)
+    sites = {entry["study_instance_uid"]: entry["site"] for entry in listed(hub[0])}
+    assert set(sites.values()) == {"north", "south"}
+    assert all(sites[study] == owner.name for owner, study in studies if study in sites)
+
+
+def test_a_hub_that_is_away_is_told_in_order_when_it_is_back(hub: tuple[Bench, Desk], north: Site) -> None:
+    north.tell()
+    north.line.away = True
+    for number in range(1, 121):
+        come(north.bench, number, north.bench.clock(), 0.9)
+        north.bench.clock.turn(1)
+        with pytest.raises(Transient, match="no connection"):
+            north.tell()
+    act(north.bench, "stat", study_uid(5))
+    north.line.away = False
+    north.tell()
+    gathered = hub[0].rows(
+        "SELECT study_instance_uid AS study FROM event WHERE event = 'worklist.gathered' ORDER BY sequence"
+    )
+    assert list(dict.fromkeys(row["study"] for row in gathered)) == [study_uid(number) for number in range(1, 121)]
+    assert listed(hub[0])[0]["study_instance_uid"] == study_uid(5)
+    asked = len(north.line.asked)
+    north.tell()
+    assert len(north.line.asked) == asked  # it knows all
+
+
+def test_what_was_told_before_a_crash_is_not_told_twice(hub: tuple[Bench, Desk], north: Site) -> None:
+    come(north.bench, 1, north.bench.clock(), 0.9)
+    act(north.bench, "claim", study_uid(1))
+    stage = Inform(north.bench.store, north.line, north.bench.clock)
+    stage.run(Job(1, "inform", "hub", "", 1, "token"))  # the process dies before it can say so
+    north.tell()
+    assert north.line.asked.count("create") == 1
+    assert north.line.asked.count("move") == 1
+    assert [entry["state"] for entry in listed(hub[0])] == ["reading"]
+
+
+def test_a_hub_that_has_lost_everything_is_told_anew(tmp_path: Path, hub: tuple[Bench, Desk], north: Site) -> None:
+    for number in range(1, 61):
+        come(north.bench, number, north.bench.clock() + number, 0.9 if number % 3 else 0.1)
+    act(north.bench, "claim", study_uid(2))
+    act(north.bench, "read", study_uid(3))
+    north.tell()
+    other, at = hub_of(tmp_path / "other", "north")
+    north.line.at = at
+    north.tell()
+    assert listed(other) == []
+    with north.bench.store.transaction() as tx:
+        assert outbox.begin_again(tx) == 59
+    north.tell()
+    assert shown(other) == shown(hub[0]) == shown(north.bench)
+
+
+def test_what_is_read_or_taken_back_leaves_the_hub_and_comes_back(hub: tuple[Bench, Desk], north: Site) -> None:
+    study = come(north.bench, 1, north.bench.clock(), 0.9)
+    north.tell()
+    for what, left, uids in (("read", 0, 1), ("reopen", 1, 2), ("give back", 1, 3), ("withdraw", 0, 3)):
+        if what == "reopen":
+            with north.bench.store.transaction() as tx:
+                reading.reopen(tx, study, READER, JUDGING, north.bench.clock())
+        else:
+            act(north.bench, what, study)
+        north.tell()
+        assert len(listed(hub[0])) == left, what
+        assert len(hub[0].rows("SELECT uid FROM workitem")) == uids, what
+    states = {row["uid"]: row["state"] for row in hub[0].rows("SELECT uid, state FROM workitem")}
+    assert states == {row["uid"]: row["state"] for row in north.bench.rows("SELECT uid, state FROM workitem")}
+    assert shown(hub[0], closed=True) == shown(north.bench, closed=True)
+
+
+def test_a_patient_number_of_two_sites_is_two_patients(hub: tuple[Bench, Desk], north: Site, south: Site) -> None:
+    come(north.bench, 1, 100.0, 0.9, patient_id="4711", issuer_of_patient_id="NORTH")
+    come(south.bench, 2, 101.0, 0.9, patient_id="4711", issuer_of_patient_id="SOUTH")
+    north.tell()
+    south.tell()
+    found = [(entry["site"], entry["issuer_of_patient_id"], entry["patient_id"]) for entry in listed(hub[0])]
+    assert found == [("north", "NORTH", "4711"), ("south", "SOUTH", "4711")]
+
+
+def test_a_study_of_another_site_is_refused_and_the_rest_goes_on(
+    hub: tuple[Bench, Desk], north: Site, south: Site
+) -> None:
+    come(north.bench, 1, 100.0, 0.9)
+    north.tell()
+    come(south.bench, 1, 100.0, 0.9)
+    come(south.bench, 2, 101.0, 0.9)
+    south.tell()
+    assert [(entry["site"], entry["study_instance_uid"]) for entry in listed(hub[0])] == [
+        ("north", study_uid(1)), ("south", study_uid(2)),
+    ]  # fmt: skip
+    assert south.bench.events().count("hub.refused") == 1
+
+
+def test_a_study_whose_films_come_to_the_hub_is_its_own(hub: tuple[Bench, Desk], north: Site) -> None:
+    come(north.bench, 1, 100.0, 0.9)
+    north.tell()
+    come(hub[0], 1, 200.0, 0.9)
+    act(north.bench, "stat", study_uid(1))
+    north.tell()
+    (entry,) = listed(hub[0])
+    assert (entry["site"], entry["priority"]) == (None, None)
+    assert "hub.refused" in north.bench.events()
+
+
+@pytest.mark.parametrize("what", ["claim", "read", "stat"])
+def test_nobody_acts_at_the_hub_on_what_is_read_at_its_site(hub: tuple[Bench, Desk], north: Site, what: str) -> None:
+    study = come(north.bench, 1, 100.0, 0.9)
+    north.tell()
+    with pytest.raises(Permanent, match="the study is at north") as caught:
+        act(hub[0], what, study)
+    assert caught.value.code == "AT_SITE"
+
+
+@pytest.mark.parametrize("by_web", [True, False])
+def test_a_workitem_of_a_site_is_changed_by_that_site_alone(
+    hub: tuple[Bench, Desk], north: Site, south: Site, by_web: bool
+) -> None:
+    come(north.bench, 1, 100.0, 0.9)
+    north.tell()
+    ((uid,),) = [tuple(row.values()) for row in hub[0].rows("SELECT uid FROM workitem")]
+    other = Line(hub[1] if by_web else replace(hub[1], by_web=False), "south" if by_web else "north")
+    for change in (
+        lambda: other.update(uid, {"00741200": {"vr": "CS", "Value": ["HIGH"]}}, None),
+        lambda: other.move(uid, State.IN_PROGRESS, "1.2.3"),
+    ):
+        with pytest.raises(Permanent, match="it is claimed and read at its site"):
+            change()
+
+
+def test_a_time_limit_of_the_hub_closes_nothing_of_a_site(hub: tuple[Bench, Desk], north: Site) -> None:
+    come(north.bench, 1, 100.0, 0.9)
+    north.tell()
+    with hub[0].store.transaction() as tx:
+        assert reading.close_old(tx, hub[0].clock(), hub[0].clock()) == 0
+    with north.bench.store.transaction() as tx:
+        assert reading.close_old(tx, hub[0].clock(), hub[0].clock()) == 1
+
+
+def test_a_hub_that_is_no_longer_configured_is_said(north: Site) -> None:
+    with pytest.raises(Permanent, match="is not set any more"):
+        Inform(north.bench.store, None, north.bench.clock).run(Job(1, "inform", "hub", "", 1, "token"))
+
+
+ENTRY = {
+    "state": "analysed", "tier": "medium", "priority": None, "accession_number": "A1", "patient_id": "P1",
+    "issuer_of_patient_id": None, "finding": "pneumonia", "reason": None, "reader": None, "received_at": 1767268800.25,
+    "probability": 0.625, "threshold": 0.5, "state_since": None, "positive": 1,
+}  # fmt: skip
+
+
+def test_what_a_site_says_is_read_to_the_letter_and_is_a_whole_creation() -> None:
+    said = region.offered("1.2.4.1", ENTRY)
+    assert region.read(said) == ENTRY
+    assert requirements.fault_in_creation(said) is None
+    assert set(region.changed("1.2.4.1", ENTRY)) <= SETTABLE
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "fault"),
+    [
+        ("state", "closed", "state is not what it should be"),
+        ("tier", None, "tier is missing"),
+        ("priority", "urgent", "priority is not what it should be"),
+        ("probability", 1.5, "probability is not what it should be"),
+        ("received_at", "noon", "received_at is not what it should be"),
+        ("received_at", float("nan"), "received_at is not what it should be"),
+        ("positive", 2, "positive is not what it should be"),
+        ("patient_id", "P" * 2000, "patient_id is not what it should be"),
+        ("reader", ["one"], "reader is not what it should be"),
+    ],
+)
+def test_what_has_no_place_in_a_list_is_refused_without_quoting_it(name: str, value: object, fault: str) -> None:
+    said = region.offered("1.2.4.1", ENTRY)
+    item = region.COLUMNS.index(name)
+    said["00741210"]["Value"][item]["0040A160"] = {"vr": "UT", "Value": [json.dumps(value)]}
+    with pytest.raises(ValueError, match=fault):
+        region.read(said)
+    said["00741210"]["Value"][item]["0040A160"] = {"vr": "UT", "Value": ["{"]}
+    with pytest.raises(ValueError, match=f"{name} is no JSON"):
+        region.read(said)
