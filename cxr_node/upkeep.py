@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from cxr_node import caring, tls, trust, watching
+from cxr_node import caring, tls, trust, watching, workstations
 from cxr_node.config import Config
 from cxr_node.domain.callers import Counts
 from cxr_node.domain.intake import Intake
@@ -83,7 +83,7 @@ class Upkeep:
         scheduler = BackgroundScheduler(timezone="UTC", job_defaults=late_is_better_than_never)
         scheduler.add_job(self._release_expired, "interval", seconds=30)
         scheduler.add_job(self._count, "interval", seconds=15)
-        if self._config().hub.url:
+        if workstations.hub_of(self._config()):
             scheduler.add_job(self._inform_hub, "interval", seconds=1)
         scheduler.add_job(self._watch_disk, "interval", seconds=15)
         scheduler.add_job(self._pass_time, "interval", minutes=1, next_run_time=datetime.now(UTC))

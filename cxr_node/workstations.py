@@ -49,9 +49,12 @@ def desk_of(
 
 
 def hub_of(config: Config) -> Workitems | None:
-    """Where this node tells its worklist to. Raises ConfigError for a credential that is not there."""
+    """Where this node tells its worklist to; in shadow nowhere.
+
+    Raises ConfigError for a credential that is not there.
+    """
     hub = config.hub
-    if hub.url is None:
+    if hub.url is None or config.node.mode == "shadow":
         return None
     login = tls.located("hub.authorization", hub.authorization).path if hub.authorization else None
     return Workitems(Server("the hub", hub.url, authorization=login, tls=trust.called(config, "hub", hub)))

@@ -108,9 +108,10 @@ def retell(config: Config) -> None:
     from cxr_node.errors import ConfigError
     from cxr_node.plan import open_store
     from cxr_node.store import hub
+    from cxr_node.workstations import hub_of
 
-    if config.hub.url is None:
-        raise ConfigError("[hub] url is not set: this node tells no hub")
+    if hub_of(config) is None:
+        raise ConfigError("this node tells no hub: [hub] url is not set, or the mode is shadow")
     with open_store(config, create=False).transaction() as tx:
         count = hub.begin_again(tx)
     click.echo(f"the hub is told of {count} studies again, in the order of their arrival")

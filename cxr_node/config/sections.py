@@ -201,14 +201,6 @@ class Ups(Section):
     modality_worklist: bool = False
 
 
-class Hub(Called):
-    """Where this node tells its worklist to (`url`), or, at a hub, which sites tell it theirs."""
-
-    url: Annotated[str, AfterValidator(_dicomweb)] | None = None
-    authorization: PemName | None = None
-    sites: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")], ...] = ()
-
-
 class Subscriber(Called):
     """A system that is called with what happens to workitems."""
 

@@ -8,13 +8,13 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from cxr_node.config.basis import PemName, Port, Section, distinct, is_loopback, network
 from cxr_node.config.corrections import Corrections
 from cxr_node.config.hl7 import Hl7
+from cxr_node.config.hub import Hub
 from cxr_node.config.model import Model
 from cxr_node.config.sections import (
     Audit,
     Backup,
     Destination,
     Eligibility,
-    Hub,
     Inference,
     Log,
     Modality,

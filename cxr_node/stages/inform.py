@@ -51,7 +51,9 @@ class Inform(SingleStage):
 
     def run(self, job: Job) -> Commit:
         if self.hub is None:
-            raise Permanent("HUB_UNKNOWN", Message("[hub] url is not set any more"))
+            raise Permanent(
+                "HUB_UNKNOWN", Message("no hub is told any more: [hub] url is not set, or the mode is shadow")
+            )
         with self.store.reading() as tx:
             found = hub.next_up(tx, _AT_ONCE)
         for study in found.studies if found else ():

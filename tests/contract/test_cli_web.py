@@ -146,6 +146,11 @@ def test_accounts_need_a_file_that_is_named(bench: Bench, command: str) -> None:
     assert refused.stderr.startswith(f"configuration: web.{command}s is not set")
 
 
+def test_a_node_without_a_hub_has_nobody_to_tell_anew(bench: Bench) -> None:
+    refused = run("retell", status=78)
+    assert "this node tells no hub" in refused.stderr
+
+
 # -- the configuration
 
 

@@ -98,6 +98,10 @@ def test_an_unknown_key_is_answered_with_the_nearest(text: str, said: str) -> No
         ('[receive]\nallowed_networks = ["10.0.0.1/8"]', "receive.allowed_networks.0"),
         ("[receive]\nmax_associations = 0", "receive.max_associations"),
         ('[tls]\ncertificate = "a.pem"', "tls"),
+        ('[hub]\nurl = "hub.example.org"', "hub.url"),
+        ('[hub]\nurl = "http://hub.example.org/dicom-web"', "hub.url"),
+        ('[hub]\nurl = "https://me:secret@hub.example.org/dicom-web"', "hub.url"),
+        ('[node]\nrole = "hub"\n[hub]\nsites = ["no rth"]', "hub.sites.0"),
         ('[tls]\nkey = "a.key"', "tls"),
         ('[tls]\ncertificate = "a.pem"\nkey = "a.key"', "tls"),
         ("[study]\nsettle_seconds = -1", "study.settle_seconds"),
@@ -116,6 +120,18 @@ def test_a_value_that_cannot_be_meant_is_refused_by_its_key(text: str, key: str)
     found = mistakes(text)
     assert found[0] == "node.toml: 1 mistake"
     assert found[1].startswith(key + ": ")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[hub]\nsites = ["north"]', 'hub.sites: only a hub has sites; set node.role = "hub"'),
+        ('[node]\nrole = "hub"\n[hub]\nurl = "https://h/dicom-web"', "hub.url: a hub tells no other hub"),
+        ('[node]\nrole = "hub"\n[hub]\nsites = ["north"]', "hub.sites: a site shows by a token"),
+    ],
+)
+def test_a_hub_has_sites_with_tokens_and_no_hub(text: str, said: str) -> None:
+    assert any(said in line for line in mistakes(text))
 
 
 def test_two_destinations_of_one_name_are_refused_beside_other_mistakes() -> None:

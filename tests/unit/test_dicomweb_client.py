@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from cxr_node.dicomweb import client
 from cxr_node.dicomweb.client import ClassRefused, Server
+from cxr_node.dicomweb.workitems import Workitems
 from cxr_node.domain.multipart import boundary_of, parts
+from cxr_node.domain.workitem import State
 from cxr_node.errors import Permanent, Transient
 
 STORED = {"00081199": {"vr": "SQ", "Value": [{"00081155": {"vr": "UI", "Value": ["1.2"]}}]}}
@@ -52,7 +54,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(answer)
 
-    do_GET = do_POST = handle_any
+    do_GET = do_POST = do_PUT = handle_any
 
     def log_message(self, *_: object) -> None:
         """Nothing."""
@@ -206,3 +208,58 @@ def test_however_it_is_cut_the_parts_are_the_same(bodies: list[bytes], size: int
 )
 def test_a_boundary_is_found_whole_or_not_at_all(said: str, boundary: bytes | None) -> None:
     assert boundary_of(said) == boundary
+
+
+def test_workitems_are_looked_at_created_set_and_moved(web: Web, server: Server) -> None:
+    at = Workitems(server)
+    web.answer(404)
+    web.answer(200, [{"00741000": {"vr": "CS", "Value": ["IN PROGRESS"]}}])
+    for _ in range(4):
+        web.answer(200)
+    assert at.look("2.25.1") is None
+    assert at.look("2.25.1") is State.IN_PROGRESS
+    at.create("2.25.1", {"00741200": {"vr": "CS", "Value": ["HIGH"]}})
+    at.update("2.25.1", {}, None)
+    at.update("2.25.1", {}, "2.25.2")
+    at.move("2.25.1", State.COMPLETED, "2.25.2")
+    assert [(method, path) for method, path, *_ in web.asked] == [
+        ("GET", "/dicom-web/workitems/2.25.1"),
+        ("GET", "/dicom-web/workitems/2.25.1"),
+        ("POST", "/dicom-web/workitems?workitem=2.25.1"),
+        ("POST", "/dicom-web/workitems/2.25.1"),
+        ("POST", "/dicom-web/workitems/2.25.1?transaction-uid=2.25.2"),
+        ("PUT", "/dicom-web/workitems/2.25.1/state"),
+    ]
+    assert json.loads(web.asked[2][3]) == [{"00741200": {"vr": "CS", "Value": ["HIGH"]}}]
+    moved = json.loads(web.asked[-1][3])
+    assert (moved[0]["00741000"]["Value"], moved[0]["00081195"]["Value"]) == (["COMPLETED"], ["2.25.2"])
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "code"),
+    [
+        (400, Permanent, "HUB_REFUSED"),
+        (409, Permanent, "HUB_REFUSED"),
+        (401, Transient, "REJECTED"),
+        (403, Transient, "REJECTED"),
+        (404, Transient, "PEER_REFUSED"),  # a mistake in the address must not lose a study
+        (405, Transient, "PEER_REFUSED"),
+        (500, Transient, "PEER_FAULT"),
+        (503, Transient, "PEER_OUT_OF_RESOURCES"),
+    ],
+)
+def test_only_what_is_about_the_workitem_is_final(
+    web: Web, server: Server, status: int, kind: type[Exception], code: str
+) -> None:
+    web.answer(status)
+    with pytest.raises(kind) as caught:
+        Workitems(server).create("2.25.1", {})
+    assert caught.value.code == code  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("answer", [[], {}, ["text"], [{"00741000": {"vr": "CS", "Value": ["LOST"]}}], b"<html>"])
+def test_an_answer_that_is_no_workitem_is_asked_for_again(web: Web, server: Server, answer: object) -> None:
+    web.answer(200, answer)
+    with pytest.raises(Transient) as caught:
+        Workitems(server).look("2.25.1")
+    assert caught.value.code == "ANSWER_INVALID"

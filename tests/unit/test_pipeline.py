@@ -15,6 +15,7 @@ from cxr_node.roles import ROLES
 from cxr_node.stages.stage import Stage
 from cxr_node.store import jobs
 from cxr_node.worker import Lane
+from cxr_node.workstations import hub_of
 
 KINDS = [step.kind for step in PIPELINE]
 RIS = [{"name": name, "host": "ris.example.org", "message": name[:3].upper()} for name in ("oru", "omi")]
@@ -122,3 +123,9 @@ def test_what_waits_for_a_destination_that_is_gone_has_a_lane_too(tmp_path: Path
     ]
     assert len(lanes) == 12
     store.close()
+
+
+def test_in_shadow_no_hub_is_told(tmp_path: Path) -> None:
+    for mode, told in (("shadow", False), ("triage", True), ("full", True)):
+        node, hub = {"data_dir": tmp_path, "mode": mode}, {"url": "https://hub.example.org/dicom-web"}
+        assert (hub_of(config(tmp_path, node=node, hub=hub)) is not None) is told

@@ -323,7 +323,7 @@ def test_a_time_limit_of_the_hub_closes_nothing_of_a_site(hub: tuple[Bench, Desk
 
 
 def test_a_hub_that_is_no_longer_configured_is_said(north: Site) -> None:
-    with pytest.raises(Permanent, match="is not set any more"):
+    with pytest.raises(Permanent, match="no hub is told any more"):
         Inform(north.bench.store, None, north.bench.clock).run(Job(1, "inform", "hub", "", 1, "token"))
 
 
