@@ -190,9 +190,10 @@ def test_a_hub_has_the_order_of_a_single_node_that_got_everything(
 
 
 def test_a_hub_that_is_away_is_told_in_order_when_it_is_back(hub: tuple[Bench, Desk], north: Site) -> None:
+    come(north.bench, 1, north.bench.clock(), 0.9)
     north.tell()
     north.line.away = True
-    for number in range(1, 121):
+    for number in range(2, 121):
         come(north.bench, number, north.bench.clock(), 0.9)
         north.bench.clock.turn(1)
         with pytest.raises(Transient, match="no connection"):
@@ -219,6 +220,7 @@ def test_what_was_told_before_a_crash_is_not_told_twice(hub: tuple[Bench, Desk],
     assert north.line.asked.count("create") == 1
     assert north.line.asked.count("move") == 1
     assert [entry["state"] for entry in listed(hub[0])] == ["reading"]
+    assert "study.viewed" not in hub[0].events()
 
 
 def test_a_hub_that_has_lost_everything_is_told_anew(tmp_path: Path, hub: tuple[Bench, Desk], north: Site) -> None:
