@@ -86,6 +86,8 @@ EVENTS: Final[Mapping[str, str]] = {
     "worklist.moved": N_("Moved in the worklist"),
     "worklist.overdue": N_("Overdue, and so moved forward in the worklist"),
     "worklist.retimed": N_("Arrival set right, since the clock was set back"),
+    "worklist.gathered": N_("Told of by its site"),
+    "hub.refused": N_("Not taken by the hub"),
     "study.settled": N_("Study complete"),
     "study.unchanged": N_("Late film, nothing new"),
     "study.not_reported": N_("Nothing to report"),
