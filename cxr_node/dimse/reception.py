@@ -22,6 +22,7 @@ from cxr_node.imaging.digest import DataSetDigest
 
 LARGEST = 4 << 30  # bytes of an object; of films the decoder takes far less, of multi-frame ones nothing is kept
 _LOOK_EVERY = 4 << 20
+_ROOM = 256 << 10  # bytes of an object that are held until they are written; fits a core's own cache
 
 
 class Part:
@@ -36,6 +37,7 @@ class Part:
         self.error: OSError | None = None
         self.digest = DataSetDigest()
         self._full, self._size, self._looked_at = full, 0, 0
+        self._buffer, self._held = memoryview(bytearray(_ROOM)), 0
         try:
             self._require_room()
             descriptor, self.name = tempfile.mkstemp(dir=folder, suffix=".part")
@@ -46,9 +48,30 @@ class Part:
         self.file = self  # pynetdicom flushes `.file` after every fragment
 
     def write(self, data: bytes) -> int:
+        """Take in a piece of the data set, after what has been put into its `room`."""
+        self.store()
+        self._store(memoryview(data))
+        return len(data)
+
+    def room(self, most: int) -> memoryview:
+        """Where the next bytes, `most` at most, may be put; `filled` is told how many were."""
+        return self._buffer[self._held : self._held + most]
+
+    def filled(self, count: int) -> None:
+        self._held += count
+        if self._held == len(self._buffer):
+            self.store()
+
+    def store(self) -> None:
+        """Write what has been put into the room."""
+        held, self._held = self._held, 0
+        if held:
+            self._store(self._buffer[:held])
+
+    def _store(self, data: memoryview) -> None:
         if self.error is not None:
-            return len(data)
-        rest = memoryview(data)
+            return
+        rest = data
         try:
             self._size += len(data)
             if self._size - self._looked_at >= _LOOK_EVERY:
@@ -58,7 +81,6 @@ class Part:
         except OSError as error:
             self.error = error
         self.digest.update(data)
-        return len(data)
 
     def _require_room(self) -> None:
         """A data set does not say how long it will be, so that it is looked at while it grows."""
@@ -110,4 +132,5 @@ def finished_part(request: Any) -> Part:
     """The part that a complete C-STORE request was written to."""
     part = request._dataset_file
     assert isinstance(part, Part)  # noqa: S101 - receive_into was called before the server started
+    part.store()
     return part
