@@ -87,18 +87,28 @@ class Connection(AssociationSocket):
         None for any other PDU, and at the end of the connection: what was read of it is read again by `recv`. Raises
         OSError as `recv` does.
         """
-        head = self._exactly(_HEADER)
-        size = int.from_bytes(head[2:]) - _FRAGMENT_HEADER
-        if len(head) == _HEADER and head[0] == _P_DATA and size >= 0:
-            head += self._exactly(_FRAGMENT_HEADER)
-            if len(head) == _HEADER + _FRAGMENT_HEADER and int.from_bytes(head[6:10]) == size + 2:
-                if size > self._longest_of(_P_DATA):
-                    self._refuse(f"a PDU of {size} bytes")
-                if not head[11] & _COMMAND:
-                    self._fill(part, size)
-                    return head[10], bool(head[11] & _LAST)
-        self._unread = bytes(head)
+        head = self._begin()
+        size = int.from_bytes(head[2:_HEADER]) - _FRAGMENT_HEADER
+        alone = len(head) == _HEADER + _FRAGMENT_HEADER and int.from_bytes(head[6:10]) == size + 2
+        if alone and head[0] == _P_DATA:
+            if size > self._longest_of(_P_DATA):
+                self._refuse(f"a PDU of {size} bytes")
+            if not head[11] & _COMMAND:
+                self._fill(part, size)
+                return head[10], bool(head[11] & _LAST)
+        self._unread = head
         return None
+
+    def _begin(self) -> bytes:
+        """The header of a PDU, with that of its first fragment where it has one; fewer bytes at the end."""
+        assert self.socket is not None  # noqa: S101 - it was ready
+        head = self._unread or self.socket.recv(_HEADER + _FRAGMENT_HEADER)
+        self._unread = b""
+        if len(head) < _HEADER:
+            head += self._exactly(_HEADER - len(head))
+        if len(head) >= _HEADER and head[0] == _P_DATA and int.from_bytes(head[2:_HEADER]) >= _FRAGMENT_HEADER:
+            head += self._exactly(_HEADER + _FRAGMENT_HEADER - len(head))
+        return head
 
     def _exactly(self, count: int) -> bytearray:
         """So many bytes; fewer where the connection ends."""
