@@ -11,6 +11,7 @@ import errno
 import os
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,8 @@ from cxr_node.imaging.digest import DataSetDigest
 LARGEST = 4 << 30  # bytes of an object; of films the decoder takes far less, of multi-frame ones nothing is kept
 _LOOK_EVERY = 4 << 20
 _BEGIN_EVERY = 1 << 20
-_ROOM = 256 << 10  # bytes of an object that are held until they are written; fits a core's own cache
+_ROOM = 512 << 10  # bytes of an object that are held until they are written, while as many come
+_HASHING = ThreadPoolExecutor(thread_name_prefix="digest")  # of the threads, one a core and four more at most
 
 
 class Part:
@@ -41,7 +43,8 @@ class Part:
         self.error: OSError | None = None
         self.digest = DataSetDigest()
         self._full, self._size, self._looked_at, self._begun = full, 0, 0, 0
-        self._buffer, self._held = memoryview(bytearray(_ROOM)), 0
+        self._buffer, self._other, self._held = (*(memoryview(bytearray(_ROOM)) for _ in range(2)), 0)
+        self._hashing: Future[None] | None = None
         try:
             self._require_room()
             descriptor, self.name = tempfile.mkstemp(dir=folder, suffix=".part")
@@ -54,6 +57,7 @@ class Part:
     def write(self, data: bytes) -> int:
         """Take in a piece of the data set, after what has been put into its `room`."""
         self.store()
+        self.digest.update(data)
         self._store(memoryview(data))
         return len(data)
 
@@ -64,30 +68,41 @@ class Part:
     def filled(self, count: int) -> None:
         self._held += count
         if self._held == len(self._buffer):
-            self.store()
+            self._write_held()
 
     def store(self) -> None:
-        """Write what has been put into the room."""
-        held, self._held = self._held, 0
-        if held:
-            self._store(self._buffer[:held])
+        """Write what has been put into the room, and finish the digest."""
+        self._write_held()
+        self._await_digest()
+
+    def _write_held(self) -> None:
+        """Write what is in the room while another thread takes its digest, and have the other room filled meanwhile."""
+        data, self._held = self._buffer[: self._held], 0
+        if data:
+            self._await_digest()
+            self._hashing = _HASHING.submit(self.digest.update, data)
+            self._buffer, self._other = self._other, self._buffer
+            self._store(data)
+
+    def _await_digest(self) -> None:
+        if self._hashing is not None:
+            self._hashing.result()
+            self._hashing = None
 
     def _store(self, data: memoryview) -> None:
         if self.error is not None:
             return
-        rest = data
         try:
             self._size += len(data)
             if self._size - self._looked_at >= _LOOK_EVERY:
                 self._require_room()
-            while rest:
-                rest = rest[self.stream.write(rest) :]
+            while data:
+                data = data[self.stream.write(data) :]
             if self._size - self._begun >= _BEGIN_EVERY:
                 begin_write_back(self.stream.fileno(), self._begun, self._size - self._begun)
                 self._begun = self._size
         except OSError as error:
             self.error = error
-        self.digest.update(data)
 
     def _require_room(self) -> None:
         """A data set does not say how long it will be, so that it is looked at while it grows."""
