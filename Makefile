@@ -20,7 +20,7 @@ check: $(VENV)/.demo  ## look over this machine and the configuration
 lint unit peers browser faults training docs: $(VENV)/.test  ## one part of the tests
 	tests/run.sh $@
 
-bench: $(VENV)/.test  ## the figures of docs/benchmarks.md
+bench: $(VENV)/.test  ## the figures of docs/benchmarks.md, and dist/benchmarks/index.html
 	$(BIN)/python -m tests.benchmarks
 
 soak: $(VENV)/.test  ## hours: the long runs of docs/reliability.md
