@@ -1,7 +1,8 @@
 """One SQLite file: opened, migrated, and used in short transactions.
 
-WAL with `synchronous=FULL`: what was committed survives a power cut. Writers queue for the file; a transaction is
-begun IMMEDIATE, because a deferred one that reads and then writes fails at once when another writer was faster.
+WAL with `synchronous=FULL`: what was committed survives a power cut (what a worker has claimed, apart). Writers queue
+for the file; a transaction is begun IMMEDIATE, because a deferred one that reads and then writes fails at once when
+another writer was faster.
 """
 
 import fcntl
@@ -54,6 +55,7 @@ class Store:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._lock = threading.RLock()
+        self._level = "FULL"
         weakref.finalize(self, connection.close)
 
     @classmethod
@@ -71,9 +73,14 @@ class Store:
         return cls(connection)
 
     @contextmanager
-    def transaction(self) -> Iterator[Tx]:
-        """A transaction that writes. Raises Transient when the file is busy or the disk is full."""
+    def transaction(self, *, durable: bool = True) -> Iterator[Tx]:
+        """A transaction that writes. Raises Transient when the file is busy or the disk is full.
+
+        One that is not `durable` survives the end of the process, but a power cut only together with the next one that
+        is: it costs no sync. It is for what would be found out anew.
+        """
         with _translated(), self._turn():
+            self._sync("FULL" if durable else "NORMAL")
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield Tx(self._connection)
@@ -93,6 +100,11 @@ class Store:
             finally:
                 if self._connection.in_transaction:  # SQLite ends it by itself after some failures
                     self._connection.execute("ROLLBACK")
+
+    def _sync(self, level: str) -> None:
+        if level != self._level:
+            self._connection.execute(f"PRAGMA synchronous = {level}")
+            self._level = level
 
     def tidy(self) -> None:
         """Write the log of changes into the file, as far as no reader needs it, and let the planner count anew; where

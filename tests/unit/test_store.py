@@ -58,6 +58,15 @@ def test_it_survives_a_power_cut(store: Store) -> None:
         assert tx.row("PRAGMA foreign_keys") == {"foreign_keys": 1}
 
 
+def test_what_would_be_found_out_anew_costs_no_sync_and_all_else_does(store: Store) -> None:
+    with store.transaction(durable=False) as tx:
+        assert tx.row("PRAGMA synchronous") == {"synchronous": 1}
+        put(tx, "kept")
+    with store.transaction() as tx:
+        assert tx.row("PRAGMA synchronous") == {"synchronous": 2}
+    assert settings(store) == {"kept"}
+
+
 def test_opening_again_keeps_what_is_there(store: Store, path: Path) -> None:
     with store.transaction() as tx:
         put(tx, "kept")
