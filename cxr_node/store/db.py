@@ -11,7 +11,7 @@ import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from sqlite_utils import Database
 from cxr_node.errors import Permanent, Transient
 from cxr_node.message import Message
 from cxr_node.store.migrations import migrations
+from cxr_node.store.together import Together
 
 Row = dict[str, Any]
 Parameters = Sequence[object] | Mapping[str, object]
@@ -55,6 +56,7 @@ class Store:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._lock = threading.RLock()
+        self._together = Together[Tx]()
         self._level = "FULL"
         weakref.finalize(self, connection.close)
 
@@ -89,6 +91,13 @@ class Store:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise
+
+    def together(self, work: Callable[[Tx], None]) -> None:
+        """Do `work` in a transaction, and with it what other threads have waited to do meanwhile: one sync for all.
+
+        It may be begun twice, where another's fails. Raises what it raises, and as `transaction` does.
+        """
+        self._together.do(work, self._turn, self.transaction)
 
     @contextmanager
     def reading(self) -> Iterator[Tx]:

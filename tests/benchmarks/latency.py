@@ -23,7 +23,7 @@ _STUDIES = """
     SELECT study_instance_uid, max(r.analysed_at) AS analysed_at,
         max(iif(d.kind = 'sr', v.sent_at, 0)) AS sr, max(iif(d.kind = 'sc', v.sent_at, 0)) AS sc
     FROM instance i JOIN result r ON r.instance_digest = i.digest JOIN document d USING (study_instance_uid)
-    JOIN delivery v USING (sop_instance_uid) GROUP BY study_instance_uid
+    JOIN delivery v ON v.sop_instance_uid = d.sop_instance_uid GROUP BY study_instance_uid
 """
 
 
