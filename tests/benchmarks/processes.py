@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from cxr_node import config as configuration
@@ -25,30 +25,40 @@ from tests.benchmarks.load import Films, send
 class OneProcess(Daemon):
     """The same node with the worker's lanes as threads beside the listener's."""
 
-    def __init__(self, config: Config) -> None:
-        super().__init__(config)
-        self._children = [child for child in self._children if child.role == "infer"]
-        part = roles.ROLES["work"](self._plan, self._store)
+    def __init__(self, config: Config, read: Callable[[], Config]) -> None:
+        super().__init__(config, read)
+        self._service._children = {**self._service._children, "work": _Inside(self)}
+
+
+class _Inside:
+    """Stands where the child of this role would: its lanes are threads of this process."""
+
+    def __init__(self, node: OneProcess) -> None:
+        part = roles.ROLES["work"](node._service.plan, node._store)
         self._lanes = part.lanes
         self._worker = Worker(
-            self._store,
+            node._store,
             assemble("work", part.values),
             roles.owner_of("work", os.getpid()),
-            wake=self._wake,
-            pseudonym=self._pseudonyms.study,
+            wake=node._service.wake,
+            batch_size=part.batch_size,
+            pseudonym=node._pseudonyms.study,
         )
 
-    def _start(self) -> None:
-        super()._start()
+    def start(self) -> None:
         threading.Thread(target=self._worker.run, args=(self._lanes,), daemon=True).start()
 
-    def _wake(self) -> None:
-        super()._wake()
+    def stop(self, _: float) -> None:
+        self._worker.stop()
+
+    def wake(self) -> None:
         self._worker.bell.ring()
 
-    def _stop(self) -> None:
-        self._worker.stop()
-        super()._stop()
+    def ping(self) -> None:
+        """It beats in the process that asks."""
+
+    def alive(self) -> bool:
+        return not self._worker.broken
 
 
 def measure(folder: Path, scale: Scale) -> Iterator[Figure]:
@@ -82,4 +92,4 @@ def _round(place: Path, films: list[Path], launch: tuple[str, ...]) -> tuple[flo
 if __name__ == "__main__":
     settings = configuration.load(Path(sys.argv[2]))
     log.configure(settings.log.level, settings.log.format)
-    OneProcess(settings).run()
+    OneProcess(settings, lambda: settings).run()
