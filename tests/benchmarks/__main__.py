@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from cxr_node.observe import log
 from tests.benchmarks import (
     crowd,
     device,
@@ -75,7 +76,7 @@ def main(arguments: Sequence[str]) -> None:
         command = shlex.join(["python", "-m", "tests.benchmarks", *arguments])
         _measure(asked.part or list(PARTS), QUICK if asked.quick else FULL, file, command)
     parts, told = load(file.read_text("utf-8").splitlines())
-    print("\n## Goals\n", *goals.markdown(parts), sep="\n")
+    print("\n## Goals\n", *goals.markdown(parts), "", goals.caution(told), sep="\n")
     shown = file.with_name("index.html")
     shown.write_text(sheet.page(parts, told), "utf-8")
     print(f"\n{shown}")
@@ -100,4 +101,5 @@ def _measure(names: Sequence[str], scale: Scale, file: Path, command: str) -> No
 
 
 if __name__ == "__main__":
+    log.configure("warning", "console")
     main(sys.argv[1:])

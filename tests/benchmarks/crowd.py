@@ -31,7 +31,7 @@ def measure(folder: Path, scale: Scale) -> Iterator[Figure]:
 
 
 def row(associations: int, scale: Scale) -> str:
-    return f"{associations} associations, a film of {next(iter(scale.sizes))} each"
+    return f"associations at once: {associations}, a film of {next(iter(scale.sizes))} over each"
 
 
 @contextmanager

@@ -19,7 +19,7 @@ body { font: 15px/1.45 system-ui, sans-serif; color: #222; max-width: 1080px; ma
 h2 { margin-top: 2.2em; border-bottom: 1px solid #ddd } h3 { margin: 1.6em 0 .4em; font-size: 1em }
 table { border-collapse: collapse; margin: .6em 0; font-size: 13px } td, th { padding: .25em .7em; text-align: right }
 th { text-align: right; vertical-align: bottom; border-bottom: 2px solid #888 } td { border-bottom: 1px solid #e4e4e4 }
-td:first-child, th:first-child { text-align: left } .goals td { text-align: left }
+td:first-child, th:first-child, .goals td, .goals th { text-align: left }
 .met td:last-child { color: #176117 } .missed td:last-child { color: #a11313; font-weight: bold }
 img { max-width: 100%; display: block; margin: .8em 0 } nav a { margin-right: 1em } .told { color: #555 }
 """
@@ -32,12 +32,13 @@ def page(parts: Mapping[str, Part], told: Sequence[Mapping[str, Any]]) -> str:
     """HTML. `told` says of each figure when, on what and by which command it was taken."""
     taken = {each["part"]: each for each in told}
     links = " ".join(f'<a href="#{name}">{escape(part.title)}</a>' for name, part in parts.items())
-    body = [f"<h1>cxr_node: benchmarks</h1><nav>{links}</nav>", "<h2>Goals</h2>", *_goals(parts)]
+    body = [f"<h1>cxr_node: benchmarks</h1><nav>{links}</nav>", "<h2>Goals</h2>", *_goals(parts, told)]
     for name, part in parts.items():
         body += [f'<h2 id="{name}">{escape(part.title)}</h2>', f'<p class="told">{escape(_taken(taken[name]))}</p>']
         for group, figures in part.groups().items():
             body += [f"<h3>{escape(group)}</h3>" if group else "", *_table(figures)]
-            body += [_plot([each for each in figures if each.unit == unit]) for unit in _units(figures)]
+            alike = [[each for each in figures if each.unit == unit] for unit in _units(figures)]
+            body += [_plot(each) for each in alike if len(each) > 1]
         body += [f"<p>{escape(note)}</p>" for note in part.notes]
     head = f'<meta charset="utf-8"><title>cxr_node: benchmarks</title><style>{_STYLE}</style>'
     return f'<!doctype html><html lang="en"><head>{head}</head><body>{"".join(body)}</body></html>\n'
@@ -51,7 +52,8 @@ def _taken(told: Mapping[str, Any]) -> str:
     )
 
 
-def _goals(parts: Mapping[str, Part]) -> Iterator[str]:
+def _goals(parts: Mapping[str, Part], told: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    yield f"<p>{escape(goals.caution(told))}</p>"
     yield '<table class="goals"><tr><th>goal<th>wanted<th>measured<th>spread<th></tr>'
     for row in goals.verdicts(parts):
         kind = row[-1].split(",")[0]

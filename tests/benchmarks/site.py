@@ -86,7 +86,7 @@ class Site:
         return [sum(each) for each in zip(*(self.taken[name] for name in STEPS), strict=True)]
 
     def _claim(self, kind: str) -> Job:
-        with self._bench.store.transaction() as tx:
+        with self._bench.store.transaction(durable=False) as tx:
             (job,) = jobs.claim(tx, kind, "bench", self._bench.clock(), 300.0)
             return job
 

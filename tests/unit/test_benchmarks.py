@@ -66,8 +66,13 @@ def test_what_was_not_measured_is_not_met() -> None:
     assert {row[-1] for row in goals.verdicts({})} == {"not measured"}
 
 
+def test_by_a_quick_run_nothing_is_met() -> None:
+    assert goals.caution([{"scale": FULL.name}, {"scale": QUICK.name}])
+    assert not goals.caution([{"scale": FULL.name}])
+
+
 def test_the_slowest_count_where_a_goal_speaks_of_them() -> None:
-    goal = goals.Goal("t", "p", "r", "c", kind="at most", limit=500.0, of=1)
+    goal = goals.Goal("t", "p", "r", "c", unit="ms", kind="at most", limit=500.0, of=1)
     part = Part("p", "P", [Figure("r", "c", "ms", [*[100.0] * 90, *[600.0] * 10], tail=True)])
     found = goal.find({"p": part})
     assert found
@@ -86,7 +91,8 @@ def test_the_page_has_goals_tables_and_plots_and_needs_nothing_else() -> None:
     part = received([30, 31], [30, 20])
     parts, told = load(record(part, FULL, "python -m tests.benchmarks receive"))
     html = sheet.page(parts, told)
-    assert html.count("data:image/svg+xml;base64,") == 2, "films/s, and ratios"
+    assert html.count("data:image/svg+xml;base64,") == 1, "of films/s; of a single ratio none"
+    assert "quick run" not in html
     assert "A busy machine." in html
     assert "<td>met" in html
     assert "http" not in html
