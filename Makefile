@@ -23,7 +23,7 @@ lint unit peers browser faults training docs: $(VENV)/.test  ## one part of the 
 systemd: $(VENV)/.test  ## minutes, as root: the installed service under a systemd of its own
 	tools/systemd.sh
 
-bench: $(VENV)/.test  ## the figures of docs/benchmarks.md
+bench: $(VENV)/.test  ## the figures of docs/benchmarks.md, and dist/benchmarks/index.html
 	$(BIN)/python -m tests.benchmarks
 
 soak: $(VENV)/.test  ## hours: the long runs of docs/reliability.md

@@ -26,9 +26,12 @@ class Spool:
         self.quarantine, self.outbox = root / "quarantine", root / "outbox"
 
     def prepare(self) -> None:
-        """Make the folders, durably, readable by the service alone."""
+        """Make the folders, durably, readable by the service alone; no film has to wait for its own."""
         for folder in (self.incoming, self.films, self.pictures, self.quarantine, self.outbox):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for number in range(256):
+            (self.films / f"{number:02x}").mkdir(mode=0o700, exist_ok=True)
+        _sync_folder(self.films)
         _sync_folder(self.root)
 
     def free_bytes(self) -> int:

@@ -129,9 +129,11 @@ class Worker:
     def run_once(self, lane: Lane) -> bool:
         """Do what is due next in a lane, if anything; whether there was something."""
         now = self.clock()
-        for kind in lane.kinds:
+        with self.store.reading() as tx:  # other processes write meanwhile
+            due = [kind for kind in lane.kinds if jobs.is_due(tx, kind, now, lane.target)]
+        for kind in due:
             step, stage = self.stages[kind]
-            with self.store.transaction() as tx:
+            with self.store.transaction(durable=False) as tx:  # after a power cut, nobody has claimed anything
                 limit = self.batch_size if step.batched else 1
                 batch = jobs.claim(tx, kind, self.owner, now, step.lease, limit=limit, target=lane.target)
                 claimed = [self._named(tx, job) for job in batch]

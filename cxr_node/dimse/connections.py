@@ -1,14 +1,10 @@
 """Connections before and below associations: an adapter over pynetdicom's server.
 
 A connection becomes an association when its caller has begun to speak, over TLS where the node has it; until then it
-costs one waiting thread. pynetdicom would do the handshake in the thread that accepts, would read its sockets 4096
-bytes at a time, and could not serve more than a thousand files and sockets at once.
+costs one waiting thread. pynetdicom would do the handshake in the thread that accepts.
 """
 
-import contextlib
 import errno
-import math
-import select
 import socket
 import ssl
 import sys
@@ -17,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from socketserver import TCPServer
-from typing import Any, NoReturn
+from typing import Any
 
 import structlog
 from pynetdicom import AE, evt
@@ -26,20 +22,15 @@ from pynetdicom.association import Association
 from pynetdicom.fsm import StateMachine
 from pynetdicom.pdu import A_ABORT_RQ
 from pynetdicom.presentation import PresentationContext
-from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
+from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
 from cxr_node.dimse import handshake
 from cxr_node.dimse.answers import Answers
+from cxr_node.dimse.wire import Connection, Reader
 from cxr_node.domain.callers import Network, within
 
 log = structlog.get_logger()
 
-_PIECE = 1 << 20
-_HEADER = 6  # of a PDU: type, reserved, length (PS3.8 9.3)
-_P_DATA = 0x04
-_LONGEST_DATA = 8 << 20
-_LONGEST_OTHER = 256 << 10  # an A-ASSOCIATE-RQ of 128 contexts with every transfer syntax takes a tenth
-_LONGEST_MESSAGE = 8 << 20  # what is no object is held in memory: a request for 5000 instances takes a tenth
 _WAITING = 512  # connections that may wait for their first words beside the associations
 _MOST_OUTGOING = 16  # PDUs; an answer to C-FIND has two
 _LOOK_SECONDS = 0.0005
@@ -144,7 +135,8 @@ class _Handler(RequestHandler):
 
     def _create_association(self) -> Association:
         association = super()._create_association()
-        setattr(association.dul.socket, "__class__", _Connection)  # noqa: B010 - pynetdicom names its classes itself
+        setattr(association.dul.socket, "__class__", Connection)  # noqa: B010 - pynetdicom names its classes itself
+        setattr(association.dul, "__class__", Reader)  # noqa: B010
         setattr(association.dul.state_machine, "__class__", _States)  # noqa: B010
         setattr(association.acse, "__class__", _Negotiation)  # noqa: B010
         setattr(association.dimse, "__class__", Answers)  # noqa: B010
@@ -189,84 +181,6 @@ class _States(StateMachine):
             connection.close()
         evt.trigger(self.dul.assoc, evt.EVT_CONN_CLOSE)
         self.dul.kill_dul()
-
-
-class _Connection(AssociationSocket):
-    """The socket of one association: no limit on file numbers, large reads, and none longer than a PDU may be."""
-
-    _longest = _HEADER
-
-    @property
-    def ready(self) -> bool:
-        """As the original, whose select(2) knows the first 1024 files of a process only."""
-        if self.socket is None or not self._is_connected:
-            return False
-        poll = select.poll()
-        try:
-            poll.register(self.socket, select.POLLIN)
-        except (OSError, ValueError):
-            self.event_queue.put("Evt17")
-            return False
-        buffered = isinstance(self.socket, ssl.SSLSocket) and self.socket.pending() > 0
-        return buffered or bool(poll.poll(0))
-
-    def recv(self, nr_bytes: int) -> bytearray:
-        """As the original, in pieces of up to 1 MiB that are taken as they come, never ahead of what came.
-
-        Raises OSError, which closes the connection, for a PDU or a message that is longer than any may be, or a PDU
-        that trickles in.
-        """
-        if nr_bytes > self._longest:
-            self._refuse(f"a PDU of {nr_bytes} bytes")
-        if (held := self._held()) > _LONGEST_MESSAGE:
-            self._refuse(f"a message of more than {held} bytes that is no object")
-        until = time.monotonic() + (self.assoc.network_timeout or math.inf)
-        received = bytearray()
-        while self.socket is not None and len(received) < nr_bytes:
-            piece = self.socket.recv(min(nr_bytes - len(received), _PIECE))
-            if not piece:
-                break
-            received += piece
-            if time.monotonic() > until:
-                raise TimeoutError(errno.ETIMEDOUT, "a PDU took longer than the time-out")
-        if len(received) == _HEADER:
-            self._longest = self._longest_of(received[0])
-        else:
-            self._acknowledge()
-        return received
-
-    def _acknowledge(self) -> None:
-        """Tell the peer at once that a PDU is here.
-
-        Many peers write command and data set one after the other, and their system (Nagle's algorithm, RFC 896) holds
-        the second back until the first is acknowledged, which Linux delays by 40 ms (RFC 1122 4.2.3.2). It falls back
-        to that by itself, so that it is told after each PDU.
-        """
-        if self.socket is not None:
-            with contextlib.suppress(OSError):  # the peer is gone: the next read says so
-                self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-
-    def _shutdown_socket(self) -> None:
-        """As the original, which leaves a socket open whose peer was faster."""
-        if self.socket is not None:
-            with contextlib.suppress(OSError):
-                self.socket.shutdown(socket.SHUT_RDWR)
-            self.socket.close()
-
-    def _refuse(self, what: str) -> NoReturn:
-        log.warning("association.broken", calling=self.assoc.requestor.ae_title, reason=what)
-        raise OSError(errno.EMSGSIZE, what)
-
-    def _held(self) -> int:
-        """Bytes of the message that is being received, as far as they are in memory; objects go to parts."""
-        message = self.assoc.dimse.message
-        buffers = (message.encoded_command_set, message.data_set) if message else ()
-        return sum(buffer.tell() for buffer in buffers if buffer)
-
-    def _longest_of(self, kind: int) -> int:
-        """Data four times as long as was offered are let pass, since some peers do not look; memory stays bounded."""
-        offered = self.assoc.acceptor.maximum_length or _LONGEST_DATA
-        return min(4 * offered, _LONGEST_DATA) if kind == _P_DATA else _LONGEST_OTHER
 
 
 def _sentence(error: Exception) -> str:

@@ -19,7 +19,7 @@ class DataSetDigest:
         self._sha256 = hashlib.sha256()
         self._head: bytearray | None = bytearray()
 
-    def update(self, data: bytes) -> None:
+    def update(self, data: bytes | memoryview) -> None:
         if self._head is None:
             self._sha256.update(data)
             return

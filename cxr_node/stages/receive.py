@@ -150,8 +150,7 @@ class Receive:
             header=header,
         )
         try:
-            with self.store.transaction() as tx:
-                self._record(tx, arrival, received.address)
+            self.store.together(lambda tx: self._record(tx, arrival, received.address))
         except sqlite3.IntegrityError:  # it has a row: its file was lost, or it came twice at the same moment
             if self._known(digest) is None:
                 raise

@@ -1,7 +1,8 @@
 """One SQLite file: opened, migrated, and used in short transactions.
 
-WAL with `synchronous=FULL`: what was committed survives a power cut. Writers queue for the file; a transaction is
-begun IMMEDIATE, because a deferred one that reads and then writes fails at once when another writer was faster.
+WAL with `synchronous=FULL`: what was committed survives a power cut (what a worker has claimed, apart). Writers queue
+for the file; a transaction is begun IMMEDIATE, because a deferred one that reads and then writes fails at once when
+another writer was faster.
 """
 
 import fcntl
@@ -10,7 +11,7 @@ import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from sqlite_utils import Database
 from cxr_node.errors import Permanent, Transient
 from cxr_node.message import Message
 from cxr_node.store.migrations import migrations
+from cxr_node.store.together import Together
 
 Row = dict[str, Any]
 Parameters = Sequence[object] | Mapping[str, object]
@@ -54,6 +56,8 @@ class Store:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._lock = threading.RLock()
+        self._together = Together[Tx]()
+        self._level = "FULL"
         weakref.finalize(self, connection.close)
 
     @classmethod
@@ -71,10 +75,15 @@ class Store:
         return cls(connection)
 
     @contextmanager
-    def transaction(self) -> Iterator[Tx]:
+    def transaction(self, *, durable: bool = True) -> Iterator[Tx]:
         """A transaction that writes. Raises Transient when the file is busy or the disk is full, Permanent when it is
-        damaged."""
+        damaged.
+
+        One that is not `durable` survives the end of the process, but a power cut only together with the next one that
+        is: it costs no sync. It is for what would be found out anew.
+        """
         with _translated(), self._turn():
+            self._sync("FULL" if durable else "NORMAL")
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield Tx(self._connection)
@@ -83,6 +92,13 @@ class Store:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise
+
+    def together(self, work: Callable[[Tx], None]) -> None:
+        """Do `work` in a transaction, and with it what other threads have waited to do meanwhile: one sync for all.
+
+        It may be begun twice, where another's fails. Raises what it raises, and as `transaction` does.
+        """
+        self._together.do(work, self._turn, self.transaction)
 
     @contextmanager
     def reading(self) -> Iterator[Tx]:
@@ -94,6 +110,11 @@ class Store:
             finally:
                 if self._connection.in_transaction:  # SQLite ends it by itself after some failures
                     self._connection.execute("ROLLBACK")
+
+    def _sync(self, level: str) -> None:
+        if level != self._level:
+            self._connection.execute(f"PRAGMA synchronous = {level}")
+            self._level = level
 
     def tidy(self) -> None:
         """Write the log of changes into the file, as far as no reader needs it, and let the planner count anew; where

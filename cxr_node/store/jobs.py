@@ -78,6 +78,18 @@ def claim(
     return [_take(tx, int(row["id"]), owner, now, lease_seconds) for row in batch]
 
 
+def is_due(tx: Tx, kind: str, now: float, target: str | None = None) -> bool:
+    """Whether `claim` would find a job."""
+    found = tx.row(
+        """
+        SELECT 1 FROM job WHERE kind = ? AND state = 'ready' AND (attempt > 0) IN (0, 1) AND not_before <= ?
+            AND (? IS NULL OR target IN (?, '')) LIMIT 1
+        """,
+        (kind, now, target, target),
+    )
+    return found is not None
+
+
 def _due(tx: Tx, kind: str, now: float, target: str | None, limit: int, *, retries: bool) -> list[Row]:
     return tx.rows(
         """

@@ -62,11 +62,14 @@ def analysis_seconds(tx: Tx, limit: int) -> list[float]:
 
 
 def oldest_pending(tx: Tx) -> dict[str, float]:
-    """By destination: when the oldest document was written that has not left for it."""
+    """By destination: when the oldest document was written that has not left for it.
+
+    CROSS JOIN has SQLite begin with what has not left, and not with every document that there is.
+    """
     rows = tx.rows(
         """
         SELECT v.destination, min(d.written_at) AS oldest FROM delivery v
-        JOIN document d ON d.sop_instance_uid = v.sop_instance_uid WHERE v.sent_at IS NULL GROUP BY v.destination
+        CROSS JOIN document d ON d.sop_instance_uid = v.sop_instance_uid WHERE v.sent_at IS NULL GROUP BY v.destination
         """
     )
     return {row["destination"]: float(row["oldest"]) for row in rows}

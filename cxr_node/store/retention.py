@@ -84,9 +84,9 @@ def give_up(tx: Tx, study: str, now: float, *, reason: str, documents: bool) -> 
 def states(tx: Tx) -> dict[str, int]:
     """How many films are here, and of how many only the record is left."""
     row = tx.row(
-        "SELECT count(*) FILTER (WHERE purged_at IS NULL) AS kept, "
-        "count(*) FILTER (WHERE purged_at IS NOT NULL) AS purged FROM instance WHERE state = ?",
-        (InstanceState.CURRENT,),
+        "SELECT (SELECT count(*) FROM instance WHERE state = :current AND purged_at IS NULL) AS kept, "
+        "(SELECT count(*) FROM instance WHERE state = :current AND purged_at IS NOT NULL) AS purged",
+        {"current": InstanceState.CURRENT},
     )
     return {"kept": row["kept"], "purged": row["purged"]} if row else {"kept": 0, "purged": 0}
 

@@ -1,57 +1,105 @@
-"""`make bench`, or `python -m tests.benchmarks [PART...] [--write]`: the figures of docs/benchmarks.md.
+"""`make bench`, or `python -m tests.benchmarks [PART...]`: the figures of docs/benchmarks.md.
 
-With --write the parts that ran take the place of their sections in that file.
+    --quick           small films and few of them: minutes; it shows that all works, and says nothing of a machine
+    --out DIR         where results.jsonl and index.html go, dist/benchmarks unless told otherwise
+    --from FILE       measure nothing: goals, page and document of results of before
+    --write           put the tables into docs/benchmarks.md
+
+The results of parts that are not run again are kept.
 """
 
+import argparse
+import json
 import os
-import platform
-import re
+import shlex
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from datetime import datetime
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from tests.benchmarks import crowd, device, latency, memory, pages, processes, receive, stages, subscribers, workitems
+from cxr_node.observe import log
+from tests.benchmarks import (
+    crowd,
+    device,
+    document,
+    explaining,
+    goals,
+    history,
+    latency,
+    memory,
+    pages,
+    processes,
+    receive,
+    sheet,
+    stages,
+    startup,
+    subscribers,
+    throughput,
+    workitems,
+)
+from tests.benchmarks.figures import FULL, QUICK, Figure, Part, Scale, load, record
 
-PARTS: dict[str, tuple[str, Callable[[Path], Iterator[str]]]] = {
-    "receive": ("Receiving 15 MB films", receive.measure),
+Measure = Callable[[Path, Scale], Iterator[Figure | str]]
+PARTS: Mapping[str, tuple[str, Measure]] = {
+    "receive": ("Receiving", receive.measure),
     "crowd": ("A hundred machines at once", crowd.measure),
+    "startup": ("Starting", startup.measure),
     "stages": ("What each step costs", stages.measure),
+    "explaining": ("Maps of what the model looked at", explaining.measure),
     "device": ("The network on a graphics card", device.measure),
     "memory": ("Memory that is kept", memory.measure),
     "latency": ("Latency of one study", latency.measure),
-    "throughput": ("Throughput", latency.throughput),
+    "throughput": ("Throughput", throughput.measure),
     "processes": ("One process or two", processes.measure),
+    "history": ("With many studies in the database", history.measure),
     "pages": ("The web pages with many studies", pages.measure),
     "workitems": ("Workitems with many studies", workitems.measure),
     "subscribers": ("Many who want to hear of workitems", subscribers.measure),
 }
-_DOCUMENT = Path(__file__).parents[2] / "docs" / "benchmarks.md"
+_OUT = Path(__file__).parents[2] / "dist" / "benchmarks"
 
 
-def main(arguments: list[str]) -> None:
-    names = [name for name in arguments if name in PARTS] or list(PARTS)
+def main(arguments: Sequence[str]) -> None:
+    parser = argparse.ArgumentParser("python -m tests.benchmarks", description="The figures of docs/benchmarks.md.")
+    parser.add_argument(
+        "part", nargs="*", choices=[[], *PARTS], metavar="PART", help=f"of {', '.join(PARTS)}; none: all"
+    )
+    parser.add_argument("--quick", action="store_true", help="small and few: minutes")
+    parser.add_argument("--out", type=Path, default=_OUT, help="where results.jsonl and index.html go")
+    parser.add_argument("--from", dest="results", type=Path, help="measure nothing; show these results")
+    parser.add_argument("--write", action="store_true", help="put the tables into docs/benchmarks.md")
+    asked = parser.parse_args(arguments)
+    if asked.quick and asked.write:
+        parser.error("--quick says nothing about a machine, so that it is not written into the document")
+    file = asked.results or asked.out / "results.jsonl"
+    if not asked.results:
+        command = shlex.join(["python", "-m", "tests.benchmarks", *arguments])
+        _measure(asked.part or list(PARTS), QUICK if asked.quick else FULL, file, command)
+    parts, told = load(file.read_text("utf-8").splitlines())
+    print("\n## Goals\n", *goals.markdown(parts), "", goals.caution(told), sep="\n")
+    shown = file.with_name("index.html")
+    shown.write_text(sheet.page(parts, told), "utf-8")
+    print(f"\n{shown}")
+    if asked.write:
+        document.write(parts, told)
+
+
+def _measure(names: Sequence[str], scale: Scale, file: Path, command: str) -> None:
+    """Run parts; each is written down when it is done."""
+    file.parent.mkdir(parents=True, exist_ok=True)
     for name in names:
         title, measure = PARTS[name]
         print(f"\n## {title}\n", flush=True)
-        lines = []
+        part = Part(name, title)
         with tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_DIR")) as folder:
-            for line in measure(Path(folder)):
-                print(line, flush=True)
-                lines.append(line)
-        if "--write" in arguments:
-            _write(name, title, lines)
+            for found in measure(Path(folder), scale):
+                part.add(found)
+        print("\n".join(part.markdown()), flush=True)
+        kept = file.read_text("utf-8").splitlines() if file.exists() else []
+        others = [line for line in kept if json.loads(line)["part"] != name]
+        file.write_text("\n".join([*others, *record(part, scale, command)]) + "\n", "utf-8")
 
 
-def _write(name: str, title: str, lines: list[str]) -> None:
-    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
-    made = f"`python -m tests.benchmarks {name}`; {datetime.now().astimezone():%Y-%m-%d}, {machine}."
-    section = "\n".join([f"<!-- {name} -->", f"## {title}", "", *lines, "", made, f"<!-- /{name} -->"])
-    text = _DOCUMENT.read_text("utf-8")
-    place = re.compile(rf"<!-- {name} -->.*?<!-- /{name} -->", re.DOTALL)
-    text = place.sub(lambda _: section, text) if place.search(text) else f"{text.rstrip()}\n\n{section}\n"
-    _DOCUMENT.write_text(text, "utf-8")
-
-
-main(sys.argv[1:])
+if __name__ == "__main__":
+    log.configure("warning", "console")
+    main(sys.argv[1:])

@@ -1,6 +1,5 @@
 """What the network costs on a graphics card and on a processor beside it: films a second, latency, memory."""
 
-import statistics
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,13 +9,13 @@ import torch
 
 from cxr_node.inference.manifest import find
 from cxr_node.inference.predictor import Predictor
+from tests.benchmarks.figures import Figure, Scale
 
 BATCHES = (1, 8, 32, 128, 512)
-ROUNDS = 30
 
 
-def measure(_: Path) -> Iterator[str]:
-    """Rows of a Markdown table: `Predictor.predict` with activation maps, from and to the memory of the processor."""
+def measure(_: Path, scale: Scale) -> Iterator[Figure | str]:
+    """`Predictor.predict` with activation maps, from and to the memory of the processor."""
     if not torch.cuda.is_available():
         yield "There is no graphics card on this machine."
         return
@@ -25,18 +24,16 @@ def measure(_: Path) -> Iterator[str]:
     films = np.random.default_rng(1).random((max(BATCHES), manifest.size, manifest.size)).astype(np.float32)
     apart = np.abs(card.probe(films[:32]) - processor.probe(films[:32])).max()
     yield f"{torch.cuda.get_device_name()}, torch {torch.__version__}; logits of 32 films at most {apart:.1e} apart."
-    yield ""
-    yield "| films at once | median, ms | 95th, ms | films/s | peak memory of the card, MB | films/s, one core |"
-    yield "| ---: | ---: | ---: | ---: | ---: | ---: |"
     torch.set_num_threads(1)
     for size in BATCHES:
         torch.cuda.reset_peak_memory_stats()
-        taken = _times(card, films[:size], ROUNDS)
-        beside = _times(processor, films[:size], 3) if size <= 32 else None
-        median, worst = statistics.median(taken), sorted(taken)[int(0.95 * len(taken))]
-        peak = torch.cuda.max_memory_allocated() / 2**20
-        other = f"{size / statistics.median(beside):.0f}" if beside else "not run"
-        yield f"| {size} | {median * 1e3:.2f} | {worst * 1e3:.2f} | {size / median:.0f} | {peak:.0f} | {other} |"
+        taken, row = _times(card, films[:size], scale.repeats), f"films at once: {size}"
+        yield Figure(row, "the batch", "ms", [1000 * each for each in taken], tail=True)
+        yield Figure(row, "the card", "films/s", [size / each for each in taken])
+        yield Figure(row, "most memory of the card", "MB", [torch.cuda.max_memory_allocated() / 2**20])
+        if size <= 32:
+            beside = _times(processor, films[:size], scale.rounds)
+            yield Figure(row, "one core beside it", "films/s", [size / each for each in beside])
 
 
 def _times(predictor: Predictor, batch: np.ndarray, rounds: int) -> list[float]:

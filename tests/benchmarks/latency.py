@@ -1,63 +1,79 @@
-"""From the last C-STORE response to the worklist, to the SR and to the heat map in the archive; settle time zero."""
+"""From the last C-STORE response to the worklist, to the SR and to the heat map in the archive; settle time zero.
 
+One study after the other, and as they come in a hospital: each at its own time, whether or not those of before are
+done. There it counts from the moment at which the study was to be sent, so that all waiting is in it.
+"""
+
+import random
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
-from statistics import median, quantiles
 
 from tests.benchmarks import rig
+from tests.benchmarks.figures import Figure, Scale
+from tests.benchmarks.load import Films, send, sender
 
-_STUDIES = 30
+PLACE, SR, HEATMAP = "its place in the worklist", "the SR stored", "the heat map stored"
+GROUP = "from the last C-STORE response, or from when it was due, to"
+ALONE, ROW = "one after the other", "resident memory of the whole node after it"
+_RATES = (1.0, 3.0)  # studies a second
+_STUDIES = """
+    SELECT study_instance_uid, max(r.analysed_at) AS analysed_at,
+        max(iif(d.kind = 'sr', v.sent_at, 0)) AS sr, max(iif(d.kind = 'sc', v.sent_at, 0)) AS sc
+    FROM instance i JOIN result r ON r.instance_digest = i.digest JOIN document d USING (study_instance_uid)
+    JOIN delivery v ON v.sop_instance_uid = d.sop_instance_uid GROUP BY study_instance_uid
+"""
 
 
-def measure(folder: Path) -> Iterator[str]:
-    """Rows of a Markdown table: milliseconds, one study at a time, 15 MB films, documents to dcmtk storescp."""
-    yield "| from the last C-STORE response to | median ms | 95th percentile ms |"
-    yield "| --- | ---: | ---: |"
-    films = rig.write_films(folder / "films", _STUDIES + 2)
+def measure(folder: Path, scale: Scale) -> Iterator[Figure]:
+    """Milliseconds for films of the first size, documents to dcmtk's storescp."""
+    shape = next(iter(scale.sizes.values()))
     with rig.storescp(folder / "archive") as archive, rig.node(folder / "node", destination=archive) as node:
-        rows = []
-        for number, film in enumerate(films, start=1):
-            rig.send(node, [film], 1)
-            answered = time.time()
-            await_documents(folder / "node", 2 * number)
-            rows.append(_times(folder / "node", answered))
-        memory = rig.resident_megabytes(node.pid)
-    for title, column in (("its place in the worklist", 0), ("the SR stored", 1), ("the heat map stored", 2)):
-        values = [1000 * row[column] for row in rows[2:]]
-        yield f"| {title} | {median(values):.0f} | {quantiles(values, n=20)[-1]:.0f} |"
-    yield ""
-    yield f"Resident memory of the whole node after {len(films)} studies: {memory:.0f} MB."
+        alone = _alone(node, Films(folder / "alone", shape), scale)
+        yield from _figures(alone, ALONE)
+        for rate in _RATES:
+            arriving = _arriving(node, Films(folder / f"{rate}", shape), scale.arrivals, rate)
+            yield from _figures(arriving, f"{rate:g} a second, at random")
+        yield Figure(ROW, "memory", "MB", [rig.resident_megabytes(node.pid)], "memory")
 
 
-def throughput(folder: Path) -> Iterator[str]:
-    """Sustained studies a second, sender and archive on the same machine."""
-    films = rig.write_films(folder / "films", 40)
-    with rig.storescp(folder / "archive") as archive, rig.node(folder / "node", destination=archive) as node:
-        rig.send(node, films[:2], 1)
-        await_documents(folder / "node", 4)
-        began = time.perf_counter()
-        rig.send(node, films[2:], 2)
-        await_documents(folder / "node", 2 * len(films))
-        seconds = time.perf_counter() - began
-    rate = (len(films) - 2) / seconds
-    yield f"End to end, two associations at full speed: {rate:.1f} studies/s (SR and heat map stored)."
+def _alone(node: rig.Receiver, films: Films, scale: Scale) -> list[tuple[float, ...]]:
+    """For each study the milliseconds after the last response."""
+    answered: dict[str, float] = {}
+    for number in range(scale.repeats + 2):
+        (film,) = films.make(1)
+        send(node, [film], 1)
+        if number > 1:  # the first ones warm up
+            answered[films.study(film)] = time.time()
+        rig.await_idle(node.folder)
+    return _after(node, answered)
 
 
-def await_documents(folder: Path, count: int) -> None:
-    """Wait until so many documents have been delivered by the node in `folder`."""
-    rig.await_count(folder, "SELECT count(*) FROM delivery WHERE sent_at", count)
+def _arriving(node: rig.Receiver, films: Films, count: int, rate: float) -> list[tuple[float, ...]]:
+    """The same after the moment at which each was to be sent; arrivals are a Poisson process."""
+    chance, due, moment = random.Random(1), {}, time.time() + 1
+    paths = films.make(count)
+    senders = []
+    for path in paths:
+        moment += chance.expovariate(rate)
+        due[films.study(path)] = moment
+    for path, moment in zip(paths, list(due.values()), strict=True):
+        senders.append(threading.Timer(max(0.0, moment - time.time()), lambda path=path: sender(node, [path]).wait()))
+        senders[-1].start()
+    for each in senders:
+        each.join()
+    rig.await_idle(node.folder)
+    return _after(node, due)
 
 
-def _times(folder: Path, answered: float) -> tuple[float, float, float]:
-    """Seconds after `answered` of the newest study's analysis, SR and SC."""
-    with closing(rig.database(folder)) as connection:
-        analysed = connection.execute("SELECT max(analysed_at) FROM result").fetchone()[0]
-        sent = dict(
-            connection.execute(
-                "SELECT kind, sent_at FROM document JOIN delivery USING (sop_instance_uid) "
-                "ORDER BY sent_at DESC LIMIT 2"
-            ).fetchall()
-        )
-    return max(0.0, analysed - answered), sent["sr"] - answered, sent["sc"] - answered
+def _after(node: rig.Receiver, moments: Mapping[str, float]) -> list[tuple[float, ...]]:
+    with closing(rig.database(node.folder)) as connection:
+        rows = {row[0]: row[1:] for row in connection.execute(_STUDIES)}
+    return [tuple(1000 * max(0.0, each - moment) for each in rows[study]) for study, moment in moments.items()]
+
+
+def _figures(taken: list[tuple[float, ...]], column: str) -> Iterator[Figure]:
+    for title, samples in zip((PLACE, SR, HEATMAP), zip(*taken, strict=True), strict=True):
+        yield Figure(title, column, "ms", samples, GROUP, tail=True)

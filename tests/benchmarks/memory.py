@@ -5,6 +5,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.benchmarks.figures import Figure, Scale
+
+_COLUMNS = (("the network's own, a film", "ms"), ("the kernel's, a film", "ms"), ("largest size", "MB"))
 _JUDGE = """
 import resource, sys
 import numpy as np
@@ -23,17 +26,18 @@ began = resource.getrusage(resource.RUSAGE_SELF)
 for _ in range(96 // films):
     predictor.predict(batch)
 ended = resource.getrusage(resource.RUSAGE_SELF)
-spent = ((ended.ru_utime - began.ru_utime) / 96e-3, (ended.ru_stime - began.ru_stime) / 96e-3)
-print(f"{spent[0]:.1f} | {spent[1]:.1f} | {ended.ru_maxrss // 1024}")
+print((ended.ru_utime - began.ru_utime) / 96e-3, (ended.ru_stime - began.ru_stime) / 96e-3, ended.ru_maxrss / 1024)
 """
 
 
-def measure(_: Path) -> Iterator[str]:
-    """Rows of a Markdown table: processor time of one film, and the process's largest size."""
-    yield "| freed memory | films at once | network's own, ms a film | the kernel's, ms a film | peak MB |"
-    yield "| --- | ---: | ---: | ---: | ---: |"
+def measure(_: Path, scale: Scale) -> Iterator[Figure]:
+    """Processor time of one film, and the process's largest size."""
     for films in ("1", "8"):
         for how in ("returned", "kept"):
             command = [sys.executable, "-c", _JUDGE, how, films]
-            figures = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-            yield f"| {how} | {films} | {figures} |"
+            said = [
+                subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+                for _ in range(scale.rounds)
+            ]
+            for (column, unit), samples in zip(_COLUMNS, zip(*said, strict=True), strict=True):
+                yield Figure(f"{how}, films at once: {films}", column, unit, [float(each) for each in samples])

@@ -20,21 +20,20 @@ from cxr_node.plan import database_of
 from cxr_node.store import events, reading, worklist
 from cxr_node.store.db import Store
 from tests.bench import NOON, add_film, add_result, header, study_uid
+from tests.benchmarks.figures import Figure, Scale
 from tests.node import free_port, wait_for
 from tests.toml import toml
 
-_STUDIES = 10_000
-_TIMES = 40
+STILL, MOVING = "nothing has changed", "something has, each time"
 _WATCHERS = 200
 
 
-def measure(folder: Path) -> Iterator[str]:
-    """Rows of a Markdown table: milliseconds, median and longest of many requests, one after the other."""
-    store, port, file = _filled(folder)
-    yield f"| {_STUDIES:,} open studies | nothing has changed: median (longest), ms | something has, each time |"
-    yield "| --- | ---: | ---: |"
+def measure(folder: Path, scale: Scale) -> Iterator[Figure | str]:
+    """Milliseconds of requests, one after the other."""
+    studies = scale.open_studies
+    store, port, file = _filled(folder, studies)
     with _serving(file, port):
-        name = keys.pseudonyms(folder, create=False).study(study_uid(_STUDIES // 2))
+        name = keys.pseudonyms(folder, create=False).study(study_uid(studies // 2))
         for title, path in (
             ("`GET /api/worklist`, all of them", "/api/worklist"),
             ("the worklist page", "/"),
@@ -42,17 +41,18 @@ def measure(folder: Path) -> Iterator[str]:
             ("`GET /metrics`", "/metrics"),
         ):
             _get(port, path)
-            still = _timed(lambda path=path: _get(port, path), lambda: None)
-            moving = _timed(lambda path=path: _get(port, path), lambda: _happen(store))
-            yield f"| {title} | {still} | {moving} |"
-        yield ""
+            still = _timed(lambda path=path: _get(port, path), lambda: None, scale.repeats)
+            moving = _timed(lambda path=path: _get(port, path), lambda: _happen(store, studies // 2), scale.repeats)
+            yield Figure(title, STILL, "ms", still, tail=True)
+            yield Figure(title, MOVING, "ms", moving, tail=True)
         yield (
-            f"An event of another process, which rings no bell, reaches {_WATCHERS} watchers, all of them, within "
-            f"{_told(store, port):.0f} ms of its commit: it is looked for twice a second."
+            f"With {studies:,} open studies. An event of another process, which rings no bell, reaches {_WATCHERS} "
+            f"watchers, all of them, within {_told(store, port, studies // 2):.0f} ms of its commit: it is looked for "
+            "twice a second."
         )
 
 
-def _filled(folder: Path) -> tuple[Store, int, Path]:
+def _filled(folder: Path, studies: int) -> tuple[Store, int, Path]:
     port, file = free_port(), folder / "node.toml"
     tables = {
         "node": {"data_dir": str(folder), "mode": "full"},
@@ -63,7 +63,7 @@ def _filled(folder: Path) -> tuple[Store, int, Path]:
     store = Store.open(database_of(config.load(file, {})))
     keys.pseudonyms(folder, create=True)
     with store.transaction() as tx:
-        for number in range(_STUDIES):
+        for number in range(studies):
             facts = {"accession_number": f"A{number}", "patient_id": f"P{number}"}
             worklist.arrive(tx, header(number, **facts), NOON + number)
             add_result(tx, add_film(tx, number, at=NOON + number, **facts), (number % 100) / 100)
@@ -98,24 +98,24 @@ def _get(port: int, path: str) -> None:
     assert answer.status == 200, (path, answer.status)
 
 
-def _timed(act: Callable[[], None], before: Callable[[], None]) -> str:
+def _timed(act: Callable[[], None], before: Callable[[], None], repeats: int) -> list[float]:
     took = []
-    for _ in range(_TIMES):
+    for _ in range(repeats):
         before()
         began = time.perf_counter()
         act()
         took.append(1000 * (time.perf_counter() - began))
-    return f"{median(took):.0f} ({max(took):.0f})"
+    return took
 
 
-def _happen(store: Store) -> None:
+def _happen(store: Store, number: int) -> None:
     """A study goes to the front of the list, or back from there."""
     with store.transaction() as tx:
         in_front = tx.row("SELECT 1 FROM worklist_entry WHERE priority = 'stat'")
-        reading.prioritise(tx, study_uid(5000), None if in_front else Priority.STAT, Actor("bench"), time.time())
+        reading.prioritise(tx, study_uid(number), None if in_front else Priority.STAT, Actor("bench"), time.time())
 
 
-def _told(store: Store, port: int) -> float:
+def _told(store: Store, port: int, number: int) -> float:
     """Milliseconds until every watcher has read an event; the median of several."""
     took = []
     with ExitStack() as watching:
@@ -128,7 +128,7 @@ def _told(store: Store, port: int) -> float:
             while not stream.readline().startswith(b"retry:"):
                 pass
         for _ in range(5):
-            _happen(store)
+            _happen(store, number)
             began = time.perf_counter()
             with store.reading() as tx:
                 newest = b"id: %d\n" % events.last(tx)

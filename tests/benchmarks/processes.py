@@ -7,9 +7,8 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from statistics import median
 
 from cxr_node import config as configuration
 from cxr_node import roles
@@ -18,55 +17,63 @@ from cxr_node.daemon import Daemon
 from cxr_node.observe import log
 from cxr_node.pipeline import assemble
 from cxr_node.worker import Worker
-from tests.benchmarks import latency, rig
-
-_FILMS = 30
-_ROUNDS = 3
+from tests.benchmarks import rig, throughput
+from tests.benchmarks.figures import Figure, Scale
+from tests.benchmarks.load import Films, send
 
 
 class OneProcess(Daemon):
     """The same node with the worker's lanes as threads beside the listener's."""
 
-    def __init__(self, config: Config) -> None:
-        super().__init__(config)
-        self._children = [child for child in self._children if child.role == "infer"]
-        part = roles.ROLES["work"](self._plan, self._store)
+    def __init__(self, config: Config, read: Callable[[], Config]) -> None:
+        super().__init__(config, read)
+        self._service._children = {**self._service._children, "work": _Inside(self)}
+
+
+class _Inside:
+    """Stands where the child of this role would: its lanes are threads of this process."""
+
+    def __init__(self, node: OneProcess) -> None:
+        part = roles.ROLES["work"](node._service.plan, node._store)
         self._lanes = part.lanes
         self._worker = Worker(
-            self._store,
+            node._store,
             assemble("work", part.values),
             roles.owner_of("work", os.getpid()),
-            wake=self._wake,
-            pseudonym=self._pseudonyms.study,
+            wake=node._service.wake,
+            batch_size=part.batch_size,
+            pseudonym=node._pseudonyms.study,
         )
 
-    def _start(self) -> None:
-        super()._start()
+    def start(self) -> None:
         threading.Thread(target=self._worker.run, args=(self._lanes,), daemon=True).start()
 
-    def _wake(self) -> None:
-        super()._wake()
+    def stop(self, _: float) -> None:
+        self._worker.stop()
+
+    def wake(self) -> None:
         self._worker.bell.ring()
 
-    def _stop(self) -> None:
-        self._worker.stop()
-        super()._stop()
+    def ping(self) -> None:
+        """It beats in the process that asks."""
+
+    def alive(self) -> bool:
+        return not self._worker.broken
 
 
-def measure(folder: Path) -> Iterator[str]:
-    """Rows of a Markdown table: receiving and finishing the same films under both arrangements."""
-    yield "| listener and worker | films/s acknowledged while all is worked on | studies/s to SR and heat map stored |"
-    yield "| --- | ---: | ---: |"
-    films = rig.write_films(folder / "films", _FILMS)
+def measure(folder: Path, scale: Scale) -> Iterator[Figure]:
+    """Receiving and finishing films of the first size under both arrangements."""
+    films = Films(folder / "films", next(iter(scale.sizes.values())))
     launch = (sys.executable, "-m", "tests.benchmarks.processes")
     arrangements: dict[str, tuple[str, ...]] = {"one process": launch, "two processes": ()}
     measured: dict[str, list[tuple[float, float]]] = {name: [] for name in arrangements}
-    for _ in range(_ROUNDS):  # interleaved, so that a busy moment of the machine falls on both
+    for _ in range(scale.rounds):  # interleaved, so that a busy moment of the machine falls on both
         for name, command in arrangements.items():
-            measured[name].append(_round(folder / "place", films, command))
+            measured[name].append(_round(folder / "place", films.make(2 * scale.batch), command))
     for name, rounds in measured.items():
-        acknowledged, finished = (median(column) for column in zip(*rounds, strict=True))
-        yield f"| {name} | {acknowledged:.1f} | {finished:.1f} |"
+        acknowledged, finished = zip(*rounds, strict=True)
+        yield Figure(name, "acknowledged while all is worked on", "films/s", acknowledged)
+        yield Figure(name, "SR and heat map stored", "studies/s", finished)
 
 
 def _round(place: Path, films: list[Path], launch: tuple[str, ...]) -> tuple[float, float]:
@@ -77,12 +84,12 @@ def _round(place: Path, films: list[Path], launch: tuple[str, ...]) -> tuple[flo
         rig.node(place / "node", destination=archive, launch=launch) as node,
     ):
         began = time.perf_counter()
-        acknowledged = rig.send(node, films, 2)
-        latency.await_documents(place / "node", 2 * len(films))
+        acknowledged = send(node, films, 2)
+        rig.await_count(node.folder, throughput.DONE, 2 * len(films))
         return len(films) / acknowledged, len(films) / (time.perf_counter() - began)
 
 
 if __name__ == "__main__":
     settings = configuration.load(Path(sys.argv[2]))
     log.configure(settings.log.level, settings.log.format)
-    OneProcess(settings).run()
+    OneProcess(settings, lambda: settings).run()

@@ -1,47 +1,71 @@
-"""Receiving: this node, with every film synced and committed, beside two receivers that sync nothing."""
+"""Receiving: this node, with every film synced and committed, beside two receivers that sync nothing.
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+All of them run all the time, and each is given some films in turn, so that a busy moment of the machine falls on all.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
-from statistics import median
 
 from tests.benchmarks import rig
+from tests.benchmarks.figures import Figure, Scale, ratios
+from tests.benchmarks.load import SYNTAXES, Films, send
 
-_ROUNDS = 3
-_FILMS = 16
-
-
-def measure(folder: Path) -> Iterator[str]:
-    """Rows of a Markdown table: films a second, 15 MB each, over one and over four associations."""
-    yield "| receiver | 1 association, films/s | 4 associations, films/s | against storescp | against Orthanc |"
-    yield "| --- | ---: | ---: | ---: | ---: |"
-    films = rig.write_films(folder / "films", _FILMS)
-    receivers: dict[str, Callable[[Path], AbstractContextManager[rig.Receiver]]] = {
-        "dcmtk storescp --fork, no fsync": rig.storescp,
-        "Orthanc, no fsync": rig.orthanc,
-        "cxr_node, fsync and commit": lambda place: rig.node(place, analysing=False),
-        "cxr_node, the same while analysing": rig.node,
-    }
-    speeds = {name: _speeds(folder / "receiver", start, films) for name, start in receivers.items()}
-    scp, orthanc = list(speeds.values())[:2]
-    for name, (one, four) in speeds.items():
-        ratios = " | ".join(f"{one / base[0]:.2f}x, {four / base[1]:.2f}x" for base in (scp, orthanc))
-        yield f"| {name} | {one:.1f} | {four:.1f} | {ratios} |"
+SCP, ORTHANC = "dcmtk storescp --fork, no fsync", "Orthanc, no fsync"
+OURS, ANALYSING = "cxr_node, fsync and commit", "cxr_node, the same while analysing"
 
 
-def _speeds(
-    place: Path, start: Callable[[Path], AbstractContextManager[rig.Receiver]], films: list[Path]
-) -> tuple[float, float]:
-    """Medians of several rounds, each against a fresh receiver; the first films of each warm it up."""
-    measured: list[list[float]] = []
-    for _ in range(_ROUNDS):
-        round_ = []
-        for associations in (1, 4):
-            rig.empty(place)
-            with start(place) as receiver:
-                rig.send(receiver, films[:2], 1)
-                rest = films[2:]
-                round_.append(len(rest) / rig.send(receiver, rest, associations))
-        measured.append(round_)
-    rig.empty(place)
-    return median(one for one, _ in measured), median(four for _, four in measured)
+def measure(folder: Path, scale: Scale) -> Iterator[Figure]:
+    """Films a second by receiver, size, syntax and associations; ours against the others, round by round."""
+    with ExitStack() as stack:
+        receivers = {
+            SCP: stack.enter_context(rig.storescp(folder / "scp")),
+            ORTHANC: stack.enter_context(rig.orthanc(folder / "orthanc")),
+            OURS: stack.enter_context(rig.node(folder / "ours", analysing=False)),
+            ANALYSING: stack.enter_context(rig.node(folder / "analysing")),
+        }
+        for size, shape in scale.sizes.items():
+            for syntax in SYNTAXES:
+                films = Films(folder / f"{size} {syntax}", shape, syntax)
+                group = f"films of {size}, {syntax}" + (
+                    "" if syntax == "uncompressed" else f" ({films.megabytes:.1f} MB)"
+                )
+                for associations in scale.associations:
+                    taken = _rounds(receivers, films, associations, scale)
+                    yield from _told(taken, column(associations), group)
+                    _forget(folder)
+
+
+def column(associations: int) -> str:
+    return f"{associations} at once"
+
+
+def _rounds(
+    receivers: Mapping[str, rig.Receiver], films: Films, associations: int, scale: Scale
+) -> dict[str, list[float]]:
+    count = max(scale.batch, 2 * associations)
+    taken: dict[str, list[float]] = {name: [] for name in receivers}
+    for number in range(scale.rounds + 1):
+        for name, receiver in receivers.items():
+            speed = count / send(receiver, films.make(count), associations, films.syntax)
+            if name == ANALYSING:
+                rig.await_idle(receiver.folder)
+            if number:  # the first round warms up
+                taken[name].append(speed)
+    return taken
+
+
+def _told(taken: Mapping[str, list[float]], column: str, group: str) -> Iterator[Figure]:
+    figures = {name: Figure(name, column, "films/s", samples, group) for name, samples in taken.items()}
+    yield from figures.values()
+    for name in (OURS, ANALYSING):
+        yield ratios(figures[name], figures[SCP], f"{column}, against storescp")
+        yield ratios(figures[name], figures[ORTHANC], f"{column}, against Orthanc")
+
+
+def _forget(folder: Path) -> None:
+    """Give the disk back what was received; nobody reads it again."""
+    for path in folder.rglob("*.dcm"):
+        path.unlink()
+    for path in (folder / "scp").iterdir():
+        path.unlink()

@@ -1,4 +1,4 @@
-"""What the benchmarks run against: receivers as processes, films on disk, dcmtk's storescu as the load."""
+"""What the benchmarks run against: receivers as processes, each in a folder of its own."""
 
 import json
 import os
@@ -14,14 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydicom.uid import ExplicitVRLittleEndian
-
-from cxr_node.demo.phantom import project
-from cxr_node.domain.uid import derive_uid
-from tests.films import chest
-
 STORESCU, STORESCP, ORTHANC = "/usr/bin/storescu", "/usr/bin/storescp", "/usr/sbin/Orthanc"
-_QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
 
 def free_port() -> int:
@@ -30,52 +23,19 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def write_films(folder: Path, count: int, rows: int = 3000, columns: int = 2500) -> list[Path]:
-    """`count` DX films of different patients, 16 bits, explicit VR little endian; 15 MB each at the default size."""
-    folder.mkdir(parents=True)
-    film = chest(1, pixels=project(rows=rows, columns=columns, seed=1))
-    film.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    paths = []
-    for number in range(count):
-        for keyword in ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
-            setattr(film, keyword, derive_uid("2.25", [keyword, str(folder), str(number)]))
-        film.file_meta.MediaStorageSOPInstanceUID = film.SOPInstanceUID
-        film.PatientID = f"BENCH-{number:04d}"
-        paths.append(folder / f"{number:04d}.dcm")
-        film.save_as(paths[-1], enforce_file_format=True)
-    return paths
-
-
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """A storage SCP under test. `pid` is that of its main process."""
+    """A storage SCP under test. `pid` is that of its main process; `folder` is where it keeps what it got."""
 
     name: str
     ae_title: str
     port: int
     pid: int
+    folder: Path
 
     def destination(self) -> dict[str, Any]:
         """As a [[destination]] of a node."""
         return {"name": "pacs", "ae_title": self.ae_title, "host": "127.0.0.1", "port": self.port}
-
-
-def send(receiver: Receiver, films: Sequence[Path], associations: int) -> float:
-    """Send all films, dealt over so many simultaneous associations; the seconds until all were acknowledged."""
-    hands = [films[start::associations] for start in range(associations)]
-    began = time.perf_counter()
-    senders = [
-        subprocess.Popen(
-            [STORESCU, "-xe", "-aec", receiver.ae_title, "127.0.0.1", str(receiver.port), *map(str, hand)],
-            env=os.environ | {"TCP_NODELAY": "1"},
-            **_QUIET,
-        )
-        for hand in hands
-    ]
-    statuses = [sender.wait() for sender in senders]
-    if any(statuses):
-        raise RuntimeError(f"{receiver.name} did not take every film")
-    return time.perf_counter() - began
 
 
 @contextmanager
@@ -86,6 +46,7 @@ def storescp(folder: Path, *, keeping: bool = True) -> Iterator[Receiver]:
     command = [
         STORESCP,
         "--fork",
+        "+xa",
         "-aet",
         "STORESCP",
         *([] if keeping else ["--ignore"]),
@@ -94,7 +55,7 @@ def storescp(folder: Path, *, keeping: bool = True) -> Iterator[Receiver]:
         str(port),
     ]
     with _process(command, port, env=os.environ | {"TCP_NODELAY": "1"}) as pid:
-        yield Receiver("dcmtk storescp", "STORESCP", port, pid)
+        yield Receiver("dcmtk storescp", "STORESCP", port, pid, folder)
 
 
 @contextmanager
@@ -108,7 +69,7 @@ def orthanc(folder: Path) -> Iterator[Receiver]:
     }  # fmt: skip
     (folder / "orthanc.json").write_text(json.dumps(settings))
     with _process([ORTHANC, str(folder / "orthanc.json")], port, env=os.environ | {"TCP_NODELAY": "1"}) as pid:
-        yield Receiver("Orthanc", "ORTHANC", port, pid)
+        yield Receiver("Orthanc", "ORTHANC", port, pid, folder)
 
 
 @contextmanager
@@ -119,12 +80,14 @@ def node(
     destination: Receiver | None = None,
     launch: Sequence[str] = (),
     places: int = 64,
+    loaded: bool = True,
 ) -> Iterator[Receiver]:
     """This node; with `analysing` off every film is refused by its header, so that only receiving is measured.
 
-    `places` is its cap on associations; `launch` replaces the command that starts it.
+    `places` is its cap on associations; `launch` replaces the command that starts it. It has `loaded` its model, or
+    answers on its port only.
     """
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
     text = f'[node]\ndata_dir = "{folder}/var"\nmode = "full"\n[receive]\nport = {port}\nmax_associations = {places}\n'
     text += '[study]\nsettle_seconds = 0\n[log]\nlevel = "warning"\n'
@@ -137,10 +100,9 @@ def node(
     config.write_text(text)
     command = [*(launch or (sys.executable, "-m", "cxr_node", "serve")), "-c", str(config)]
     with _process(command, port, env=dict(os.environ), log=folder / "log") as pid:
-        await_count(
-            folder, "SELECT count(*) FROM event WHERE event = 'infer.ready'", 1
-        )  # loading torch takes both cores
-        yield Receiver("cxr_node", "CXR_NODE", port, pid)
+        if loaded:  # which takes both cores
+            await_count(folder, "SELECT count(*) FROM event WHERE event = 'infer.ready'", 1)
+        yield Receiver("cxr_node", "CXR_NODE", port, pid, folder)
 
 
 def await_count(folder: Path, question: str, count: int, seconds: float = 180.0) -> None:
@@ -152,6 +114,18 @@ def await_count(folder: Path, question: str, count: int, seconds: float = 180.0)
                 return
         time.sleep(0.01)
     raise RuntimeError(f"{question}: not {count} within {seconds:g} s")
+
+
+def await_idle(folder: Path) -> None:
+    """Wait until the node in `folder` has done what is to be done now."""
+    question = "SELECT count(*) = 0 FROM job WHERE state = 'running' OR state = 'ready' AND not_before <= ?"
+    until = time.monotonic() + 600
+    while time.monotonic() < until:
+        with closing(database(folder)) as connection:
+            if connection.execute(question, (time.time() + 5,)).fetchone()[0]:
+                return
+        time.sleep(0.02)
+    raise RuntimeError("the node is busy for 10 minutes")
 
 
 def database(folder: Path) -> sqlite3.Connection:
@@ -180,7 +154,7 @@ def _wait_for(port: int, process: subprocess.Popen[bytes], seconds: float = 30.0
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
-        time.sleep(0.02)
+        time.sleep(0.005)
     raise RuntimeError(f"{process.args} does not listen on port {port}")
 
 
@@ -200,6 +174,12 @@ def peak_megabytes(pid: int) -> float:
     """The most resident memory that a process has had."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(float(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
+
+
+def processor_seconds(pid: int) -> float:
+    """What a process and those of its children that have ended have used of the processor."""
+    figures = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, figures[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
 def empty(folder: Path) -> None:

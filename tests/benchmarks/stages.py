@@ -1,10 +1,9 @@
-"""What each stage costs for one 15 MB film, on an idle node: milliseconds, medians."""
+"""What each stage costs for one film, on an idle node."""
 
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from statistics import median
 
 from cxr_node.documents import Profile, Source, StudyReport, build_heatmap, build_report
 from cxr_node.domain.finding import Tier
@@ -18,16 +17,13 @@ from cxr_node.inference.gate import Gate
 from cxr_node.inference.manifest import find
 from cxr_node.inference.predictor import Predictor, analyse
 from cxr_node.spool import Spool
-from tests.benchmarks import rig
+from tests.benchmarks.figures import Figure, Scale
+from tests.benchmarks.load import Films
 
-_REPEATS = 15
 
-
-def measure(folder: Path) -> Iterator[str]:
-    """Rows of a Markdown table, in the order in which a film passes."""
-    yield "| step | ms |"
-    yield "| --- | ---: |"
-    path = rig.write_films(folder / "films", 1)[0]
+def measure(folder: Path, scale: Scale) -> Iterator[Figure]:
+    """In the order in which a film of the first size passes."""
+    (path,) = Films(folder / "films", next(iter(scale.sizes.values()))).make(1)
     spool = Spool(folder / "spool", 0)
     spool.prepare()
     manifest = find(None, "cxr-pneumonia")
@@ -58,14 +54,14 @@ def measure(folder: Path) -> Iterator[str]:
         "write a document durably (20 kB)": lambda: spool.write(spool.outbox / "x.dcm", b"x" * 20_000),
     }
     for name, step in steps.items():
-        yield f"| {name} | {_milliseconds(step):.1f} |"
+        yield Figure(name, "one film", "ms", _milliseconds(step, scale.repeats))
 
 
-def _milliseconds(step: Callable[[], object]) -> float:
+def _milliseconds(step: Callable[[], object], repeats: int) -> list[float]:
     step()
     taken = []
-    for _ in range(_REPEATS):
+    for _ in range(repeats):
         began = time.perf_counter()
         step()
         taken.append(1000 * (time.perf_counter() - began))
-    return median(taken)
+    return taken

@@ -1,4 +1,4 @@
-"""How soon two hundred subscribers have heard of a film.
+"""How soon many subscribers have all heard of a film.
 
 They are a process of their own: `python -m tests.benchmarks.subscribers PORT`.
 """
@@ -9,20 +9,19 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from statistics import median
 
 from cxr_node.domain.workitem import GLOBAL
+from tests.benchmarks.figures import Figure, Scale
 from tests.films import chest
 from tests.node import Node, free_port
 from tests.steps import Watcher, Workstation
 
-_SUBSCRIBERS, _TIMES = 200, 5
 
-
-def measure(folder: Path) -> Iterator[str]:
-    """A sentence: from the last response of C-STORE to the last N-EVENT-REPORT that was received."""
-    port, took = free_port(), []
-    titles = [f"VIEWER{number}" for number in range(_SUBSCRIBERS)]
+def measure(folder: Path, scale: Scale) -> Iterator[Figure]:
+    """From the last response of C-STORE to the last N-EVENT-REPORT that was received; each has an association."""
+    port, subscribers = free_port(), 2 * max(scale.crowd)
+    took: list[float] = []
+    titles = [f"VIEWER{number}" for number in range(subscribers)]
     tables = [{"ae_title": title, "host": "127.0.0.1", "port": port} for title in titles]
     command = [sys.executable, "-m", "tests.benchmarks.subscribers", str(port)]
     with (
@@ -32,27 +31,24 @@ def measure(folder: Path) -> Iterator[str]:
         with Workstation(node.port) as station:
             for title in titles:
                 assert station.subscribe(GLOBAL, title) == 0x0000
-        for _ in range(_TIMES):
+        for _ in range(scale.rounds + 2):
             node.send(chest())
             sent = time.time()
             node.wait_idle()
-            took.append(_last(watching) - sent)
+            took.append(_last(watching, subscribers) - sent)
         assert watching.stdin
         watching.stdin.close()
-    yield (
-        f"A film comes, and {_SUBSCRIBERS} subscribers are called, each on an association of its own: the last has "
-        f"heard of it after {median(took):.1f} s (median of {_TIMES}; longest {max(took):.1f} s)."
-    )
+    yield Figure(f"{subscribers} subscribers", "until the last has heard of a film", "s", took)
 
 
-def _last(watching: subprocess.Popen[str]) -> float:
+def _last(watching: subprocess.Popen[str], subscribers: int) -> float:
     """When the last report came, in seconds since 1970 UTC; each subscriber has had one."""
     assert watching.stdin
     assert watching.stdout
     watching.stdin.write("\n")
     watching.stdin.flush()
     count, last = json.loads(watching.stdout.readline())
-    assert count == _SUBSCRIBERS
+    assert count == subscribers
     return float(last)
 
 

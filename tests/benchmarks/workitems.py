@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from statistics import median
 from time import perf_counter
 
 from pydicom.uid import UID
@@ -20,16 +19,18 @@ from cxr_node.domain.reading import Actor
 from cxr_node.domain.workitem import Caller
 from cxr_node.store import reading, worklist
 from tests.bench import Bench, add_film, desk, header, study_uid
+from tests.benchmarks.figures import Figure, Scale
+from tests.benchmarks.pages import MOVING, STILL
 from tests.steps import Workstation, keyed
 
-_STUDIES, _TIMES, _PAGE = 10_000, 20, 50
+_PAGE = 50
 
 
-def measure(folder: Path) -> Iterator[str]:
-    """Rows of a Markdown table: milliseconds, median and longest, one query after the other."""
+def measure(folder: Path, scale: Scale) -> Iterator[Figure]:
+    """Milliseconds of queries, one after the other."""
     bench = Bench(folder)
     with bench.store.transaction() as tx:
-        for number in range(_STUDIES):
+        for number in range(scale.open_studies):
             facts = {"accession_number": f"A{number}", "patient_id": f"P{number}", "patient_name": "Doe^Jane"}
             add_film(tx, number, at=bench.clock() + number, **facts)
             worklist.arrive(tx, header(number, **facts), bench.clock() + number)
@@ -38,11 +39,11 @@ def measure(folder: Path) -> Iterator[str]:
     endpoint = Endpoint("CXR_NODE", "127.0.0.1", 0, max_associations=8, max_pdu=131072, timeout=60.0)
     listener = Listener(endpoint, bench.intake, bench.spool.incoming, [UnifiedProcedureStep(asked)])
     listener.start()
-    yield f"| {_STUDIES:,} open studies | nothing has changed: median (longest), ms | something has, each time |"
-    yield "| --- | ---: | ---: |"
-    still = _at_a_workstation(listener.port, lambda: None)
-    moving = _at_a_workstation(listener.port, lambda: _happen(bench))
-    yield f"| C-FIND of what is scheduled, until its first {_PAGE} answers | {still} | {moving} |"
+    middle, row = scale.open_studies // 2, f"C-FIND of what is scheduled, until its first {_PAGE} answers"
+    still = _at_a_workstation(listener.port, lambda: None, scale.repeats)
+    moving = _at_a_workstation(listener.port, lambda: _happen(bench, middle), scale.repeats)
+    yield Figure(row, STILL, "ms", still, tail=True)
+    yield Figure(row, MOVING, "ms", moving, tail=True)
     query = {"00741000": {"vr": "CS", "Value": ["SCHEDULED"]}}
     caller = Caller("bench", "BENCH", "")
 
@@ -51,45 +52,42 @@ def measure(folder: Path) -> Iterator[str]:
         for _ in range(_PAGE):
             next(found)
 
-    still, moving = _timed(first, lambda: None), _timed(first, lambda: _happen(bench))
-    yield f"| the first {_PAGE} of UPS-RS, without HTTP | {still} | {moving} |"
+    still, moving = (_timed(first, act, scale.repeats) for act in (lambda: None, lambda: _happen(bench, middle)))
+    yield Figure(f"the first {_PAGE} of UPS-RS, without HTTP", STILL, "ms", still, tail=True)
+    yield Figure(f"the first {_PAGE} of UPS-RS, without HTTP", MOVING, "ms", moving, tail=True)
     listener.stop(1.0)
 
 
-def _happen(bench: Bench) -> None:
+def _happen(bench: Bench, number: int) -> None:
     """A study goes to the front of the list, or back from there."""
     with bench.store.transaction() as tx:
         in_front = tx.row("SELECT 1 FROM worklist_entry WHERE priority = 'stat'")
-        reading.prioritise(tx, study_uid(5000), None if in_front else Priority.STAT, Actor("bench"), bench.clock())
+        reading.prioritise(tx, study_uid(number), None if in_front else Priority.STAT, Actor("bench"), bench.clock())
 
 
-def _timed(work: Callable[[], None], before: Callable[[], None]) -> str:
+def _timed(work: Callable[[], None], before: Callable[[], None], repeats: int) -> list[float]:
     took = []
-    for _ in range(_TIMES):
+    for _ in range(repeats):
         before()
         began = perf_counter()
         work()
         took.append(1000 * (perf_counter() - began))
-    return _told(took)
+    return took
 
 
-def _told(took: list[float]) -> str:
-    return f"{median(took):.0f} ({max(took):.0f})"
-
-
-def _at_a_workstation(port: int, before: Callable[[], None]) -> str:
+def _at_a_workstation(port: int, before: Callable[[], None], repeats: int) -> list[float]:
     command = [sys.executable, "-m", "tests.benchmarks.workitems", str(port)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin
         assert process.stdout
         took = []
-        for _ in range(_TIMES):
+        for _ in range(repeats):
             before()
             process.stdin.write("\n")
             process.stdin.flush()
             took.append(json.loads(process.stdout.readline()))
         process.stdin.close()
-    return _told(took)
+    return took
 
 
 def _station(port: int) -> None:

@@ -12,7 +12,8 @@ import pytest
 from pynetdicom import AE
 from pynetdicom.association import Association
 
-from cxr_node.dimse.connections import Gate, Refused, _Connection
+from cxr_node.dimse.connections import Gate, Refused
+from cxr_node.dimse.wire import Connection
 
 OFFERED = 16384
 
@@ -26,12 +27,12 @@ def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
         yield ours, theirs
 
 
-def reading(ours: socket.socket, timeout: float = 60.0) -> _Connection:
+def reading(ours: socket.socket, timeout: float = 60.0) -> Connection:
     ae = AE()
     ae.network_timeout, ae.maximum_pdu_size = timeout, OFFERED
     association = Association(ae, "acceptor")
     association.acceptor.maximum_length = OFFERED
-    return _Connection(association, client_socket=ours)
+    return Connection(association, client_socket=ours)
 
 
 def header(kind: int, length: int) -> bytes:

@@ -71,7 +71,8 @@ def test_what_is_claimed_is_found_without_a_look_at_what_is_not(tx: Tx) -> None:
             return tx.rows(sql, parameters)
 
     claim(Watching(tx._connection))
-    assert asked == ["SEARCH job USING INDEX job_ready (kind=? AND <expr>=? AND not_before<?)"] * 2
+    jobs.is_due(Watching(tx._connection), "analyse", NOON)
+    assert asked == ["SEARCH job USING INDEX job_ready (kind=? AND <expr>=? AND not_before<?)"] * 3
 
 
 def test_a_job_is_not_taken_before_its_time(tx: Tx) -> None:
@@ -80,6 +81,20 @@ def test_a_job_is_not_taken_before_its_time(tx: Tx) -> None:
     assert jobs.next_due(tx, ["analyse", "settle"]) == NOON + 10
     assert subjects(claim(tx, at=NOON + 10)) == ["later"]
     assert jobs.next_due(tx, ["analyse"]) is None
+
+
+def test_a_job_is_due_where_it_would_be_taken(tx: Tx) -> None:
+    assert not jobs.is_due(tx, "analyse", NOON)
+    enqueue(tx, "later", not_before=NOON + 10, target="pacs")
+    assert not jobs.is_due(tx, "analyse", NOON)
+    assert jobs.is_due(tx, "analyse", NOON + 10)
+    assert jobs.is_due(tx, "analyse", NOON + 10, "pacs")
+    assert not jobs.is_due(tx, "analyse", NOON + 10, "other")
+    assert not jobs.is_due(tx, "settle", NOON + 10)
+    (job,) = claim(tx, at=NOON + 10)
+    assert not jobs.is_due(tx, "analyse", NOON + 10)
+    assert jobs.retry(tx, job, NOON + 20, NOON + 10, error_code="X", error="x")
+    assert jobs.is_due(tx, "analyse", NOON + 20)
 
 
 def test_only_the_kind_and_target_asked_for_are_taken(tx: Tx) -> None:

@@ -3,6 +3,7 @@
 import errno
 import inspect
 import io
+import os
 from collections.abc import Iterator
 from io import FileIO
 from pathlib import Path
@@ -20,6 +21,7 @@ from pynetdicom.service_class import StorageServiceClass
 
 from cxr_node.dimse import reception
 from cxr_node.dimse.reception import Part, finished_part, receive_into, unfinished_part
+from cxr_node.dimse.writeback import begin_write_back
 from cxr_node.imaging.digest import data_set_digest
 from tests import films
 
@@ -174,3 +176,16 @@ def test_an_object_without_end_is_given_up(incoming: Path) -> None:
     assert part.error.errno == errno.EFBIG
     assert Path(part.name).stat().st_size == 0
     part.discard()
+
+
+def test_what_was_written_is_begun_with_and_the_part_is_whole(incoming: Path) -> None:
+    part, content = Part(incoming), os.urandom(5 << 20)
+    assert begin_write_back(part.stream.fileno(), 0, 1)
+    for start in range(0, len(content), 300_000):
+        part.write(content[start : start + 300_000])
+    assert Path(part.name).read_bytes() == content
+    part.discard()
+
+
+def test_what_is_no_file_of_a_disk_is_not_begun_with(full: Part) -> None:
+    assert not begin_write_back(full.stream.fileno(), 0, 1)

@@ -3,8 +3,9 @@
 import json
 import multiprocessing
 import sqlite3
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -56,6 +57,70 @@ def test_it_survives_a_power_cut(store: Store) -> None:
         assert tx.row("PRAGMA journal_mode") == {"journal_mode": "wal"}
         assert tx.row("PRAGMA synchronous") == {"synchronous": 2}
         assert tx.row("PRAGMA foreign_keys") == {"foreign_keys": 1}
+
+
+def test_what_would_be_found_out_anew_costs_no_sync_and_all_else_does(store: Store) -> None:
+    with store.transaction(durable=False) as tx:
+        assert tx.row("PRAGMA synchronous") == {"synchronous": 1}
+        put(tx, "kept")
+    with store.transaction() as tx:
+        assert tx.row("PRAGMA synchronous") == {"synchronous": 2}
+    assert settings(store) == {"kept"}
+
+
+def many(store: Store, works: Sequence[Callable[[Tx], object]]) -> list[BaseException | None]:
+    """Each of `works` by a thread of its own, all of them at the door while another holds the connection."""
+    held, failures = threading.Event(), [None] * len(works)
+
+    def hold() -> None:
+        with store.transaction():
+            held.set()
+            time.sleep(0.3)
+
+    def work(number: int) -> None:
+        try:
+            store.together(works[number])
+        except (sqlite3.Error, ValueError) as error:
+            failures[number] = error
+
+    threads = [threading.Thread(target=hold), *(threading.Thread(target=work, args=(n,)) for n in range(len(works)))]
+    threads[0].start()
+    assert held.wait(10)
+    for thread in threads[1:]:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    return failures
+
+
+def test_what_waits_is_written_in_one_transaction(store: Store) -> None:
+    changes: list[object] = []
+
+    def work(name: str) -> Callable[[Tx], None]:
+        return lambda tx: changes.append((put(tx, name), tx.row("SELECT count(*) AS n FROM setting")))
+
+    assert many(store, [work(f"{number}") for number in range(20)]) == [None] * 20
+    assert settings(store) == {f"{number}" for number in range(20)}
+    assert changes == [(1, {"n": number + 1}) for number in range(20)], "each is done once, and sees those before"
+
+
+def test_a_row_that_is_refused_fails_alone(store: Store) -> None:
+    works = [lambda tx, name=name: put(tx, name) for name in ("a", "b", "b", "c")]
+    failures = many(store, works)
+    assert settings(store) == {"a", "b", "c"}
+    assert [type(each) for each in failures if each] == [sqlite3.IntegrityError]
+
+
+def test_what_goes_wrong_otherwise_undoes_all_and_the_others_write_on_their_own(store: Store) -> None:
+    def fail(tx: Tx) -> None:
+        put(tx, "lost")
+        raise ValueError
+
+    failures = many(store, [lambda tx: put(tx, "a"), fail, lambda tx: put(tx, "b")])
+    assert "lost" not in settings(store)
+    assert 1 <= len([each for each in failures if each]) <= 2, "its own thread is told, and who did it for all"
+    kept = {name for name, failure in zip(("a", "b"), failures[::2], strict=True) if failure is None}
+    assert settings(store) == kept
 
 
 def test_opening_again_keeps_what_is_there(store: Store, path: Path) -> None:
