@@ -174,6 +174,7 @@ class Destination(Called):
     pdf: bool | None = None
     rejection_notes: bool = False
     commitment_seconds: Annotated[float, Field(gt=0, le=86400)] = 600.0
+    keep_open_seconds: Annotated[float, Field(ge=0, le=20)] = 2.0
 
     @model_validator(mode="after")
     def _reached_one_way(self) -> Self:
