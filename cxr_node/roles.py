@@ -176,7 +176,9 @@ def _inferring(plan: Plan, store: Store) -> Part:
 
     keep_freed_memory()
     model = plan.manifest
-    predictor = Predictor(model, plan.config.inference.device, plan.config.report.explain)
+    predictor = Predictor(
+        model, plan.config.inference.device, plan.config.report.explain, plan.config.inference.backend
+    )
     judge = partial(analyse, model, prevalence=plan.prevalence_of(model))
     values = _common(plan, store) | {"predictor": predictor, "judge": judge}
     values |= {"further": [each.digest for each in plan.further], "shadows": [each.digest for each in plan.shadows]}
@@ -202,7 +204,9 @@ def _beside(role: Role, models: Sequence[Manifest], plan: Plan, store: Store) ->
     beside, lacking = {}, {}
     for model in models:
         try:
-            predictor = Predictor(model, plan.config.inference.device, plan.config.report.explain)
+            predictor = Predictor(
+                model, plan.config.inference.device, plan.config.report.explain, plan.config.inference.backend
+            )
         except CxrNodeError as error:
             log.error(f"{role}.lacking", model=model.called, code=error.code, reason=error.message)
             lacking[model.called] = error.message
