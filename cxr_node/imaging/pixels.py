@@ -29,8 +29,8 @@ DECODERS: Mapping[str, str] = {
     uid.JPEGLosslessSV1: jpeg.NAME,
     uid.JPEGLSLossless: "pyjpegls",
     uid.JPEGLSNearLossless: "pyjpegls",
-    uid.JPEG2000Lossless: "pylibjpeg",
-    uid.JPEG2000: "pylibjpeg",
+    uid.JPEG2000Lossless: jpeg.NAME,
+    uid.JPEG2000: jpeg.NAME,
 }
 """The plugin of pydicom that decodes each further transfer syntax: the fastest exact one (for a film of 7.5 million
 pixels JPEG-LS takes 97 ms with CharLS and 400 with libjpeg, baseline JPEG 9 ms with Pillow and 41 with libjpeg).

@@ -9,6 +9,7 @@ import tracemalloc
 import warnings
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import pydicom
 import pytest
@@ -283,6 +284,29 @@ def test_rle_gives_what_pydicom_gives(bits: int, signed: int) -> None:
     film.PixelRepresentation, film.PixelData = signed, values.astype(f"<u{bits // 8}").tobytes()
     film = encode(film, uid.RLELossless)
     expected, _ = get_decoder(uid.RLELossless).as_array(film, index=0, raw=True, decoding_plugin="pydicom")
+    found = decode(film)
+    assert found.dtype == expected.dtype
+    assert np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 15, 16])
+@pytest.mark.parametrize("signed", [0, 1])
+@pytest.mark.parametrize("said_signed", [0, 1])
+@pytest.mark.parametrize("reversible", [True, False])
+def test_jpeg_2000_gives_what_pylibjpeg_gives(bits: int, signed: int, said_signed: int, reversible: bool) -> None:
+    """Also where the header is wrong about the sign, as some are."""
+    values = np.random.default_rng(bits).integers(0, 2**bits, (63, 41)) - signed * 2 ** (bits - 1)
+    frame = imagecodecs.jpeg2k_encode(
+        values.astype(np.int16 if signed else np.uint16),
+        codecformat="j2k",
+        bitspersample=bits,
+        reversible=reversible,
+        level=0 if reversible else 60,
+    )
+    film = chest(1, Rows=63, Columns=41, BitsStored=bits, HighBit=bits - 1, PixelRepresentation=said_signed)
+    film.PixelData = encapsulate([frame])
+    film.file_meta.TransferSyntaxUID = uid.JPEG2000
+    expected, _ = get_decoder(uid.JPEG2000).as_array(film, index=0, raw=True, decoding_plugin="pylibjpeg")
     found = decode(film)
     assert found.dtype == expected.dtype
     assert np.array_equal(found, expected)
