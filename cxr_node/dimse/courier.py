@@ -16,6 +16,8 @@ from cxr_node.errors import Transient
 Kind = tuple[UID, UID]
 """SOP class and transfer syntax."""
 
+_LEAVING_SECONDS = 1.0  # for each destination's answer; the process is ending
+
 
 class Courier:
     """Sends documents as `calling`; for use by several threads.
@@ -47,11 +49,12 @@ class Courier:
         return self._over(self._open(peer, kind), peer, kind, path)
 
     def close(self) -> None:
-        """Release what is kept."""
+        """Release what is kept; a peer that does not answer is not waited for."""
         with self._lock:
             kept, self._kept = self._kept, {}
         for association, timer in kept.values():
             timer.cancel()
+            association.acse_timeout = _LEAVING_SECONDS
             association.release()
 
     def _open(self, peer: Peer, kind: Kind) -> Association:

@@ -180,6 +180,22 @@ def test_a_class_that_the_peer_does_not_take_is_said_by_name(
     threading.Thread(target=server.shutdown).start()
 
 
+def test_a_peer_that_does_not_answer_holds_up_no_end(destination: Destination, documents: list[Path]) -> None:
+    release_request, going = 0x05, threading.Event()
+
+    def silent(event: evt.Event) -> None:
+        if event.data[0] == release_request:
+            going.wait(20)
+
+    destination.server.bind(evt.EVT_DATA_RECV, silent)
+    courier = Courier("CXR_NODE", [DX])
+    courier.send(destination.peer(), documents[0])
+    began = time.monotonic()
+    courier.close()
+    going.set()
+    assert time.monotonic() - began < 4
+
+
 def test_peers_do_not_wait_for_each_other(courier: Courier, documents: list[Path]) -> None:
     going = threading.Event()
 
