@@ -91,13 +91,19 @@ class Analyst:
         self._plan, self._out, self._clock = plan, out, clock
         self._rules, self._profile = plan.rules(), profile_of(plan, "shadow")  # for research, whatever the node may do
         keep_freed_memory()
-        self._predictor = Predictor(plan.manifest, plan.config.inference.device, plan.config.report.explain)
+        self._predictor = Predictor(
+            plan.manifest, plan.config.inference.device, plan.config.report.explain, plan.config.inference.backend
+        )
         self._admit = admission(plan.gate())
         self._beside: list[Predictor] = []
         self.lacking = dict(plan.lineup.missing)
         for model in plan.further:
             try:
-                self._beside.append(Predictor(model, plan.config.inference.device, plan.config.report.explain))
+                self._beside.append(
+                    Predictor(
+                        model, plan.config.inference.device, plan.config.report.explain, plan.config.inference.backend
+                    )
+                )
             except CxrNodeError as error:
                 self.lacking[model.called] = error.message
 

@@ -3,8 +3,6 @@
 import os
 import shutil
 import socket
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -13,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from cxr_node import auditing, messaging, reaching, tls, trust, upkeep_checks, views
+from cxr_node import auditing, device_checks, messaging, reaching, tls, trust, upkeep_checks, views
 from cxr_node.audit import syslog
 from cxr_node.config import Config
 from cxr_node.dimse.sender import Peer
@@ -25,8 +23,6 @@ from cxr_node.plan import Plan, announcement, has_database, modalities_of, open_
 from cxr_node.store import trail
 from cxr_node.store.activations import Activation
 from cxr_node.workstations import pacs_of, ris_of, subscribers_of
-
-_ASK_TORCH = "import torch; print(torch.cuda.get_device_name() if torch.cuda.is_available() else '')"
 
 _TAIL = 1000
 
@@ -54,7 +50,7 @@ def examine(config: Config, *, offline: bool) -> Iterator[Finding]:
     yield from _guarded("model", lambda: _model(config))
     yield from _beside(config)
     yield from _guarded("gate", lambda: _gate(config))
-    yield from _guarded("device", lambda: _device(config))
+    yield from _guarded("device", lambda: Finding(*device_checks.look(config)))
     yield from _each("certificate", lambda: _certificates(config, datetime.now(UTC)))
     yield from _guarded("web page", lambda: _web(config))
     yield from _guarded("listener", lambda: _listener(config))
@@ -223,20 +219,6 @@ def _gate(config: Config) -> Finding:
     if gate.restriction:
         return Finding("warning", "gate", f"{said}. RESTRICTED: {gate.restriction}")
     return Finding("ok", "gate", said)
-
-
-def _device(config: Config) -> Finding:
-    """What films are judged on. A process of its own asks torch, as the daemon's child does."""
-    wanted = config.inference.device
-    if wanted == "cpu":
-        return Finding("ok", "device", "cpu, as configured")
-    asked = subprocess.run([sys.executable, "-c", _ASK_TORCH], capture_output=True, text=True, check=False)
-    gpu = asked.stdout.strip()
-    if asked.returncode != 0:
-        return Finding("failed", "device", "torch cannot be asked: it does not load here")
-    if not gpu and wanted == "cuda":
-        return Finding("failed", "device", "inference.device is cuda, and torch finds no GPU; set it to auto or cpu")
-    return Finding("ok", "device", gpu or "cpu; torch finds no GPU")
 
 
 def _certificates(config: Config, now: datetime) -> Iterator[Finding]:

@@ -274,7 +274,10 @@ def peers_of(config: Config) -> Mapping[str, Peer]:
 def _peer(config: Config, one: Destination) -> Peer:
     tls = trust.called(config, f"destination.{one.name}", one)
     if one.dicomweb is None:
-        return Peer(one.name, one.ae_title or "", one.host or "", one.port, tls=tls, tls_name=one.tls_name)
+        return Peer(
+            one.name, one.ae_title or "", one.host or "", one.port, idle=one.keep_open_seconds, tls=tls,
+            tls_name=one.tls_name,
+        )  # fmt: skip
     parts = urlsplit(one.dicomweb)
     port = parts.port or (443 if parts.scheme == "https" else 80)
     authorization = trust.authorization(one)

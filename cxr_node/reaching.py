@@ -6,16 +6,17 @@ from pathlib import Path
 from cxr_node.dicomweb import client
 from cxr_node.dicomweb.client import ClassRefused, Server
 from cxr_node.dimse import inquiry, sender
+from cxr_node.dimse.courier import Courier
 from cxr_node.dimse.inquiry import Asking, Queried
 from cxr_node.dimse.sender import NoContext, Peer
 from cxr_node.domain.commitment import Held, Reference, Reply
 from cxr_node.errors import Permanent, Transient
 
 
-def send(peer: Peer, calling: str, path: Path) -> int:
-    """Send a document; the status or warning of the peer. Raises as `sender.send`."""
+def send(peer: Peer, courier: Courier, path: Path) -> int:
+    """Send a document; the status or warning of the peer. Raises as `Courier.send`."""
     if (server := server_of(peer)) is None:
-        return sender.send(peer, calling, path)
+        return courier.send(peer, path)
     try:
         return client.store(server, path)
     except ClassRefused as error:

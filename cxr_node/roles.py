@@ -32,16 +32,21 @@ log = structlog.get_logger()
 _HANGING_SECONDS = 180.0
 _ORPHAN_GRACE_SECONDS = 20.0
 _STANDING_BEAT_SECONDS = 1.0
+_MOST_DECODERS = 16  # more of them a graphics card does not keep up with
 _SHADOW_NICENESS = 10  # whatever else there is to do comes first
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What a role is made of: the values of its stages, its lanes, and how many jobs of a batched step it takes."""
+    """What a role is made of: the values of its stages, its lanes, and how many jobs of a batched step it takes.
+
+    `close` is called when its last job is done.
+    """
 
     values: Mapping[str, Any]
     lanes: list[Lane]
     batch_size: int
+    close: Callable[[], None] = lambda: None
 
 
 def owner_of(role: str, pid: int) -> str:
@@ -83,7 +88,7 @@ def run(role: Role, config: Config | None) -> int:
         beats=life.beats,
         pseudonym=pseudonyms.study,
     )
-    _live(worker, part.lanes, link, role, device=str(getattr(part.values.get("predictor"), "device", "cpu")))
+    _live(worker, part, link, role, device=str(getattr(part.values.get("predictor"), "device", "cpu")))
     return 0
 
 
@@ -120,15 +125,16 @@ def _stand_by(link: Link, role: str, predictor: "Predictor", life: _Life) -> Non
         life.beats["standing"] = life.beats["loading"] = time.monotonic()
 
 
-def _live(worker: Worker, lanes: list[Lane], link: Link | None, role: str, device: str) -> None:
+def _live(worker: Worker, part: Part, link: Link | None, role: str, device: str) -> None:
     worker.beats.clear()
     if link:
         link.say("ready", device)
     log.info(f"{role}.ready", device=device)
     try:
-        worker.run(lanes)
+        worker.run(part.lanes)
     except KeyboardInterrupt:
         worker.stop()
+    part.close()
     os._exit(1 if worker.broken else 0)  # library threads must not keep a finished child alive
 
 
@@ -170,12 +176,15 @@ def _inferring(plan: Plan, store: Store) -> Part:
 
     keep_freed_memory()
     model = plan.manifest
-    predictor = Predictor(model, plan.config.inference.device, plan.config.report.explain)
+    predictor = Predictor(
+        model, plan.config.inference.device, plan.config.report.explain, plan.config.inference.backend
+    )
     judge = partial(analyse, model, prevalence=plan.prevalence_of(model))
     values = _common(plan, store) | {"predictor": predictor, "judge": judge}
     values |= {"further": [each.digest for each in plan.further], "shadows": [each.digest for each in plan.shadows]}
     values["asked"] = messaging.asked(plan.config)
     values["admit"] = admission(plan.gate())
+    values["decoders"] = min(max(1, len(os.sched_getaffinity(0)) - 1), _MOST_DECODERS)  # one core is the network's
     # Films that wait for another model are for its process: while one takes over from another both are there.
     return Part(values, [Lane("infer", ("compare", "analyse"), target=model.digest)], plan.config.inference.batch_size)
 
@@ -195,7 +204,9 @@ def _beside(role: Role, models: Sequence[Manifest], plan: Plan, store: Store) ->
     beside, lacking = {}, {}
     for model in models:
         try:
-            predictor = Predictor(model, plan.config.inference.device, plan.config.report.explain)
+            predictor = Predictor(
+                model, plan.config.inference.device, plan.config.report.explain, plan.config.inference.backend
+            )
         except CxrNodeError as error:
             log.error(f"{role}.lacking", model=model.called, code=error.code, reason=error.message)
             lacking[model.called] = error.message
@@ -211,8 +222,9 @@ def _beside(role: Role, models: Sequence[Manifest], plan: Plan, store: Store) ->
 def _working(plan: Plan, store: Store) -> Part:
     from cxr_node import working  # noqa: PLC0415 - what only this role needs is loaded in it
 
-    values = working.values(plan, store, _common(plan, store))
-    return Part(values, working.lanes(plan, store), working.ASKED_TOGETHER)
+    courier = working.courier_of(plan)
+    values = working.values(plan, store, _common(plan, store), courier)
+    return Part(values, working.lanes(plan, store), working.ASKED_TOGETHER, courier.close)
 
 
 def _common(plan: Plan, store: Store) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from typing import Any
 
 from cxr_node import messaging, reaching
 from cxr_node.dimse import commitment, orders, studies, workitems
+from cxr_node.dimse.courier import Courier
+from cxr_node.documents import SOP_CLASSES
 from cxr_node.domain.uid import UUID_ROOT
 from cxr_node.hl7 import mllp
 from cxr_node.plan import Plan, modalities_of
@@ -22,8 +24,8 @@ ASKED_TOGETHER = 50
 _SUBSCRIBER_LANES = 8  # so that a few that do not answer do not hold up the others
 
 
-def values(plan: Plan, store: Store, common: Mapping[str, Any]) -> dict[str, Any]:
-    """What its stages are made of, beside what is `common` to all roles."""
+def values(plan: Plan, store: Store, common: Mapping[str, Any], courier: Courier) -> dict[str, Any]:
+    """What its stages are made of, beside what is `common` to all roles; `courier` brings documents to destinations."""
     config, calling = plan.config, plan.config.node.ae_title
     profiles = {str(mode): profile_of(plan, mode) for mode in plan.routes()}
     destinations = {str(mode): names for mode, names in plan.routes().items()}
@@ -42,7 +44,7 @@ def values(plan: Plan, store: Store, common: Mapping[str, Any]) -> dict[str, Any
         "promoted_alone": config.report.key_objects == "promoted",
         "notes": config.noted,
         "peers": plan.peers(),
-        "send": lambda peer, path: reaching.send(peer, calling, path),
+        "send": lambda peer, path: reaching.send(peer, courier, path),
         "accepted": lambda peer, classes: reaching.accepted(peer, calling, classes),
         "terms": plan.terms(),
         "inquire": lambda peer, references, asking: reaching.inquire(
@@ -71,6 +73,11 @@ def values(plan: Plan, store: Store, common: Mapping[str, Any]) -> dict[str, Any
         "look_up": lambda peer, accession, queried: orders.look_up(peer, calling, accession, queried),
         "tell": lambda peer, reports: workitems.tell(peer, calling, map(astuple, reports)),
     }  # fmt: skip
+
+
+def courier_of(plan: Plan) -> Courier:
+    """Who brings documents to destinations."""
+    return Courier(plan.config.node.ae_title, SOP_CLASSES)
 
 
 def lanes(plan: Plan, store: Store) -> list[Lane]:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from cxr_node.errors import CxrNodeError
+from cxr_node.errors import ConfigError, CxrNodeError
+from cxr_node.inference.manifest import Manifest
 from cxr_node.inference.memory import keep_freed_memory
 from training import judging
 from training import recipe as recipes
@@ -235,6 +236,39 @@ def export(*, run: Path, name: str, version: str, card: Path, folds: tuple[Path,
         documents=documents,
     )
     click.echo(f"{model.directory}: {model.digest}")
+    _say_agreement(model)
+
+
+@commands.command()
+@click.argument("models", nargs=-1, required=True, type=FOLDER)
+def agree(*, models: tuple[Path, ...]) -> None:
+    """Measure whether OpenVINO computes what torch does, and record it in the folders of MODELS.
+
+    Example: cxr-train agree models/cxr-pneumonia/2.0.0
+    """
+    from cxr_node.inference.manifest import load
+
+    for folder in models:
+        if not _say_agreement(load(folder)):
+            raise click.exceptions.Exit(1)
+
+
+def _say_agreement(model: Manifest) -> bool:
+    """Whether a model may be served with OpenVINO, measured and recorded where it is installed."""
+    from cxr_node.inference.agreement import TOLERANCE
+    from training.agree import agree as measure
+
+    try:
+        found = measure(model)
+    except ConfigError as error:
+        click.echo(f"{model.called}: no record of OpenVINO: {error.message}", err=True)
+        return False
+    served = "is" if found.logits <= TOLERANCE else "is not"
+    click.echo(
+        f"{model.called}: OpenVINO {found.version} {served} served: a logit differs by up to {found.logits:.1e} "
+        f"({found.films} films; served up to {TOLERANCE:g})"
+    )
+    return found.logits <= TOLERANCE
 
 
 def _parts(text: str) -> dict[str, float]:

@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from cxr_node.domain.finding import Cutoffs
 from cxr_node.errors import ConfigError
 from cxr_node.inference import golden
+from cxr_node.inference.agreement import RECORD
 from cxr_node.inference.build import METADATA, WEIGHTS, sha256
 from cxr_node.inference.calibration import Calibration, ClassCalibration
 from cxr_node.inference.manifest import Manifest, load
@@ -99,7 +100,8 @@ def _refuse_what_cannot_be_served(recipe: Recipe) -> None:
 
 def write_metadata(directory: Path, metadata: dict[str, Any]) -> None:
     """The metadata with the digests of every other file as it is now."""
-    files = sorted(path for path in directory.rglob("*") if path.is_file() and path != directory / METADATA)
+    apart = (directory / METADATA, directory / RECORD)
+    files = sorted(path for path in directory.rglob("*") if path.is_file() and path not in apart)
     digests = {path.relative_to(directory).as_posix(): sha256(path) for path in files}
     text = json.dumps({**metadata, "files": digests}, indent=2) + "\n"
     (directory / METADATA).write_text(text, encoding="utf-8")

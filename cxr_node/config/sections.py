@@ -142,8 +142,14 @@ class Inference(Section):
     """The process that runs the network."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    backend: Literal["torch"] = "torch"
+    backend: Literal["torch", "openvino"] = "torch"
     batch_size: Annotated[int, Field(ge=1, le=256)] = 8
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if self.backend == "openvino" and self.device == "cuda":
+            raise ValueError("OpenVINO computes on the processor: set device to auto or cpu, or backend to torch")
+        return self
 
 
 class Report(Section):
@@ -175,6 +181,7 @@ class Destination(Called):
     pdf: bool | None = None
     rejection_notes: bool = False
     commitment_seconds: Annotated[float, Field(gt=0, le=86400)] = 600.0
+    keep_open_seconds: Annotated[float, Field(ge=0, le=20)] = 2.0
 
     @model_validator(mode="after")
     def _reached_one_way(self) -> Self:

@@ -98,8 +98,9 @@ that are no films are accepted, recorded and dropped.
 
 ### 2.3 Association initiation
 
-Documents are sent as they were written; none is converted. A report is proposed in the class of `[[destination]]
-sr_class`, and where that is refused in the next one of this table.
+Documents are sent as they were written; none is converted. An association proposes every class of document, and stays
+open for the next one as long as `[[destination]] keep_open_seconds` says. A report is sent in the class of
+`[[destination]] sr_class`, and where that is refused in the next one of this table.
 
 {_service_table(tables.proposed(plan, made), syntaxes)}{_workitems(plan)}"""
 

@@ -24,6 +24,8 @@ from cxr_node.message import Message
 # A document is sent as the bytes that stand in the outbox, never decoded and encoded again (Law 4).
 _config.STORE_SEND_CHUNKED_DATASET = True
 
+LOST = ("ASSOCIATION_LOST", "NO_ANSWER")
+"""The codes of failures by which an association has ended; whether the peer has the object is not known."""
 _DUPLICATE = 0x0111  # PS3.7 C.5.7: the peer has the instance, which is what was wanted
 _WARNINGS = frozenset({0x0001, 0x0107, 0x0116})  # PS3.7 annex C; so is everything from 0xB000 to 0xBFFF
 _PERMANENT_REJECTION = 0x01
@@ -31,7 +33,8 @@ _PERMANENT_REJECTION = 0x01
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A storage SCP. `timeout` in seconds, for connecting and for every answer.
+    """A storage SCP. `timeout` in seconds, for connecting and for every answer; `idle`: how many seconds an association
+    stays open for the next document, 0 for one document each.
 
     `tls` makes what an association is secured with, each time from the files as they are then; it raises ConfigError
     where they cannot be used. `tls_name` is what the peer's certificate must be for, where that is not `host`. One with
@@ -43,6 +46,7 @@ class Peer:
     host: str
     port: int
     timeout: float = 30.0
+    idle: float = 0.0
     tls: Callable[[], ssl.SSLContext] | None = None
     tls_name: str | None = None
     url: str | None = None
@@ -69,27 +73,42 @@ def echo(peer: Peer, calling: str) -> None:
 
 
 def send(peer: Peer, calling: str, path: Path) -> int:
-    """C-STORE the Part 10 file at `path`; the peer's status, success or warning (PS3.4 B.2.3).
+    """C-STORE the Part 10 file at `path` over an association of its own; the peer's status as `transmit` gives it.
 
-    Raises Transient when it may work later, Permanent when the peer does not take this object.
+    Raises as `kind_of`, `associate` and `transmit`.
     """
+    ae = application_entity(peer, calling)
+    ae.add_requested_context(*kind_of(path))
+    association = associate(ae, peer)
+    try:
+        return transmit(association, peer, path)
+    finally:
+        if association.is_established:
+            association.release()
+
+
+def kind_of(path: Path) -> tuple[UID, UID]:
+    """SOP class and transfer syntax of the Part 10 file at `path`. Raises Permanent where it does not say."""
     meta = dcmread(path, stop_before_pixels=True, specific_tags=["SOPClassUID"]).file_meta
     if "MediaStorageSOPClassUID" not in meta or "TransferSyntaxUID" not in meta:
         raise Permanent(
             "NO_DICOM", Message("{path} has no File Meta that says what it is (PS3.10 7.1)", path=path.name)
         )
-    ae = application_entity(peer, calling)
-    ae.add_requested_context(UID(meta.MediaStorageSOPClassUID), UID(meta.TransferSyntaxUID))
-    association = associate(ae, peer)
+    return UID(meta.MediaStorageSOPClassUID), UID(meta.TransferSyntaxUID)
+
+
+def transmit(association: Association, peer: Peer, path: Path) -> int:
+    """C-STORE the file over an association that takes it; the peer's status, success or warning (PS3.4 B.2.3).
+
+    Raises Transient when it may work later (LOST: the association has ended), Permanent when the peer does not take
+    this object.
+    """
     try:
         response = association.send_c_store(path)
     except RuntimeError as error:
         raise Transient(
             "ASSOCIATION_LOST", Message("the association with {peer} was lost while sending", peer=peer.name)
         ) from error
-    finally:
-        if association.is_established:
-            association.release()
     if "Status" not in response:
         raise Transient("NO_ANSWER", Message("{peer} did not answer C-STORE", peer=peer.name))
     return _judged(int(response.Status), peer)
@@ -168,12 +187,7 @@ def associate(
         )
     if association.rejected_contexts:
         refused: Any = association.rejected_contexts[0]
-        syntax: str = Message("any transfer syntax")
-        if refused.transfer_syntax:
-            syntax = UID(refused.transfer_syntax[0]).name
-        sop_class = UID(refused.abstract_syntax).name
-        why = Message("{peer} accepts no {sop_class} in {syntax}", peer=peer.name, sop_class=sop_class, syntax=syntax)
-        raise NoContext("NO_CONTEXT", why)
+        raise no_context(peer, refused.abstract_syntax, *refused.transfer_syntax[:1])
     if not association.is_rejected:
         raise Transient(
             "UNREACHABLE", Message("no association with {where}: not reachable, or it broke off", where=where)
@@ -183,6 +197,13 @@ def associate(
     if answer.result == _PERMANENT_REJECTION:
         why = Message("{why}; is the node's AE title known there?", why=why)
     raise Transient("REJECTED", why)
+
+
+def no_context(peer: Peer, sop_class: UID, transfer_syntax: UID | None = None) -> NoContext:
+    """That a peer does not take a SOP class, in this transfer syntax or in any."""
+    syntax = transfer_syntax.name if transfer_syntax else Message("any transfer syntax")
+    why = Message("{peer} accepts no {sop_class} in {syntax}", peer=peer.name, sop_class=sop_class.name, syntax=syntax)
+    return NoContext("NO_CONTEXT", why)
 
 
 @contextmanager

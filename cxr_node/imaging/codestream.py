@@ -5,7 +5,6 @@ compares the two.
 """
 
 import struct
-from itertools import pairwise
 from typing import NamedTuple
 
 _JPEG = b"\xff\xd8"
@@ -40,29 +39,6 @@ def is_cut_off(frame: bytes) -> bool:
     seconds to give up.
     """
     return frame.startswith(_JPEG) and frame.rfind(_END_OF_IMAGE) < frame.rfind(_START_OF_SCAN)
-
-
-def rle_expands_to(frame: bytes, most: int) -> int:
-    """How many bytes an RLE frame's longest segment stands for, counted no further than beyond `most` (PS3.5 G.3).
-
-    Two bytes may stand for 128, and a decoder looks at the size of what it made only when it has made all of it.
-    """
-    count, *offsets = struct.unpack_from("<16I", frame.ljust(64, b"\0"))
-    bounds = [*offsets[: min(count, 15)], len(frame)]
-    return max((_segment(frame, begin, end, most) for begin, end in pairwise(bounds)), default=0)
-
-
-def _segment(frame: bytes, at: int, end: int, most: int) -> int:
-    size = 0
-    while at < min(end, len(frame)) and size <= most:
-        code = frame[at]
-        if code < 128:  # so many bytes and one more follow
-            size, at = size + code + 1, at + code + 2
-        elif code > 128:  # the next byte is repeated
-            size, at = size + 257 - code, at + 2
-        else:
-            at += 1
-    return size
 
 
 def _jpeg_2000(frame: bytes) -> Claim:

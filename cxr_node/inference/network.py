@@ -160,7 +160,12 @@ class EfficientNetLite(FilmNetwork):
 
     def features(self, films: Tensor) -> Tensor:
         """The last feature maps, (n, 1280, size / 32, size / 32)."""
-        return self.late(self.early(films))
+        return self.look(films)[1]
+
+    def look(self, films: Tensor) -> tuple[Tensor, Tensor]:
+        """What `early` gives of films, and the last feature maps: nearly all of the network's work, in one piece."""
+        early = self.early(films)
+        return early, self.late(early)
 
     def early(self, films: Tensor) -> Tensor:
         """What the stem and the first EARLY stages make of films (n, 1, size, size): edges and texture, at size / 8."""

@@ -1,6 +1,7 @@
 """Films to logits and activation maps, and those to an analysis in the node's terms."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from safetensors.torch import load_file
 
 from cxr_node.domain.finding import Analysis
 from cxr_node.errors import ConfigError, Permanent
+from cxr_node.inference import agreement, golden, openvino
 from cxr_node.inference.build import verify
 from cxr_node.inference.explain import Explanation, explain
 from cxr_node.inference.manifest import Manifest
@@ -18,6 +20,8 @@ from cxr_node.inference.networks import NETWORKS
 from cxr_node.message import Message
 
 DEVICES = ("auto", "cpu", "cuda")
+Backend = Literal["torch", "openvino"]
+"""What computes the network."""
 Floats = NDArray[np.float32]
 
 
@@ -37,18 +41,34 @@ class Prediction:
 class Predictor:
     """A verified model, loaded and ready; not to be shared between threads.
 
+    `backend` openvino computes on the processor, for a model of which it is on record that it agrees with torch; that
+    the model computes with it here what it did at release is looked at when it is loaded.
+
     Raises:
-        ConfigError: the device is unknown or not there, or the manifest names a network that is not known.
+        ConfigError: the device is unknown or not there, the manifest names a network that is not known, or the backend
+            cannot serve the model.
         Permanent: MODEL_DIGEST: a file of the model is not the one it was released with; MODEL_WEIGHTS: its weights are
-            not of its network.
+            not of its network; MODEL_GOLDEN: the backend computes something else here.
     """
 
-    def __init__(self, manifest: Manifest, device: str = "auto", explanation: Explanation = "cam") -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        device: str = "auto",
+        explanation: Explanation = "cam",
+        backend: Backend = "torch",
+    ) -> None:
         verify(manifest)
         self.manifest = manifest
         self._explanation = explanation
-        self.device = _device(device)
-        self._network = _network(manifest).to(self.device)
+        if backend == openvino.NAME:
+            self.device = _processor(device)
+            agreement.require(manifest, backend)
+            self._network = openvino.compiled(network_of(manifest), manifest.size)
+            golden.check(self)
+        else:
+            self.device = _device(device)
+            self._network = network_of(manifest).to(self.device)
 
     def predict(self, batch: Floats) -> list[Prediction]:
         """One prediction for each film of (n, size, size), float32 in 0..1, as `imaging.prepare` makes them.
@@ -103,7 +123,11 @@ def _evidence(prediction: Prediction, logits: list[float], manifest: Manifest) -
     return tuple(tuple(round(float(each), 4) for each in row) for row in share)
 
 
-def _network(manifest: Manifest) -> FilmNetwork:
+def network_of(manifest: Manifest) -> FilmNetwork:
+    """The network of a model with its weights, ready to judge films on a processor; its files are not verified.
+
+    Raises ConfigError and MODEL_WEIGHTS as `Predictor`.
+    """
     build = NETWORKS.get(manifest.network)
     if build is None:
         raise ConfigError(
@@ -142,3 +166,11 @@ def _device(name: str) -> torch.device:
     if name == "cuda" and not available:
         raise ConfigError(Message("The device is set to cuda, but no CUDA device is there; set it to auto or cpu."))
     return torch.device("cuda" if available and name != "cpu" else "cpu")
+
+
+def _processor(name: str) -> torch.device:
+    if name == "cuda":
+        raise ConfigError(
+            Message("OpenVINO computes on the processor; set inference.device to auto or cpu, or the backend to torch.")
+        )
+    return _device("cpu")

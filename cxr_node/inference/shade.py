@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cxr_node.inference.network import LITE0, WIDTH_HEAD, EfficientNetLite0, FilmNetwork
+from cxr_node.inference.network import LITE0, WIDTH_HEAD, EfficientNetLite, EfficientNetLite0, FilmNetwork
 
 LOW = 32
 """Pixels a side to which a film is averaged before its pixels are ranked, so that sharpness has no part in it."""
@@ -135,19 +135,19 @@ class ShadedLite0(FilmNetwork):
         super().__init__()
         self.register_buffer("alone_scale", torch.ones(outputs))
         self.register_buffer("alone_bias", torch.zeros(outputs))
-        self.detail = EfficientNetLite0(outputs)
+        self.detail: EfficientNetLite = EfficientNetLite0(outputs)
         self.shade = Shade(outputs)
         self.familiarity = Familiarity()
 
     def features(self, films: Tensor) -> Tensor:
         """Feature maps (n, 1281 + outputs, size / 32, size / 32)."""
-        early = self.detail.early(films)
+        early, detail = self.detail.look(films)
         trust = early.new_ones(len(films)) if self.training else self.familiarity(early)
-        return self._trusted(films, early, trust)
+        return self._trusted(films, detail, trust)
 
     def wholly(self, films: Tensor) -> Tensor:
         """Logits (n, outputs) as if every film were familiar."""
-        return self.classify(self._trusted(films, self.detail.early(films), films.new_ones(len(films))))
+        return self.classify(self._trusted(films, self.detail.features(films), films.new_ones(len(films))))
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *rest: Any) -> None:
         """As of `Module`; of weights from before it could say something else alone, the shade says the same."""
@@ -155,10 +155,9 @@ class ShadedLite0(FilmNetwork):
             state_dict.setdefault(f"{prefix}{name}", getattr(self, name))
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
-    def _trusted(self, films: Tensor, early: Tensor, trust: Tensor) -> Tensor:
+    def _trusted(self, films: Tensor, detail: Tensor, trust: Tensor) -> Tensor:
         """The feature maps with the detail's times trust (n,), and the shade's as it speaks beside it or alone."""
         trust = trust[:, None, None, None]
-        detail = self.detail.late(early)
         ones = torch.ones_like(detail[:, :1])
         shade = _fitted(self.shade(films), detail.shape[-2:])
         alone = shade * self.alone_scale[:, None, None] + self.alone_bias[:, None, None]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cxr_node.dimse.sender import NoContext, Peer
+from cxr_node.dimse.sender import LOST, NoContext, Peer
 from cxr_node.domain.clock import Clock
 from cxr_node.domain.commitment import Terms
 from cxr_node.domain.job import Job, NewJob
@@ -19,7 +19,6 @@ from cxr_node.store import events, report_classes, results, retraction, worklist
 from cxr_node.store.db import Store, Tx
 from cxr_node.store.results import Written
 
-_MAY_HAVE_IT = ("ASSOCIATION_LOST", "NO_ANSWER")  # other failures are answers, or come before the data are sent
 _DUPLICATE = 0x0111  # the peer says that it has the instance already
 _GATHERING_SECONDS = 0.5  # and up to the full second: what is sent at about the same time is asked for together
 
@@ -97,7 +96,7 @@ class Deliver(SingleStage):
         try:
             return self.send(peer, path)
         except (Transient, Permanent) as error:
-            if first and error.code not in _MAY_HAVE_IT:
+            if first and error.code not in LOST:  # others are answers, or come before the data are sent
                 with self.store.transaction() as tx:
                     retraction.not_taken(tx, uid, peer.name)
             raise

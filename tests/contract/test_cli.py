@@ -13,9 +13,9 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from cxr_node import checks, cli, keys
+from cxr_node import cli, device_checks, keys
 from cxr_node.domain.job import JobState, NewJob
-from cxr_node.inference import build, golden, manifest
+from cxr_node.inference import agreement, build, golden, manifest
 from cxr_node.store import jobs
 from tests import films
 from tests.bench import NOON, Bench
@@ -245,10 +245,27 @@ def test_check_offline_on_an_empty_folder_finds_nothing_wrong(folder: Path) -> N
 def test_check_says_what_films_are_judged_on(
     monkeypatch: pytest.MonkeyPatch, wanted: str, answer: str | None, status: int, said: str
 ) -> None:
-    monkeypatch.setattr(checks, "_ASK_TORCH", answer)
+    monkeypatch.setattr(device_checks, "_ASK_TORCH", answer)
     Path("node.toml").write_text(f'[receive]\nport = {free_port()}\n[inference]\ndevice = "{wanted}"\n')
     found = run("check", "--offline", "-c", "node.toml")
     assert found.exit_code == status
+    assert said in found.stdout
+
+
+@pytest.mark.parametrize(
+    ("known", "status", "said"),
+    [(True, 0, "ok      device: cpu, by OpenVINO; logits agree with torch's to"), (False, 1, "It is not on record")],
+)
+def test_check_says_whether_a_model_is_computed_by_openvino(folder: Path, known: bool, status: int, said: str) -> None:
+    models = folder / "models"
+    shutil.copytree(build.builtin_directory(), models)
+    if not known:
+        (models / "cxr-pneumonia" / "2.0.0" / agreement.RECORD).unlink()
+    (folder / "node.toml").write_text(
+        f'[receive]\nport = {free_port()}\n[model]\ndirectory = "{models}"\n[inference]\nbackend = "openvino"\n'
+    )
+    found = run("check", "--offline", "-c", "node.toml")
+    assert found.exit_code == status, found.stdout
     assert said in found.stdout
 
 

@@ -26,6 +26,7 @@ from cxr_node.dimse.endpoint import Endpoint
 from cxr_node.dimse.listener import Listener
 from cxr_node.dimse.mpps import PerformedProcedureStep
 from cxr_node.dimse.workitems import ModalityWorklist, UnifiedProcedureStep
+from cxr_node.documents import SOP_CLASSES
 from cxr_node.domain.report_class import REPORT_CLASSES, ReportClass
 from cxr_node.plan import Plan, open_store
 from cxr_node.profiles import profile_of
@@ -110,6 +111,7 @@ def test_every_class_that_documents_are_written_in_is_proposed(tmp_path: Path) -
     assert {document.kind for document in made} == {"sr", "sc", "pdf", "pr", "seg", "ko", "rn"}
     proposed = {one.sop_class for one in tables.proposed(found, made)}
     assert proposed >= {document.sop_class_uid for document in made} | set(REPORT_CLASSES.values())
+    assert set(SOP_CLASSES) == {document.sop_class_uid for document in made} | set(REPORT_CLASSES.values())
 
 
 @pytest.mark.parametrize("name", REPORT_CLASSES)

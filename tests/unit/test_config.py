@@ -110,6 +110,7 @@ def test_an_unknown_key_is_answered_with_the_nearest(text: str, said: str) -> No
         ("[model]\nthresholds = { pneumonia = 1.0 }", "model.thresholds.pneumonia"),
         ('[model]\nversion = "new"', "model.version"),
         ('[inference]\ndevice = "gpu"', "inference.device"),
+        ('[inference]\ndevice = "cuda"\nbackend = "openvino"', "inference"),
         ("[report]\ntriage_category = { high = 1 }", "report.triage_category.high"),
         ('[[destination]]\nname = "a/b"\nae_title = "A"\nhost = "h"', "destination.0.name"),
         ("[worklist]\nmax_wait_minutes = 0", "worklist.max_wait_minutes"),

@@ -9,15 +9,18 @@ import tracemalloc
 import warnings
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import pydicom
 import pytest
 from pydicom import uid
 from pydicom.encaps import encapsulate
+from pydicom.pixels.decoders.base import get_decoder
 
 from cxr_node.domain.eligibility import MAXIMUM_PIXELS
 from cxr_node.errors import CxrNodeError, Ineligible, Permanent
 from cxr_node.imaging import codestream, decode, pixel_digest, prepare, render
+from cxr_node.imaging.rle import decode as decode_rle
 from tests.films import LOSSY, NEEDS_DCMTK, SYNTAXES, change, chest, encode
 
 LOSS = {uid.JPEGBaseline8Bit: 0.01, uid.JPEG2000: 0.01, uid.JPEGLSNearLossless: 0.0005, uid.JPEGExtended12Bit: 0.01}
@@ -243,7 +246,67 @@ def test_a_bomb_is_refused_before_it_goes_off(frame: bytes, syntax: str, said: s
 
 
 @pytest.mark.parametrize(
-    ("segment", "size"), [(b"\x02abc", 3), (b"\xffa", 2), (b"\x81a", 128), (b"\x80" * 9, 0), (b"\x00a\x80\xfea", 4)]
+    ("segment", "samples"),
+    [(b"\x02abc", b"abc"), (b"\xffa", b"aa"), (b"\x81a", b"a" * 128), (b"\x00a\x80\xfea", b"aaaa")],
 )
-def test_what_rle_stands_for(segment: bytes, size: int) -> None:
-    assert codestream.rle_expands_to(rle(segment), 1000) == size
+def test_what_rle_stands_for(segment: bytes, samples: bytes) -> None:
+    found = decode_rle(rle(segment), 1, len(samples), 2)
+    assert found.tobytes() == bytes(byte for byte in samples for _ in range(2))
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        rle(b"\x02abc")[:63],
+        rle(b"\x01ab"),
+        rle(b"\x03abc"),
+        rle(b"\x80" * 9),
+        struct.pack("<16I", 2, 64, 10**6, *[0] * 13) + b"\x02abc",
+        struct.pack("<16I", 2, 2**32 - 1, 64, *[0] * 13) + b"\x02abc",
+        struct.pack("<16I", 1, 64, *[0] * 14) + b"\x02abc",
+        struct.pack("<16I", 2**31, *[64] * 15) + b"\x02abc",
+    ],
+)
+def test_rle_that_is_damaged_is_refused(frame: bytes) -> None:
+    with pytest.raises(ValueError, match=r"segment|header"):
+        decode_rle(frame, 1, 3, 2)
+    with pytest.raises(Permanent) as caught:
+        decode(compressed(frame, uid.RLELossless))
+    assert caught.value.code == "UNDECODABLE"
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("signed", [0, 1])
+def test_rle_gives_what_pydicom_gives(bits: int, signed: int) -> None:
+    values = np.random.default_rng(bits).integers(0, 2**bits, (63, 41)) // 3 * 3
+    values[::2] = values[::2, :1]  # runs and literals
+    film = chest(1, Rows=63, Columns=41, BitsAllocated=bits, BitsStored=bits, HighBit=bits - 1)
+    film.PixelRepresentation, film.PixelData = signed, values.astype(f"<u{bits // 8}").tobytes()
+    film = encode(film, uid.RLELossless)
+    expected, _ = get_decoder(uid.RLELossless).as_array(film, index=0, raw=True, decoding_plugin="pydicom")
+    found = decode(film)
+    assert found.dtype == expected.dtype
+    assert np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 15, 16])
+@pytest.mark.parametrize("signed", [0, 1])
+@pytest.mark.parametrize("said_signed", [0, 1])
+@pytest.mark.parametrize("reversible", [True, False])
+def test_jpeg_2000_gives_what_pylibjpeg_gives(bits: int, signed: int, said_signed: int, reversible: bool) -> None:
+    """Also where the header is wrong about the sign, as some are."""
+    values = np.random.default_rng(bits).integers(0, 2**bits, (63, 41)) - signed * 2 ** (bits - 1)
+    frame = imagecodecs.jpeg2k_encode(
+        values.astype(np.int16 if signed else np.uint16),
+        codecformat="j2k",
+        bitspersample=bits,
+        reversible=reversible,
+        level=0 if reversible else 60,
+    )
+    film = chest(1, Rows=63, Columns=41, BitsStored=bits, HighBit=bits - 1, PixelRepresentation=said_signed)
+    film.PixelData = encapsulate([frame])
+    film.file_meta.TransferSyntaxUID = uid.JPEG2000
+    expected, _ = get_decoder(uid.JPEG2000).as_array(film, index=0, raw=True, decoding_plugin="pylibjpeg")
+    found = decode(film)
+    assert found.dtype == expected.dtype
+    assert np.array_equal(found, expected)

@@ -8,6 +8,7 @@ import pytest
 
 from cxr_node.errors import ConfigError, Permanent
 from cxr_node.inference import build, manifest
+from cxr_node.inference.agreement import RECORD
 from cxr_node.inference.build import METADATA, WEIGHTS
 from cxr_node.inference.manifest import Manifest
 
@@ -41,7 +42,7 @@ def test_the_shipped_model_is_whole() -> None:
 
 def test_every_file_is_listed(model: Manifest) -> None:
     found = {path.relative_to(model.directory).as_posix() for path in model.directory.rglob("*") if path.is_file()}
-    assert found == {*model.files, METADATA.as_posix()}
+    assert found == {*model.files, METADATA.as_posix(), RECORD.as_posix()}
 
 
 @pytest.mark.parametrize("name", [WEIGHTS, "docs/README.md", "golden/expected.json", METADATA.as_posix()])
