@@ -30,6 +30,7 @@ from tests.benchmarks import (
     pages,
     processes,
     receive,
+    rig,
     sheet,
     stages,
     startup,
@@ -73,6 +74,8 @@ def main(arguments: Sequence[str]) -> None:
         parser.error("--quick says nothing about a machine, so that it is not written into the document")
     file = asked.results or asked.out / "results.jsonl"
     if not asked.results:
+        if missing := [each for each in (rig.STORESCU, rig.STORESCP, rig.ORTHANC) if not Path(each).exists()]:
+            parser.error(f"{', '.join(missing)}: not here; the benchmarks need Debian's dcmtk and orthanc")
         command = shlex.join(["python", "-m", "tests.benchmarks", *arguments])
         _measure(asked.part or list(PARTS), QUICK if asked.quick else FULL, file, command)
     parts, told = load(file.read_text("utf-8").splitlines())

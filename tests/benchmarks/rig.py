@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -159,14 +159,16 @@ def _wait_for(port: int, process: subprocess.Popen[bytes], seconds: float = 30.0
 
 
 def resident_megabytes(pid: int) -> float:
-    """Resident memory of a process and its children."""
+    """Resident memory of a process and its children; of those that end meanwhile none."""
     total, pids = 0.0, [pid]
     while pids:
         process = Path(f"/proc/{pids.pop()}")
-        lines = (process / "status").read_text().splitlines()
-        total += next(float(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
-        for thread in (process / "task").iterdir():  # a child is listed under the thread that started it
-            pids += [int(child) for child in (thread / "children").read_text().split()]
+        with suppress(FileNotFoundError, ProcessLookupError):
+            lines = (process / "status").read_text().splitlines()
+            total += sum(float(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
+            for thread in (process / "task").iterdir():  # a child is listed under the thread that started it
+                with suppress(FileNotFoundError, ProcessLookupError):
+                    pids += [int(child) for child in (thread / "children").read_text().split()]
     return total
 
 
