@@ -54,6 +54,12 @@ MISTAKES = [
     '[web]\nviewer_url = "pacs"',
     '[web]\nviewer_url = "https://pacs/{uid}"',
     '[web]\nhost = "0.0.0.0"',
+    '[inference]\nbackend = "openvino"\ndevice = "cuda"',
+    '[hub]\nsites = ["north"]',
+    '[node]\nrole = "hub"\n[hub]\nurl = "https://h/dicom-web"',
+    '[node]\nrole = "hub"\n[hub]\nsites = ["north"]',
+    '[hub]\nurl = "pacs"',
+    '[hub]\nurl = "http://h/dicom-web"',
     '[audit]\nsyslog = "udp://h:1"',
     '[audit]\nsyslog = "tls://h"',
 ]

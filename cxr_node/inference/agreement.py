@@ -39,7 +39,6 @@ def require(model: Build, backend: str) -> Agreement:
     Raises:
         ConfigError: nothing that is of this build, or the backend differs by more than the tolerance.
     """
-    known = {"name": model.name, "version": model.version, "backend": backend}
     try:
         record: Any = json.loads((model.directory / RECORD).read_text(encoding="utf-8"))
         found = Agreement(**record["backends"][backend]) if record["model"] == model.digest else None
@@ -50,7 +49,9 @@ def require(model: Build, backend: str) -> Agreement:
             Message(
                 "It is not on record for the model {name} {version} that {backend} computes what torch does. Run "
                 "`cxr-train agree` on its folder, or set inference.backend to torch.",
-                **known,
+                name=model.name,
+                version=model.version,
+                backend=backend,
             )
         )
     if not found.logits <= TOLERANCE:
@@ -58,7 +59,9 @@ def require(model: Build, backend: str) -> Agreement:
             Message(
                 "With {backend} a logit of the model {name} {version} differs by {difference:.2g} from torch's, more "
                 "than {tolerance:g}. Set inference.backend to torch.",
-                **known,
+                name=model.name,
+                version=model.version,
+                backend=backend,
                 difference=found.logits,
                 tolerance=TOLERANCE,
             )

@@ -1,8 +1,10 @@
 """Every sentence that `cxr-node check` can print is explained in docs/operations.md, and is printed here."""
 
+import json
 import re
 import socket
 import ssl
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -14,7 +16,7 @@ import pytest
 from pynetdicom import AE, evt
 
 from cxr_node.dimse.contexts import VERIFICATION, offered
-from cxr_node.inference import build, manifest
+from cxr_node.inference import agreement, build, manifest
 from cxr_node.inference.site import SiteCalibration
 from cxr_node.store import activations, events
 from cxr_node.store.activations import Activation, Wanted
@@ -196,6 +198,22 @@ def devices(check: Doctor) -> None:
             check(f'[inference]\ndevice = "{device}"', env={"PYTHONPATH": str(check.folder / kind)})
 
 
+def another_backend(check: Doctor) -> None:
+    wanted = f'{OWN}[inference]\nbackend = "openvino"'
+    record = own(check.folder / "models") / agreement.RECORD
+    check('[inference]\nbackend = "openvino"')
+    digest = manifest.load(record.parents[1]).digest
+    record.write_text(
+        json.dumps({"model": digest, "backends": {"openvino": {"version": "1", "films": 1, "logits": 1}}})
+    )
+    check(wanted)
+    record.unlink()
+    check(wanted)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "openvino", None)
+        check(wanted)
+
+
 def certificates(check: Doctor) -> None:
     hospital = Authority(check.folder, "hospital")
     node, other = hospital.issue("node"), hospital.issue("other")
@@ -278,13 +296,14 @@ def listening(*, status: int = 0x0000, **settings: Any) -> Iterator[int]:
 
 @contextmanager
 def resetting() -> Iterator[int]:
-    """A port that resets each connection."""
+    """A port that resets each connection when somebody has begun to speak."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
             with suppress(OSError):
                 while True:
                     with server.accept()[0] as connection:
+                        connection.recv(1)
                         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
 
         threading.Thread(target=serve, daemon=True).start()
@@ -339,6 +358,6 @@ def a_server_that_does_not_answer(check: Doctor) -> None:
 
 SITUATIONS = (
     a_server_that_does_not_answer, mistakes, folders, databases, a_damaged_database, models,
-    models_that_misstate_themselves, a_model_that_was_activated, calibrations, devices, certificates, pages_and_ports,
-    peers_that_speak_dicom, peers_that_do_not,
+    models_that_misstate_themselves, a_model_that_was_activated, calibrations, devices, another_backend, certificates,
+    pages_and_ports, peers_that_speak_dicom, peers_that_do_not,
 )  # fmt: skip
