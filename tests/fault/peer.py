@@ -32,8 +32,9 @@ class Destination:
         return self
 
     def stop(self) -> None:
+        """As when its machine goes: associations that stand end, too."""
         if self._server is not None:
-            self._server.shutdown()
+            self._server.ae.shutdown()
             self._server = None
 
     @property
