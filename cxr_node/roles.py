@@ -32,7 +32,6 @@ log = structlog.get_logger()
 _HANGING_SECONDS = 180.0
 _ORPHAN_GRACE_SECONDS = 20.0
 _STANDING_BEAT_SECONDS = 1.0
-_MOST_DECODERS = 16  # more of them a graphics card does not keep up with
 _SHADOW_NICENESS = 10  # whatever else there is to do comes first
 
 
@@ -184,7 +183,6 @@ def _inferring(plan: Plan, store: Store) -> Part:
     values |= {"further": [each.digest for each in plan.further], "shadows": [each.digest for each in plan.shadows]}
     values["asked"] = messaging.asked(plan.config)
     values["admit"] = admission(plan.gate())
-    values["decoders"] = min(max(1, len(os.sched_getaffinity(0)) - 1), _MOST_DECODERS)  # one core is the network's
     # Films that wait for another model are for its process: while one takes over from another both are there.
     return Part(values, [Lane("infer", ("compare", "analyse"), target=model.digest)], plan.config.inference.batch_size)
 

@@ -189,6 +189,12 @@ class Node:
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def pid(self) -> int:
+        """Of the process that listens."""
+        assert self._process is not None
+        return self._process.pid
+
     def processes(self, role: str = "") -> list[int]:
         """The node's living processes: all, or those that run `serve`, `infer` or `work`, orphans too."""
         mark = f"{configuration.FILE_VARIABLE}={self.file}".encode()

@@ -64,7 +64,7 @@ def test_a_ris_that_is_away_gets_all_messages_in_order_and_once(tmp_path: Path) 
             node.send(chest(AccessionNumber=f"ACC{number}"))
             wait_for(lambda: len(node.events("message.written")) == number + 1)  # noqa: B023 - called in this round
         wait_for(lambda: "UNREACHABLE" in {line["code"] for line in node.logged("job.retry")})
-        assert states(node) == ["ready"]
+        wait_for(lambda: states(node) == ["ready"], what="the end of a try")
         assert node.status()["messages"] == [{"name": "ris", "reachable": False, "message": "ORU^R01", "pending": 5}]
         node.terminate()
         node.start()

@@ -36,7 +36,7 @@ class AgainstANode(Target):
     def standing(self, folder: Path) -> Iterator[None]:
         with Node(folder, log__level="warning", **self.settings) as node:
             wait_for(node.echoes, what="an answer to C-ECHO")
-            self.node, (self._pid,) = node, node.processes("serve")
+            self.node, self._pid = node, node.pid
             self._read, self._before = 0, self._used()
             yield
 

@@ -75,9 +75,7 @@ class Node(Bench):
         self.gate = GateKeeper()
         seen: Any = (self.network, self.gate, analysis)
         beside = [judging.model_digest for judging in self.further.values() if judging]
-        analyse = Analyse(
-            self.store, self.spool, *seen, further=beside, shadows=SHADOWS, asked=self.asked, decoders=2, **common
-        )
+        analyse = Analyse(self.store, self.spool, *seen, further=beside, shadows=SHADOWS, asked=self.asked, **common)
         stages = {
             "analyse": analyse,
             "compare": Compare(self.store, self.spool, **common),
@@ -132,29 +130,14 @@ def test_the_worklist_moves_with_the_analysis_and_documents_wait(node: Node) -> 
     ]
 
 
-def test_films_that_wait_are_judged_in_their_order_and_leave_their_pictures(node: Node) -> None:
-    node.begin(*(number / 10 for number in range(1, 8)))  # more than are decoded and wait at once
-    for _ in range(7):
+def test_films_that_wait_are_judged_together_and_leave_their_pictures(node: Node) -> None:
+    node.begin(0.1, 0.2, 0.3)
+    for _ in range(3):
         node.send(films.chest())
-    node.worker.run_once(Lane("test", ("analyse",)))
-    assert sum(node.network.batches) == 7
-    found = node.rows("SELECT probability FROM instance JOIN result ON instance_digest = digest ORDER BY instance.id")
-    assert [row["probability"] for row in found] == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7]
+    node.work("analyse")
+    assert node.network.batches == [3]
     digests = [row["digest"] for row in node.rows("SELECT digest FROM instance")]
     assert all(node.spool.picture(digest).read_bytes()[:4] == b"\x89PNG" for digest in digests)
-
-
-def test_a_film_whose_picture_cannot_be_written_is_tried_again_and_its_neighbour_is_done(node: Node) -> None:
-    node.begin(0.1, 0.2)
-    for _ in range(2):
-        node.send(films.chest())
-    first, _ = node.rows("SELECT digest FROM instance ORDER BY id")
-    node.spool.picture(first["digest"]).mkdir(parents=True)
-    node.worker.run_once(Lane("test", ("analyse",)))
-    assert [(job["state"], job["error_code"]) for job in node.jobs("analyse")] == [
-        ("ready", "DISK_FULL"),
-        ("done", None),
-    ]
 
 
 def test_what_the_gate_refuses_stands_in_the_worklist_with_its_reason_and_leaves_no_picture(node: Node) -> None:

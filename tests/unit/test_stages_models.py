@@ -35,7 +35,7 @@ def succeed(node: Node, *probabilities: float, judging: Judging = NEW_JUDGING) -
 
     seen: Any = (node.network, node.gate, judge)
     stages: dict[str, Stage] = {
-        "analyse": Analyse(node.store, node.spool, *seen, further=(), shadows=(), asked={}, decoders=2, **common),
+        "analyse": Analyse(node.store, node.spool, *seen, further=(), shadows=(), asked={}, **common),
         "settle": Settle(judging, {}, node.waiting, {"full": "report"}, (), node.clock),
     }
     table = {kind: (STEPS[kind], stage) for kind, stage in stages.items()}
