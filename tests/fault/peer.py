@@ -7,7 +7,7 @@ from typing import Any, Self
 from pynetdicom import AE, evt
 
 from cxr_node.dimse.contexts import offered
-from tests.node import free_port
+from tests.node import free_port, wait_for
 
 
 class Destination:
@@ -32,9 +32,10 @@ class Destination:
         return self
 
     def stop(self) -> None:
-        """As when its machine goes: associations that stand end, too."""
+        """Returns when associations that stand have ended, too: the node keeps one open for a while."""
         if self._server is not None:
-            self._server.ae.shutdown()
+            self._server.shutdown()
+            wait_for(lambda: not self._server.ae.active_associations, what="the end of what stands")
             self._server = None
 
     @property
