@@ -22,7 +22,7 @@ from tests.node import wait_for
 
 SOURCE = Path(__file__).parents[1]
 PAGE = SOURCE / "docs" / "quickstart.md"
-TREE = "/root/cxr_node"
+TREE = "/srv/cxr_node"
 CONFIGURATION = "etc/cxr-node/cxr-node.toml"
 MAY_FAIL = {"cxr-node check"}
 """The PACS of the page is nowhere: check says so."""

@@ -7,7 +7,7 @@ set -eu
 cd "$(dirname "$0")/.."
 old=${OLD:-28d2b7a}  # the first that installs itself; its database has three migrations less
 cache=$PWD/build/systemd
-root=$cache/root
+root=$cache/machine
 packages=systemd-sysv,dbus,libpam-systemd,python3-venv,python3-pytest,dcmtk,iproute2,openssl,procps
 
 fail() { echo "systemd: $*" >&2; exit 1; }
@@ -44,8 +44,8 @@ git ls-files -z --cached --others --exclude-standard | tar -c --null -T - | unpa
 
 rm -rf "$root"
 cp -a --reflink=auto "$cache/debian" "$root"
-cp -r "$cache/old" "$cache/new" "$cache/wheels" tests/systemd/service.py "$root/root"
-.venv/bin/python - "$root/root" <<'PYTHON'
+cp -r "$cache/old" "$cache/new" "$cache/wheels" tests/systemd/service.py "$root/srv"
+.venv/bin/python - "$root/srv" <<'PYTHON'
 import sys
 from tests.films import chest
 for number in range(1, 7):
@@ -56,7 +56,7 @@ cat > "$root/etc/systemd/system/acceptance.service" <<UNIT
 After=multi-user.target
 [Service]
 Type=oneshot
-WorkingDirectory=/root
+WorkingDirectory=/srv
 Environment=PYTHONUNBUFFERED=1
 ExecStart=/bin/sh -c 'python3 -m pytest -vsx --color=no -p no:cacheprovider $* service.py >/dev/console 2>&1; systemctl exit \$?'
 [Install]

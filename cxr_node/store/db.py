@@ -55,7 +55,7 @@ class Store:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
         self._together = Together[Tx]()
         self._level = "FULL"
         weakref.finalize(self, connection.close)
@@ -82,23 +82,16 @@ class Store:
         One that is not `durable` survives the end of the process, but a power cut only together with the next one that
         is: it costs no sync. It is for what would be found out anew.
         """
-        with _translated(), self._turn():
-            self._sync("FULL" if durable else "NORMAL")
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield Tx(self._connection)
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
+        with _translated(), self._turn(), self._writing(durable=durable) as tx:
+            yield tx
 
     def together(self, work: Callable[[Tx], None]) -> None:
         """Do `work` in a transaction, and with it what other threads have waited to do meanwhile: one sync for all.
 
         It may be begun twice, where another's fails. Raises what it raises, and as `transaction` does.
         """
-        self._together.do(work, self._turn, self.transaction)
+        with _translated():
+            self._together.do(work, self._turn, self._writing)
 
     @contextmanager
     def reading(self) -> Iterator[Tx]:
@@ -110,6 +103,19 @@ class Store:
             finally:
                 if self._connection.in_transaction:  # SQLite ends it by itself after some failures
                     self._connection.execute("ROLLBACK")
+
+    @contextmanager
+    def _writing(self, *, durable: bool = True) -> Iterator[Tx]:
+        """A transaction of the thread whose turn it is."""
+        self._sync("FULL" if durable else "NORMAL")
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield Tx(self._connection)
+            self._connection.execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
 
     def _sync(self, level: str) -> None:
         if level != self._level:

@@ -29,13 +29,13 @@ class Together(Generic[T]):
         self,
         work: Callable[[T], None],
         turn: Callable[[], AbstractContextManager[None]],
-        transaction: Callable[[], AbstractContextManager[T]],
+        writing: Callable[[], AbstractContextManager[T]],
     ) -> None:
         """Do `work` in a transaction, with what other threads have waited to do meanwhile in the same.
 
-        `turn` gives a thread the connection, which `transaction` may then take once more. The thread that has it next
-        does the work of all who wait. Where a row of any of them is refused nothing is done together, and each has a
-        transaction of its own, so that `work` may be begun twice. Raises what it raises, and as these two do.
+        `turn` gives a thread the connection, and `writing` is a transaction of the thread that has it. The thread that
+        has it next does the work of all who wait. Where a row of any of them is refused nothing is done together, and
+        each has a transaction of its own, so that `work` may be begun twice. Raises as it does, and as these two.
         """
         mine = _Waiting(work)
         with self._lock:
@@ -43,16 +43,16 @@ class Together(Generic[T]):
         try:
             with turn():
                 if not mine.tried:
-                    self._do_all(transaction)
+                    self._do_all(writing)
+                if not mine.done:
+                    with writing() as tx:
+                        work(tx)
         finally:  # it waited too long for its turn, and is told so
             with self._lock:
                 if mine in self._waiting:
                     self._waiting.remove(mine)
-        if not mine.done:
-            with transaction() as tx:
-                work(tx)
 
-    def _do_all(self, transaction: Callable[[], AbstractContextManager[T]]) -> None:
+    def _do_all(self, writing: Callable[[], AbstractContextManager[T]]) -> None:
         with self._lock:
             waiting, self._waiting = self._waiting, []
         for each in waiting:
@@ -60,7 +60,7 @@ class Together(Generic[T]):
         if len(waiting) == 1:
             return
         with suppress(sqlite3.IntegrityError):
-            with transaction() as tx:
+            with writing() as tx:
                 for each in waiting:
                     each.work(tx)
             for each in waiting:
