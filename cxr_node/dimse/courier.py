@@ -64,13 +64,17 @@ class Courier:
         return associate(ae, peer)
 
     def _over(self, association: Association, peer: Peer, kind: Kind, path: Path) -> int:
-        """Send over an association, and keep it, whatever the answer was."""
+        """Send over an association, and keep it, whatever the answer was; one that is lost may not know it yet."""
+        lost = False
         try:
             if kind not in _taken(association):
                 raise no_context(peer, *kind)
             return transmit(association, peer, path)
+        except Transient as failure:
+            lost = failure.code in LOST
+            raise
         finally:
-            if association.is_established:
+            if association.is_established and not lost:
                 self._keep(peer, association)
 
     def _take(self, peer: Peer) -> Association | None:

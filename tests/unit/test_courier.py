@@ -11,6 +11,7 @@ import pytest
 from pydicom.uid import DigitalXRayImageStorageForPresentation as DX
 from pydicom.uid import SecondaryCaptureImageStorage as SC
 from pynetdicom import AE, build_context, evt
+from pynetdicom.association import Association
 
 from cxr_node.dimse.contexts import offered
 from cxr_node.dimse.courier import Courier
@@ -137,6 +138,20 @@ def test_a_peer_that_ends_it_at_the_next_document_gets_that_over_a_new_one(couri
     assert len(set(asked)) == 2
     assert asked[1] == asked[2]
     threading.Thread(target=server.shutdown).start()
+
+
+def test_one_that_is_lost_and_does_not_know_it_yet_is_not_kept(
+    destination: Destination, courier: Courier, documents: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(_: object, path: object) -> None:
+        monkeypatch.undo()  # the next association is sound
+        raise RuntimeError
+
+    courier.send(destination.peer(), documents[0])
+    monkeypatch.setattr(Association, "send_c_store", lost)
+    for path in documents[1:]:
+        courier.send(destination.peer(), path)
+    assert (len(destination.stored), destination.opened, destination.released) == (3, 2, 0)
 
 
 def test_a_new_one_that_is_lost_is_a_failure(courier: Courier, documents: list[Path]) -> None:

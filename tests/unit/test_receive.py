@@ -203,9 +203,9 @@ def test_a_file_that_cannot_be_synced_is_no_success(bench: Bench, monkeypatch: p
 
 def test_the_file_is_there_before_the_row(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     order: list[str] = []
-    keep, transaction = Spool.keep_film, type(bench.store).transaction
+    keep, together = Spool.keep_film, Store.together
     monkeypatch.setattr(Spool, "keep_film", lambda *given: (keep(*given), order.append("file"))[0])
-    monkeypatch.setattr(type(bench.store), "transaction", lambda store: order.append("row") or transaction(store))
+    monkeypatch.setattr(Store, "together", lambda *given: order.append("row") or together(*given))
     assert bench.send(films.chest()).answer is Answer.STORED
     assert order == ["file", "row"]
 
