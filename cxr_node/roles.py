@@ -13,6 +13,9 @@ import structlog
 
 from cxr_node import keys, messaging
 from cxr_node.config import Config
+from cxr_node.decoding.line import Settings
+from cxr_node.decoding.pool import DecoderDied, Decoders, fitting
+from cxr_node.domain.quality import LEAST_SIDE
 from cxr_node.errors import CxrNodeError, Permanent
 from cxr_node.inference.manifest import Manifest
 from cxr_node.link import Link, attend
@@ -134,6 +137,8 @@ def _live(worker: Worker, part: Part, link: Link | None, role: str, device: str)
     except KeyboardInterrupt:
         worker.stop()
     part.close()
+    if isinstance(worker.broken, DecoderDied):
+        worker.broken.follow()
     os._exit(1 if worker.broken else 0)  # library threads must not keep a finished child alive
 
 
@@ -175,6 +180,7 @@ def _inferring(plan: Plan, store: Store) -> Part:
 
     keep_freed_memory()
     model = plan.manifest
+    decoders = _decoders(plan)  # they start while the model is loaded
     predictor = Predictor(
         model, plan.config.inference.device, plan.config.report.explain, plan.config.inference.backend
     )
@@ -182,9 +188,19 @@ def _inferring(plan: Plan, store: Store) -> Part:
     values = _common(plan, store) | {"predictor": predictor, "judge": judge}
     values |= {"further": [each.digest for each in plan.further], "shadows": [each.digest for each in plan.shadows]}
     values["asked"] = messaging.asked(plan.config)
-    values["admit"] = admission(plan.gate())
+    values |= {"admit": admission(plan.gate()), "develop": decoders.develop}
+    decoders.await_ready()
     # Films that wait for another model are for its process: while one takes over from another both are there.
-    return Part(values, [Lane("infer", ("compare", "analyse"), target=model.digest)], plan.config.inference.batch_size)
+    lanes = [Lane("infer", ("compare", "analyse"), target=model.digest)]
+    return Part(values, lanes, plan.config.inference.batch_size, decoders.close)
+
+
+def _decoders(plan: Plan) -> Decoders:
+    wanted, log = plan.config.inference, plan.config.log
+    cores = len(os.sched_getaffinity(0))
+    count = fitting(cores, wanted.batch_size) if wanted.decoders == "auto" else wanted.decoders
+    side = max(plan.manifest.size, LEAST_SIDE)
+    return Decoders(count, Settings(plan.spool().root.resolve(), side, log.level, log.format, log.file))
 
 
 def _shadowing(plan: Plan, store: Store) -> Part:

@@ -6,6 +6,7 @@ folder synced. Names derive from digests and derived UIDs, never from what a pee
 
 import os
 import shutil
+import threading
 from pathlib import Path
 from typing import BinaryIO
 
@@ -50,7 +51,7 @@ class Spool:
 
     def write(self, target: Path, content: bytes) -> str:
         """Write a file of our own as durably; its path relative to the root."""
-        part = self.incoming / f"{target.name}.{os.getpid()}.part"
+        part = self.incoming / f"{target.name}.{os.getpid()}-{threading.get_native_id()}.part"
         try:
             with part.open("wb") as stream:
                 stream.write(content)
@@ -66,7 +67,7 @@ class Spool:
         """Remove parts that a stopped node left half-written; how many there were."""
         parts = list(self.incoming.iterdir())
         for part in parts:
-            part.unlink()
+            part.unlink(missing_ok=True)
         return len(parts)
 
     def path(self, relative: str) -> Path:

@@ -76,8 +76,8 @@ class Worker:
 
     `wake` tells the other processes of new jobs; `batch_size` bounds how many jobs of a batched step are taken at once.
     `pauses`, in seconds, lie between the tries to write down what became of a job while the database is busy.
-    `broken` is set when a lane ended by a failure that is no job's: the process should be started anew. `pseudonym`
-    gives the name of a study in the log.
+    `broken` is the failure, no job's, by which a lane ended: the process should be started anew. `pseudonym` gives the
+    name of a study in the log.
     """
 
     store: Store
@@ -91,7 +91,7 @@ class Worker:
     bell: Bell = field(default_factory=Bell)
     stopping: threading.Event = field(default_factory=threading.Event)
     beats: dict[str, float] = field(default_factory=dict)
-    broken: bool = False
+    broken: Exception | None = None
     pseudonym: Callable[[str], str] = field(kw_only=True)
 
     def run(self, lanes: Sequence[Lane]) -> None:
@@ -116,7 +116,7 @@ class Worker:
                 pause = _POLL_SECONDS
             elif isinstance(pause, Exception):
                 log.error("worker.broken", lane=lane.name, exc_info=pause)
-                self.broken = True
+                self.broken = pause
                 self.stop()
                 return
             if pause > 0:

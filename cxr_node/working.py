@@ -21,6 +21,7 @@ from cxr_node.workstations import asking, hub_of, pacs_of, ris_of, subscribers_o
 
 ASKED_TOGETHER = 50
 """How many documents stand in one request for commitment."""
+_DRAWING_PAUSES = (0.01,) * 100  # as long as drawing takes on a busy machine
 _SUBSCRIBER_LANES = 8  # so that a few that do not answer do not hold up the others
 
 
@@ -35,6 +36,7 @@ def values(plan: Plan, store: Store, common: Mapping[str, Any], courier: Courier
         "desk": Desk(
             store, common["spool"], profiles, destinations, plan.tastes(), plan.next_documents(),
             config.receive.charset_override, bool(config.report.key_objects), common["clock"],
+            _DRAWING_PAUSES,
         ),
         "further": plan.consulting(),
         "first_document": plan.first_documents(),

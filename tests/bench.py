@@ -5,11 +5,14 @@ import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pydicom.dataset import FileDataset
 
+from cxr_node.decoding.line import Order
+from cxr_node.decoding.process import Decoder
 from cxr_node.dimse.sender import Peer
 from cxr_node.domain.commitment import Terms
 from cxr_node.domain.eligibility import Rules
@@ -18,11 +21,14 @@ from cxr_node.domain.instance import Header, InstanceState
 from cxr_node.domain.intake import Received, Verdict
 from cxr_node.domain.outputs import Taste
 from cxr_node.domain.priority import Policy
+from cxr_node.domain.quality import LEAST_SIDE
 from cxr_node.domain.study import Judging, Waiting
 from cxr_node.imaging.digest import data_set_digest
 from cxr_node.spool import Spool
+from cxr_node.stages.analyse import Admission, Admit, Develop
 from cxr_node.stages.deliver import Deliver
 from cxr_node.stages.receive import Receive
+from cxr_node.stages.stage import attempt
 from cxr_node.store import results, studies
 from cxr_node.store.db import Row, Store, Tx
 from cxr_node.store.studies import Arrival
@@ -172,3 +178,17 @@ def analysis(probability: float, finding: str = "pneumonia") -> Analysis:
 
 def add_result(tx: Tx, film: str, probability: float) -> None:
     results.save(tx, film, analysis(probability), NOON)
+
+
+def develop(spool: Spool) -> Develop:
+    """What the decoders do, in this process: films are prepared, admitted and drawn one after the other."""
+    decoder = Decoder(spool, LEAST_SIDE)
+
+    def one(admit: Admit, arrival: Arrival) -> Admission:
+        order = Order(arrival.path, arrival.digest)
+        film, prepared = decoder.prepare(order)
+        admission = admit(prepared)
+        decoder.draw(order, film, inverted=admission[1] is not None and admission[1].inverted)
+        return admission
+
+    return lambda films, admit: [attempt(partial(one, admit), film) for film in films]

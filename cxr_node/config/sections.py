@@ -144,6 +144,7 @@ class Inference(Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     backend: Literal["torch", "openvino"] = "torch"
     batch_size: Annotated[int, Field(ge=1, le=256)] = 8
+    decoders: Literal["auto"] | Annotated[int, Field(ge=1, le=64)] = "auto"
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:

@@ -1,5 +1,6 @@
 """What the document stages share: a revision of a study put together from what is stored, and a document put away."""
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
@@ -15,11 +16,11 @@ from cxr_node.domain.outputs import Target, Taste
 from cxr_node.domain.report_class import REPORT_CLASSES, ReportClass
 from cxr_node.errors import Permanent
 from cxr_node.imaging.correction import with_identity
-from cxr_node.imaging.film import read_picture
 from cxr_node.imaging.part10 import read_film_header
 from cxr_node.message import Message
 from cxr_node.spool import Spool
 from cxr_node.stages import ties
+from cxr_node.stages.picture import picture_of
 from cxr_node.stages.remembered import remembered
 from cxr_node.stages.stage import SingleStage
 from cxr_node.store import events, report_classes, results, revisions
@@ -34,7 +35,7 @@ class Desk:
 
     By mode: how they are rendered, and which destinations get them; by destination: how it takes them (`tastes`); by
     mode and kind of job: the job that writes what comes next (`following`). `charsets` as in `Receive`, and
-    `key_objects` as in `Deliver`.
+    `key_objects` as in `Deliver`. `pauses`, in seconds, lie between the looks for a picture that is being drawn.
     """
 
     store: Store
@@ -46,6 +47,7 @@ class Desk:
     charsets: Mapping[str, str]
     key_objects: bool
     clock: Clock
+    pauses: Iterable[float] = ()
 
     def assemble(self, study: str, target: str) -> StudyReport:
         """The revision that `target` names. Raises Permanent when it is not there."""
@@ -144,16 +146,13 @@ class Desk:
             yield NewJob("deliver", written.sop_instance_uid, destination)
 
     def picture(self, source: Source) -> NDArray[np.uint8]:
-        """The picture that the analysis left of a film: (rows, columns), 0 black to 255 white.
-
-        Raises Permanent("PICTURE_MISSING").
-        """
-        try:
-            return read_picture(self.spool.picture(source.digest))
-        except Permanent as error:
-            raise Permanent(
-                "PICTURE_MISSING", Message("the film's picture is gone; requeue the study to make it anew")
-            ) from error
+        """As `picture_of`; one that is being drawn is waited for."""
+        path = self.spool.picture(source.digest)
+        for pause in self.pauses:
+            if path.is_file():
+                break
+            time.sleep(pause)
+        return picture_of(self.store, self.spool, source.digest)
 
     def write(self, document: Document) -> str:
         """The document's bytes in the outbox, durably; its path relative to the spool."""

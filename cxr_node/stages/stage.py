@@ -2,15 +2,17 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from cxr_node.domain.job import Job, NewJob
-from cxr_node.store.db import Tx
+
+if TYPE_CHECKING:  # a process that decodes films has no use for the database
+    from cxr_node.store.db import Tx
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-Commit = Callable[[Tx], Iterable[NewJob]]
+Commit = Callable[["Tx"], Iterable[NewJob]]
 """Writes a job's results and gives its successors; runs in the transaction that completes the job."""
 
 
@@ -29,7 +31,7 @@ class Stage(ABC):
     def run_batch(self, jobs: Sequence[Job]) -> Sequence[Commit | Exception]:
         """One outcome for each job, in their order."""
 
-    def abandoned(self, tx: Tx, job: Job) -> Iterable[NewJob]:  # noqa: ARG002 - for those that override it
+    def abandoned(self, tx: "Tx", job: Job) -> Iterable[NewJob]:  # noqa: ARG002 - for those that override it
         """What follows when a job has ended without a result; in the transaction that ends it."""
         return ()
 

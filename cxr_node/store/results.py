@@ -47,6 +47,11 @@ def load_served(tx: Tx, digest: str, model_digest: str) -> Analysis | None:
     return _analysis(row) if row else None
 
 
+def has_any(tx: Tx, digest: str) -> bool:
+    """Whether a model has judged a film, in service or beside."""
+    return tx.row("SELECT 1 FROM result WHERE instance_digest = ?", (digest,)) is not None
+
+
 def analysed_at(tx: Tx, digest: str, model_digest: str) -> float | None:
     """When a film was judged by a model, seconds since 1970 UTC."""
     row = tx.row(

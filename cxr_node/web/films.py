@@ -35,7 +35,7 @@ def _film(site: Site, tx: Tx, film: Shown, said: Sequence[Shown], voice: Voice) 
     return {
         **film,
         "film": film["digest"][:12],
-        "pictured": site.picture(film["digest"]).is_file(),
+        "pictured": site.pictured(film, judged=bool(of_film)),
         "heated": judged is not None and cutoffs.positive(judged.probability) and site.facts.localises,
         "judged": judged,
         "flags": None if flags is None else [voice.word(FLAGS, flag) for flag in flags],

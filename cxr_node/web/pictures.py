@@ -2,15 +2,15 @@
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
-import cv2
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
 from cxr_node.errors import Permanent
 from cxr_node.imaging import heat
+from cxr_node.imaging.picture import encode_picture
+from cxr_node.stages.picture import picture_of
 from cxr_node.store import results, studies
 from cxr_node.web.access import Caller
 from cxr_node.web.accounts import Role
@@ -29,7 +29,11 @@ class Pictures:
     @allowed(Role.VIEWER)
     def film(self, request: Request, caller: Caller) -> Response:
         """GET /studies/{name}/films/{film}.png: 8 bits, grey, at most 1,024 pixels a side."""
-        return FileResponse(self._picture(self._digest(request, caller)), media_type="image/png")
+        site, digest = self.parts.site, self._digest(request, caller)
+        path = site.spool.picture(digest)
+        if path.is_file():
+            return FileResponse(path, media_type="image/png")
+        return Response(encode_picture(picture_of(site.store, site.spool, digest)), media_type="image/png")
 
     @allowed(Role.VIEWER)
     def heat(self, request: Request, caller: Caller) -> Response:
@@ -39,9 +43,7 @@ class Pictures:
             found = results.load_served(tx, digest, site.judging.model_digest)
         if found is None or not site.facts.localises or not site.judging.cutoffs.positive(found.probability):
             raise Permanent("PICTURE_MISSING", "there is no heat map of this film")
-        picture = cv2.imread(str(self._picture(digest)), cv2.IMREAD_GRAYSCALE)
-        if picture is None:
-            raise Permanent("PICTURE_MISSING", "the picture of this film cannot be read")
+        picture = picture_of(site.store, site.spool, digest)
         scale = min(1.0, _LONGEST_SIDE / max(picture.shape))
         rows, columns = (max(1, round(side * scale)) for side in picture.shape)
         return Response(heat.layer(found.activation, rows, columns), media_type="image/png")
@@ -58,9 +60,3 @@ class Pictures:
                     self.parts.site.looked(caller, study)
                     return digest
         raise Permanent("PICTURE_MISSING", "the study has no such film")
-
-    def _picture(self, digest: str) -> Path:
-        path = self.parts.site.picture(digest)
-        if not path.is_file():
-            raise Permanent("PICTURE_MISSING", "there is no picture of this film yet")
-        return path

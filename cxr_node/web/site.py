@@ -5,7 +5,6 @@ What people do and see is recorded here, in the one trail of events.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from cxr_node.domain.clock import Clock
@@ -77,5 +76,6 @@ class Site:
         if self.looks.is_new(self.clock(), caller.name, caller.address, study or ""):
             self.record("study.viewed" if study else "worklist.viewed", caller, study)
 
-    def picture(self, digest: str) -> Path:
-        return self.spool.picture(digest)
+    def pictured(self, film: Mapping[str, Any], *, judged: bool) -> bool:
+        """Whether there is a picture of a film, or one can be drawn of it."""
+        return self.spool.picture(film["digest"]).is_file() or (judged and self.spool.path(film["path"]).is_file())

@@ -19,7 +19,7 @@ from tests.orthanc import Orthanc
 pytestmark = pytest.mark.fault
 
 ACKNOWLEDGED = 0x0000
-VICTIMS = ("serve", "infer", "work")
+VICTIMS = ("serve", "infer", "work", "cxr_node.decoding")
 
 
 @pytest.mark.peers
@@ -86,13 +86,13 @@ def test_a_child_that_hangs_at_work_is_no_orphan_either(node: Node) -> None:
 
 POISON = """
 import os, signal, sys
-if "infer" in sys.orig_argv:
+if "cxr_node.decoding" in sys.orig_argv:
     def deadly(event, arguments):
         if event == "open" and str(arguments[0]).endswith("{digest}.dcm"):
             os.kill(os.getpid(), signal.SIGKILL)
     sys.addaudithook(deadly)
 """
-"""Kills the inference child when it opens one film: what a decoder with a bug would do."""
+"""Kills the process that decodes when it opens one film: what a decoder with a bug would do."""
 
 
 def test_a_film_that_kills_the_child_is_set_aside_and_its_neighbours_go_on(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from cxr_node.store import assessments, results
 from cxr_node.store.db import Row
 from cxr_node.worker import Lane, Worker
 from tests import films
-from tests.bench import JUDGING, Bench, analysis
+from tests.bench import JUDGING, Bench, analysis, develop
 
 SHADOWS = ["e" * 64]
 STEPS = {step.kind: step for step in PIPELINE}
@@ -75,7 +75,9 @@ class Node(Bench):
         self.gate = GateKeeper()
         seen: Any = (self.network, self.gate, analysis)
         beside = [judging.model_digest for judging in self.further.values() if judging]
-        analyse = Analyse(self.store, self.spool, *seen, further=beside, shadows=SHADOWS, asked=self.asked, **common)
+        analyse = Analyse(
+            self.store, develop(self.spool), *seen, further=beside, shadows=SHADOWS, asked=self.asked, **common
+        )
         stages = {
             "analyse": analyse,
             "compare": Compare(self.store, self.spool, **common),

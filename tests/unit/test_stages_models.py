@@ -18,7 +18,7 @@ from cxr_node.store import jobs, results, worklist
 from cxr_node.store.requeue import adopt_model, requeue_study, requeue_unjudged
 from cxr_node.worker import Worker
 from tests import films
-from tests.bench import JUDGING, NOON, analysis
+from tests.bench import JUDGING, NOON, analysis, develop
 from tests.unit.test_stages import STEPS, Network, Node
 
 NEW = ModelIdentity("cxr-new", "2.0.0", "n" * 64)
@@ -35,7 +35,7 @@ def succeed(node: Node, *probabilities: float, judging: Judging = NEW_JUDGING) -
 
     seen: Any = (node.network, node.gate, judge)
     stages: dict[str, Stage] = {
-        "analyse": Analyse(node.store, node.spool, *seen, further=(), shadows=(), asked={}, **common),
+        "analyse": Analyse(node.store, develop(node.spool), *seen, further=(), shadows=(), asked={}, **common),
         "settle": Settle(judging, {}, node.waiting, {"full": "report"}, (), node.clock),
     }
     table = {kind: (STEPS[kind], stage) for kind, stage in stages.items()}

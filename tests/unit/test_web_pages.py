@@ -30,6 +30,7 @@ from cxr_node.store import events, jobs, reading, results, steps, worklist
 from cxr_node.web import rows, words
 from cxr_node.web.app import build
 from tests.bench import JUDGING, NOON, add_result, analysis
+from tests.films import COLUMNS, ROWS
 from tests.models import small_model
 from tests.web import PSEUDONYMS, Web, form_token, post
 
@@ -465,6 +466,17 @@ def test_the_film_and_its_heat_map_are_pictures(web: Web, client: TestClient) ->
     assert layer.shape == (64, 48, 4)
     assert layer[0, 0, 3] == 0, "where the map is faint, the film shows through"
     assert layer[0, -1, 3] == 255, "where it is strongest, the colour is full"
+
+
+def test_a_film_that_could_not_be_drawn_in_time_is_drawn_for_its_page(web: Web, client: TestClient) -> None:
+    name = PSEUDONYMS.study(web.film(0.9))
+    (picture,) = web.bench.spool.pictures.rglob("*.png")
+    picture.unlink()
+    film, heat = re.findall(r'src="(/studies/[^"]*)"', client.get(f"/studies/{name}").text)
+    shown = client.get(film)
+    assert shown.headers["content-type"] == "image/png"
+    assert cv2.imdecode(np.frombuffer(shown.content, np.uint8), cv2.IMREAD_UNCHANGED).shape == (ROWS, COLUMNS)
+    assert client.get(heat).status_code == 200
 
 
 def test_who_looks_at_a_film_without_its_page_is_recorded_too(web: Web, client: TestClient) -> None:
