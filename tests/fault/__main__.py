@@ -57,6 +57,22 @@ ROWS = (
         "test_kill::test_a_film_that_kills_the_child_is_set_aside_and_its_neighbours_go_on",
     ),
     (
+        "kill -9 of a decoder while it reads, draws, has drawn",
+        "SIGKILL on opening or renaming",
+        "test_decoders::test_a_decoder_that_is_killed_while_it",
+    ),
+    (
+        "kill -9 of a decoder that rests",
+        "SIGKILL",
+        "test_decoders::test_a_decoder_that_is_killed_while_it_rests_is_no_films_fault",
+    ),
+    (
+        "a decoder hangs",
+        "SIGSTOP",
+        "test_decoders::test_a_decoder_that_hangs_holds_up_films_and_nothing_else",
+    ),
+    ("a decoder without memory", "RLIMIT_AS of the running process", "test_decoders::test_a_decoder_without_memory"),
+    (
         "a process dies under an open association",
         "SIGKILL",
         "test_kill::test_the_death_of_a_child_drops_no_association",
