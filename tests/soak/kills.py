@@ -16,7 +16,8 @@ from tests.soak.pacs import held
 from tests.soak.report import Outcome, say
 
 _MACHINES = 2
-_VICTIMS = ("serve", "infer", "work", "work")  # a model takes seconds to load: it should come to judge films, too
+_VICTIMS = ("serve", "infer", "work", "work", "cxr_node.decoding")
+"""A model takes seconds to load: it should come to judge films, too."""
 _DRAIN_SECONDS = 7200.0
 _SAY_EVERY = 50
 _SENT = "SELECT count(*) AS n FROM delivery WHERE sent_at"

@@ -29,7 +29,7 @@ def many_films(folder: Path, count: int, minutes: float) -> Outcome:
     """
     with (
         rig.storescp(folder / "archive", keeping=False) as archive,
-        Node(folder, destinations=[archive.destination()], study__settle_seconds=1) as node,
+        Node(folder, destinations=[archive.destination()], study__settle_seconds=1, inference__decoders=1) as node,
     ):
         node.analysing()
         watch = _Watch(node, folder)

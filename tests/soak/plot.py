@@ -7,11 +7,11 @@ from PIL import Image, ImageDraw, ImageFont
 
 from tests.soak.samples import WARM_UP, Sample, column
 
-_COLOURS = {"serve": "#1f6f8b", "infer": "#c8553d", "work": "#588157", "": "#333333"}
+_COLOURS = {"serve": "#1f6f8b", "infer": "#c8553d", "work": "#588157", "decoder": "#8a5fa8", "": "#333333"}
 _PANELS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("resident memory, MB", ("serve_memory", "infer_memory", "work_memory")),
-    ("open files", ("serve_files", "infer_files", "work_files")),
-    ("threads", ("serve_threads", "infer_threads", "work_threads")),
+    ("resident memory, MB", ("serve_memory", "infer_memory", "work_memory", "decoder_memory")),
+    ("open files", ("serve_files", "infer_files", "work_files", "decoder_files")),
+    ("threads", ("serve_threads", "infer_threads", "work_threads", "decoder_threads")),
     ("database, kB a study", ("database",)),
     ("jobs waiting or running", ("queued",)),
     ("from receipt to the last document, s", ("latency",)),
@@ -55,4 +55,4 @@ def _panel(
         ]
         pen.line(points, _COLOURS[role], 1)
         if role:
-            pen.text((right - 120 + 42 * number, top - 16), role, _COLOURS[role], small)
+            pen.text((right - 168 + 42 * number, top - 16), role, _COLOURS[role], small)

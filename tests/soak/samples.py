@@ -11,7 +11,8 @@ import numpy as np
 
 from tests.node import Node
 
-ROLES = ("serve", "infer", "work")
+PROCESSES = ("serve", "infer", "work", "cxr_node.decoding")
+"""By what their command lines say; a node that is sampled has one decoder."""
 WARM_UP = 0.25  # of the time: caches fill, and allocators find their size
 _MEGABYTE = 1 << 20
 _OF_THE_NODE = """
@@ -42,12 +43,15 @@ class Sample:
     serve_memory: float
     infer_memory: float
     work_memory: float
+    decoder_memory: float
     serve_files: int
     infer_files: int
     work_files: int
+    decoder_files: int
     serve_threads: int
     infer_threads: int
     work_threads: int
+    decoder_threads: int
 
 
 _SHARE, _COUNT = 0.05, 0.9
@@ -55,12 +59,15 @@ FLAT = {
     "serve_memory": ("listener: memory, MB", _SHARE),
     "infer_memory": ("inference: memory, MB", _SHARE),
     "work_memory": ("documents: memory, MB", _SHARE),
+    "decoder_memory": ("decoder: memory, MB", _SHARE),
     "serve_files": ("listener: open files", _COUNT),
     "infer_files": ("inference: open files", _COUNT),
     "work_files": ("documents: open files", _COUNT),
+    "decoder_files": ("decoder: open files", _COUNT),
     "serve_threads": ("listener: threads", _COUNT),
     "infer_threads": ("inference: threads", _COUNT),
     "work_threads": ("documents: threads", _COUNT),
+    "decoder_threads": ("decoder: threads", _COUNT),
     "database": ("database, kB a study", _SHARE),
 }
 """What has to stay flat: its title, and what it may grow by from the end of the warm-up to the end of the run.
@@ -71,7 +78,7 @@ Memory and database: as a share of the median. Files and threads: by less than o
 
 def take(node: Node, began: float, since: float) -> Sample | None:
     """A sample now; `since`: the time of the one before. None while a process of the node is not there."""
-    processes = [node.processes(role) for role in ROLES]
+    processes = [node.processes(name) for name in PROCESSES]
     if any(len(found) != 1 for found in processes):
         return None
     try:

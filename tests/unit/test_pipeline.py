@@ -70,6 +70,7 @@ def test_what_may_work_later_is_tried_for_days() -> None:
 def test_a_role_gives_every_field_of_its_stages_and_a_lane_for_every_kind(tmp_path: Path, role: str) -> None:
     peer = {"ae_title": "PEER1", "host": "192.0.2.1"}
     asked = {"worklist": {"ris": peer, "hl7": RIS}, "corrections": {"pacs": peer}}
+    asked["inference"] = {"decoders": 1}
     found = config(tmp_path, subscriber=[peer], hub={"url": "https://hub.example.org/dicom-web"}, **asked)
     store = open_store(found)
     part = ROLES[role](Plan.of(found), store)  # type: ignore[index]
@@ -79,6 +80,7 @@ def test_a_role_gives_every_field_of_its_stages_and_a_lane_for_every_kind(tmp_pa
     for step, stage in stages.values():
         assert type(stage) is resolved(step)
         assert all(getattr(stage, field.name) is part.values[field.name] for field in fields(stage))  # type: ignore[arg-type]
+    part.close()
     store.close()
 
 
