@@ -26,7 +26,7 @@ def worklist(entries: Sequence[dict[str, Any]]) -> str:
         (
             str(entry["position"]),
             entry["tier"],
-            entry["priority"] or "",
+            _priority(entry),
             entry["finding"] or "",
             "" if entry["probability"] is None else f"{tenths(entry['probability'])} %",
             "" if entry["state"] in ("read", "withdrawn") else entry["group"],
@@ -39,6 +39,14 @@ def worklist(entries: Sequence[dict[str, Any]]) -> str:
         for entry in entries
     ]
     return aligned(rows)
+
+
+def _priority(entry: dict[str, Any]) -> str:
+    given, asked = entry["priority"] or "", entry["asked"]
+    if asked is None:
+        return given
+    became = "not given" if asked["refused"] else "asked for"
+    return f"{given} ({asked['priority'] or 'none'} {became})".strip()
 
 
 def status(found: dict[str, Any]) -> str:

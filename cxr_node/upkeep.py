@@ -2,7 +2,7 @@
 
 | what | how often |
 | --- | --- |
-| what a hub has not been told | 1 s |
+| what a hub has not been told; what it asks for | 1 s; 5 s |
 | leases that ran out, counts | 15 to 30 s |
 | disk; what time does to the worklist: overdue, read by age | 15 s; 1 min |
 | X-ray machines gone silent | 5 min |
@@ -21,6 +21,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from cxr_node import caring, tls, trust, watching, workstations
 from cxr_node.config import Config
+from cxr_node.dicomweb.workitems import Workitems
 from cxr_node.domain.callers import Counts
 from cxr_node.domain.intake import Intake
 from cxr_node.domain.job import NewJob
@@ -29,7 +30,7 @@ from cxr_node.plan import policy_of
 from cxr_node.reconcile import reconcile
 from cxr_node.service import Service
 from cxr_node.spool import Spool
-from cxr_node.store import events, hub, jobs, passing, reading, tallies, trail, workitems, worklist
+from cxr_node.store import events, hub, jobs, passing, reading, sites, tallies, trail, workitems, worklist
 from cxr_node.store.db import Store
 
 log = structlog.get_logger()
@@ -83,8 +84,9 @@ class Upkeep:
         scheduler = BackgroundScheduler(timezone="UTC", job_defaults=late_is_better_than_never)
         scheduler.add_job(self._release_expired, "interval", seconds=30)
         scheduler.add_job(self._count, "interval", seconds=15)
-        if workstations.hub_of(self._config()):
+        if at := workstations.hub_of(self._config()):
             scheduler.add_job(self._inform_hub, "interval", seconds=1)
+            scheduler.add_job(self._look_at_hub, "interval", (at,), seconds=5)
         scheduler.add_job(self._watch_disk, "interval", seconds=15)
         scheduler.add_job(self._pass_time, "interval", minutes=1, next_run_time=datetime.now(UTC))
         scheduler.add_job(self._close_old, "interval", minutes=1)
@@ -115,9 +117,23 @@ class Upkeep:
         with self._store.reading() as tx:
             anything = hub.next_up(tx, 1) is not None
         if anything:
-            with self._store.transaction() as tx:
-                jobs.enqueue_unless_open(tx, [NewJob("inform", "hub")], time.time())
-            self._service.wake()
+            self._enqueue_informing()
+
+    def _look_at_hub(self, at: Workitems) -> None:
+        """Whether the hub is there, and asks for anything: it does not call, since hospitals let nobody in."""
+        try:
+            asked = at.asked()
+        except Transient:
+            return
+        with self._store.transaction() as tx:
+            sites.reached(tx, time.time())
+        if asked:
+            self._enqueue_informing()
+
+    def _enqueue_informing(self) -> None:
+        with self._store.transaction() as tx:
+            jobs.enqueue_unless_open(tx, [NewJob("inform", "hub")], time.time())
+        self._service.wake()
 
     def _count(self) -> None:
         counted = self._counts.take()

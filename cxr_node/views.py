@@ -209,6 +209,8 @@ def places(
         found = worklist.placed(tx, policy, now, closed=closed, only=only)
     for _, entry in found:
         entry.update({key: iso(entry[key]) for key in ("received_at", "state_since") if entry[key] is not None})
+        if entry["asked"]:
+            entry["asked"] |= {"at": iso(entry["asked"]["at"])}
     return found
 
 

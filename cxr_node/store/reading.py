@@ -6,7 +6,7 @@ from cxr_node.domain.reading import Actor, Entry
 from cxr_node.domain.study import EntryState, Judging
 from cxr_node.errors import Permanent
 from cxr_node.message import Message
-from cxr_node.store import worklist
+from cxr_node.store import asked, worklist
 from cxr_node.store.db import Row, Tx
 
 TIME_LIMIT = "time limit"
@@ -60,12 +60,19 @@ def reader(tx: Tx, study: str) -> str | None:
     return found
 
 
-def prioritise(tx: Tx, study: str, priority: Priority | None, actor: Actor, now: float) -> None:
-    """A person says how urgent a study is, or (None) that they say nothing; what was said before goes."""
-    row = _row(tx, study)
+def prioritise(tx: Tx, study: str, priority: Priority | None, actor: Actor, now: float) -> str | None:
+    """A person says how urgent a study is, or (None) that they say nothing; what was said before goes.
+
+    Of a study of a site that is asked of the site, which is returned; None where it counts from now on.
+    """
+    row = _known(tx, study)
+    if row["site"] is not None:
+        asked.ask(tx, row, priority, actor, now)
+        return str(row["site"])
     reading.require_listed(_entry(row))
     tx.execute("UPDATE worklist_entry SET priority = ? WHERE study_instance_uid = ?", (priority, study))
     worklist.record_move(tx, row, now, "priority", actor, priority=priority)
+    return None
 
 
 def close_old(tx: Tx, received_before: float, now: float) -> int:
@@ -87,10 +94,15 @@ def close_old(tx: Tx, received_before: float, now: float) -> int:
     return len(old)
 
 
-def _row(tx: Tx, study: str) -> Row:
+def _known(tx: Tx, study: str) -> Row:
     row = tx.row("SELECT * FROM worklist_entry WHERE study_instance_uid = ?", (study,))
     if row is None:
         raise Permanent("STUDY_UNKNOWN", "no film of this study has been received")
+    return row
+
+
+def _row(tx: Tx, study: str) -> Row:
+    row = _known(tx, study)
     if row["site"] is not None:
         raise Permanent("AT_SITE", Message("the study is at {site}: it is claimed and read there", site=row["site"]))
     return row
