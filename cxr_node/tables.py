@@ -81,6 +81,9 @@ def status(found: dict[str, Any]) -> str:
         for one in found["drift"]
         if one["verdict"].startswith("moved")
     ]
+    if hub := found["hub"]:
+        reached = _second(hub["reached_at"]) if hub["reached_at"] else "never"
+        lines.append(f"hub           last reached {reached}; to be told of {hub['behind']} studies")
     lines += [f"certificate   {one['file']} until {one['until'][:10]}" for one in found["certificates"]]
     if found["missing_files"]:
         lines.append(f"missing       {found['missing_files']} films have no file in the spool any more")
@@ -103,6 +106,18 @@ def status(found: dict[str, Any]) -> str:
                 _sr_class(d),
             )
             for d in found["destinations"]
+        ]
+        lines += ["", aligned(rows)]
+    if found["sites"]:
+        rows = [("site", "heard of", "", "open", "asked for")]
+        rows += [
+            (
+                s["name"],
+                _second(s["heard_at"]) if s["heard_at"] else "never",
+                "silent" if s["silent"] else "",
+                *(str(s[key]) for key in ("open", "asked")),
+            )
+            for s in found["sites"]
         ]
         lines += ["", aligned(rows)]
     if found["messages"]:

@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from cxr_node import caring, tls, trust, watching, workstations
+from cxr_node import caring, regional, tls, trust, watching, workstations
 from cxr_node.config import Config
 from cxr_node.dicomweb.workitems import Workitems
 from cxr_node.domain.callers import Counts
@@ -30,7 +30,7 @@ from cxr_node.plan import policy_of
 from cxr_node.reconcile import reconcile
 from cxr_node.service import Service
 from cxr_node.spool import Spool
-from cxr_node.store import events, hub, jobs, passing, reading, sites, tallies, trail, workitems, worklist
+from cxr_node.store import events, hub, jobs, passing, reading, tallies, trail, workitems, worklist
 from cxr_node.store.db import Store
 
 log = structlog.get_logger()
@@ -120,14 +120,7 @@ class Upkeep:
             self._enqueue_informing()
 
     def _look_at_hub(self, at: Workitems) -> None:
-        """Whether the hub is there, and asks for anything: it does not call, since hospitals let nobody in."""
-        try:
-            asked = at.asked()
-        except Transient:
-            return
-        with self._store.transaction() as tx:
-            sites.reached(tx, time.time())
-        if asked:
+        if regional.look_at_hub(self._store, at, time.time()):
             self._enqueue_informing()
 
     def _enqueue_informing(self) -> None:

@@ -119,7 +119,7 @@ def status(config: Config, store: Store, now: float, *, call: bool = True) -> di
             }
             for name, peer in messaging.peers(config).items()
         ],
-        **standing(config, store),
+        **standing(config, store, now),
     }
 
 
