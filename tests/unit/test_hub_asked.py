@@ -14,11 +14,13 @@ from cxr_node.domain.region import Asked, Decided
 from cxr_node.domain.workitem import Caller, State, Status
 from cxr_node.errors import Permanent, Transient
 from cxr_node.stages.inform import Inform
+from cxr_node.store import events, reading, sites
 from cxr_node.store import hub as outbox
-from cxr_node.store import reading, sites
 from cxr_node.ups.desk import Desk
+from cxr_node.web.accounts import Role
 from tests.bench import Bench, study_uid
 from tests.hub import ASKING, Line, Site, act, come, hub_of, listed, site
+from tests.web import PSEUDONYMS, Web, post
 
 STUDY = study_uid(1)
 ANA = Actor("ana", address="192.0.2.9")
@@ -237,6 +239,35 @@ def test_what_is_asked_for_stands_in_the_workitem_and_is_kept_apart(hub: tuple[B
     assert (asked.priority, asked.by, asked.over) == (Priority.STAT, "ana", 0)
     assert all("asked" not in row["said"] for row in hub[0].rows("SELECT said FROM workitem"))
     assert all(north.line.look(row["uid"]) is State.SCHEDULED for row in north.bench.rows("SELECT uid FROM workitem"))
+
+
+@pytest.mark.parametrize(("language", "open_", "decided", "closed"), [
+    ("en", "asked of north: STAT (ana,", "north had decided itself; not given: none", "north had closed the study"),
+    ("es", "pedida a north: ", "north ya había decidido; no se ha dado: ", "north había cerrado"),
+])  # fmt: skip
+def test_the_page_says_what_is_asked_and_what_became_of_it(
+    tmp_path: Path, language: str, open_: str, decided: str, closed: str
+) -> None:
+    web = Web(tmp_path, users={"ana": Role.READER, "viv": Role.VIEWER}, facts={"language": language})
+    uid = web.film(0.9)
+    with web.bench.store.transaction() as tx:
+        tx.execute("UPDATE worklist_entry SET site = 'north'")
+        tx.execute("DELETE FROM instance")  # a hub has no films of sites
+    reader, path = web.signed_in("ana"), f"/studies/{PSEUDONYMS.study(uid)}"
+    assert post(reader, f"{path}/priority", priority="stat", back="list").status_code == 303
+    page = reader.get("/").text
+    assert open_ in page
+    assert (f'action="{path}/priority"' in page, "/claim" in page) == (True, False)
+    assert f'action="{path}' not in web.signed_in("viv").get("/").text
+    assert post(reader, f"{path}/claim", back="list").status_code == 409
+    (entry,) = reader.get("/api/worklist").json()
+    assert (entry["priority"], entry["asked"]["priority"], entry["asked"]["by"]) == (None, "stat", "ana")
+    post(reader, f"{path}/priority", priority="none", back="list")
+    for outcome, said in (("decided", decided), ("closed", closed)):
+        with web.bench.store.transaction() as tx:
+            tx.execute("UPDATE asked SET outcome = ?", (outcome,))
+            events.append(tx, web.bench.clock(), "worklist.gathered", uid)
+        assert said in reader.get("/").text
 
 
 def test_a_site_that_comes_to_hear_is_remembered(hub: tuple[Bench, Desk], north: Site) -> None:
