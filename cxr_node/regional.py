@@ -1,27 +1,50 @@
 """A node and its hub, a hub and its sites: whether they hear of each other; part of `status`, and of the upkeep."""
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 from cxr_node.config import Config
 from cxr_node.dicomweb.workitems import Workitems
 from cxr_node.domain.clock import iso
+from cxr_node.domain.job import NewJob
 from cxr_node.errors import Transient
-from cxr_node.store import hub, sites
+from cxr_node.store import hub, jobs, sites
 from cxr_node.store.db import Store, Tx
 
+INFORM: Final = NewJob("inform", "hub")
 SILENT_SECONDS: Final = 300.0
 """A site that is there looks every few seconds for what is asked of it, which is remembered once a minute."""
 
 
-def look_at_hub(store: Store, at: Workitems, now: float) -> bool:
-    """Whether the hub asks for anything. It is looked for, since hospitals let nobody in; that it answered is kept."""
-    try:
-        asked = at.asked()
-    except Transient:
-        return False
-    with store.transaction() as tx:
-        sites.reached(tx, now)
-    return bool(asked)
+@dataclass
+class HubWatch:
+    """Looks at the hub again and again: it does not call, since hospitals let nobody in.
+
+    `there`: whether it answered last.
+    """
+
+    store: Store
+    at: Workitems
+    there: bool = False
+
+    def look(self, now: float) -> bool:
+        """Whether there is something to do: it asks, or it is back, and need not be waited for any longer.
+
+        That it answered is kept.
+        """
+        try:
+            asked = self.at.asked()
+        except Transient:
+            self.there = False
+            return False
+        with self.store.transaction() as tx:
+            sites.reached(tx, now)
+            if asked:
+                jobs.enqueue_unless_open(tx, [INFORM], now)
+            if back := not self.there:
+                jobs.hasten(tx, INFORM)
+        self.there = True
+        return back or bool(asked)
 
 
 def region_of(config: Config, store: Store, now: float) -> dict[str, Any]:

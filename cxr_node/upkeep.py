@@ -19,15 +19,14 @@ from datetime import UTC, datetime
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from cxr_node import caring, regional, tls, trust, watching, workstations
+from cxr_node import caring, tls, trust, watching, workstations
 from cxr_node.config import Config
-from cxr_node.dicomweb.workitems import Workitems
 from cxr_node.domain.callers import Counts
 from cxr_node.domain.intake import Intake
-from cxr_node.domain.job import NewJob
 from cxr_node.errors import Transient
 from cxr_node.plan import policy_of
 from cxr_node.reconcile import reconcile
+from cxr_node.regional import INFORM, HubWatch
 from cxr_node.service import Service
 from cxr_node.spool import Spool
 from cxr_node.store import events, hub, jobs, passing, reading, tallies, trail, workitems, worklist
@@ -86,7 +85,7 @@ class Upkeep:
         scheduler.add_job(self._count, "interval", seconds=15)
         if at := workstations.hub_of(self._config()):
             scheduler.add_job(self._inform_hub, "interval", seconds=1)
-            scheduler.add_job(self._look_at_hub, "interval", (at,), seconds=5)
+            scheduler.add_job(self._look_at_hub, "interval", (HubWatch(self._store, at),), seconds=5)
         scheduler.add_job(self._watch_disk, "interval", seconds=15)
         scheduler.add_job(self._pass_time, "interval", minutes=1, next_run_time=datetime.now(UTC))
         scheduler.add_job(self._close_old, "interval", minutes=1)
@@ -117,16 +116,13 @@ class Upkeep:
         with self._store.reading() as tx:
             anything = hub.next_up(tx, 1) is not None
         if anything:
-            self._enqueue_informing()
+            with self._store.transaction() as tx:
+                jobs.enqueue_unless_open(tx, [INFORM], time.time())
+            self._service.wake()
 
-    def _look_at_hub(self, at: Workitems) -> None:
-        if regional.look_at_hub(self._store, at, time.time()):
-            self._enqueue_informing()
-
-    def _enqueue_informing(self) -> None:
-        with self._store.transaction() as tx:
-            jobs.enqueue_unless_open(tx, [NewJob("inform", "hub")], time.time())
-        self._service.wake()
+    def _look_at_hub(self, watch: HubWatch) -> None:
+        if watch.look(time.time()):
+            self._service.wake()
 
     def _count(self) -> None:
         counted = self._counts.take()

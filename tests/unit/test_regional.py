@@ -4,8 +4,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from cxr_node import hub_checks, tables, views
 from cxr_node.config import Config
 from cxr_node.dicomweb.client import Server
@@ -14,8 +12,8 @@ from cxr_node.domain.clock import iso
 from cxr_node.domain.priority import Priority
 from cxr_node.domain.region import Asked
 from cxr_node.errors import Transient
-from cxr_node.regional import look_at_hub, region_of
-from cxr_node.store import events, reading, sites
+from cxr_node.regional import INFORM, HubWatch, region_of
+from cxr_node.store import events, jobs, reading, sites
 from cxr_node.store.db import Store
 from tests.bench import Bench, study_uid
 from tests.hub import READER, come
@@ -68,8 +66,8 @@ def test_a_hub_says_of_each_site_when_it_was_heard_of(tmp_path: Path) -> None:
     assert re.search(r"south +never +silent +0 +0", shown)
 
 
-class Asking(Workitems):
-    """A hub that answers so."""
+class Answering(Workitems):
+    """A hub that asks for something, or nothing, or does not answer, as its name says."""
 
     def asked(self) -> dict[str, Asked]:
         if self.server.name == "away":
@@ -77,16 +75,39 @@ class Asking(Workitems):
         return {study_uid(1): Asked("1.2", None, "ana", 1.0, 0)} if self.server.name == "asking" else {}
 
 
-@pytest.mark.parametrize(
-    ("name", "anything", "reached"), [("asking", True, 7.0), ("well", False, 7.0), ("away", False, None)]
-)
-def test_a_look_at_the_hub_is_kept_where_it_answered(
-    tmp_path: Path, name: str, anything: bool, reached: float | None
-) -> None:
+def at(name: str) -> Answering:
+    return Answering(Server(name, URL))
+
+
+def test_a_hub_that_asks_or_is_back_is_something_to_do(tmp_path: Path) -> None:
     store = Store.open(tmp_path / "cxr-node.sqlite")
-    assert look_at_hub(store, Asking(Server(name, URL)), 7.0) is anything
+    watch = HubWatch(store, at("away"))
+    for now, name, anything, reached in (
+        (1.0, "away", False, None), (2.0, "well", True, 2.0), (3.0, "well", False, 3.0), (4.0, "asking", True, 4.0),
+        (5.0, "asking", True, 5.0), (6.0, "away", False, 5.0), (7.0, "well", True, 7.0),
+    ):  # fmt: skip
+        watch.at = at(name)
+        assert watch.look(now) is anything
+        with store.reading() as tx:
+            assert sites.reached_at(tx) == reached
     with store.reading() as tx:
-        assert sites.reached_at(tx) == reached
+        assert jobs.counts(tx)["inform"]["ready"] == 1
+
+
+def test_a_job_that_waits_for_the_hub_waits_no_longer_when_that_is_back(tmp_path: Path) -> None:
+    store = Store.open(tmp_path / "cxr-node.sqlite")
+    with store.transaction() as tx:
+        jobs.enqueue(tx, [INFORM], 1.0)
+        (job,) = jobs.claim(tx, "inform", "one", 1.0, 300.0)
+        jobs.retry(tx, job, 60.0, 1.0, error_code="UNREACHABLE", error="no connection with the hub")
+        assert not jobs.is_due(tx, "inform", 2.0)
+    watch = HubWatch(store, at("away"))
+    watch.look(2.0)
+    watch.at = at("well")
+    for _ in range(2):
+        watch.look(3.0)
+        with store.reading() as tx:
+            assert jobs.is_due(tx, "inform", 3.0)
 
 
 def looked(config: Config, now: float, *, offline: bool = False) -> dict[str, Any]:
