@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.soak.region import region
+
+pytestmark = pytest.mark.fault
 
 
 def test_nothing_is_lost_and_there_is_one_order_whoever_dies(tmp_path: Path) -> None:
