@@ -39,12 +39,13 @@ class HubWatch:
             return False
         with self.store.transaction() as tx:
             sites.reached(tx, now)
-            if asked:
+            asks = any(hub.entry_of(tx, study) for study in asked)  # not of what this node has lost
+            if asks:
                 jobs.enqueue_unless_open(tx, [INFORM], now)
             if back := not self.there:
                 jobs.hasten(tx, INFORM)
         self.there = True
-        return back or bool(asked)
+        return back or asks
 
 
 def region_of(config: Config, store: Store, now: float) -> dict[str, Any]:

@@ -220,7 +220,8 @@ def study_meant(config: Config, store: Store, name: str) -> str:
         return name
     pseudonyms = keys.pseudonyms(config.node.data_dir, create=False)
     with store.reading() as tx:
-        return next((uid for uid in studies.uids(tx) if pseudonyms.study(uid) == name), name)
+        known = (*studies.uids(tx), *studies.gathered_since(tx, 0)[0])
+        return next((uid for uid in known if pseudonyms.study(uid) == name), name)
 
 
 def study(store: Store, uid: str) -> dict[str, Any] | None:

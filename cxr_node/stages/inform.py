@@ -67,7 +67,7 @@ class Inform(SingleStage):
         wanted = self.hub.asked()
         with self.store.reading() as tx:
             found, unheard = hub.next_up(tx, _AT_ONCE), asked.known(tx, wanted)
-        for study in dict.fromkeys([*unheard, *(found.studies if found else ())]):
+        for study in dict.fromkeys([*unheard[:_AT_ONCE], *(found.studies if found else ())]):
             try:
                 self._bring(self.hub, study)
             except Permanent as error:

@@ -4,7 +4,7 @@ The site decides. What it has decided itself has a number, the hub asks over the
 not the last one any more, what was asked is not given: nobody at the hub overrules what they have not seen.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from cxr_node.domain import reading, region
@@ -40,11 +40,14 @@ def ask(tx: Tx, row: Row, priority: Priority | None, actor: Actor, now: float) -
 
 
 def of_site(tx: Tx, site: str) -> list[Row]:
-    """At a hub: the open workitems of a site, as `workitems.of_uid`, for whose studies something is asked."""
+    """At a hub: the newest workitem, as `workitems.of_uid`, of each study of a site for which something is asked.
+
+    CROSS JOIN has SQLite begin with what is asked, and not with every workitem that there is.
+    """
     rows = tx.rows(
         """
-        SELECT max(w.sequence) AS sequence FROM asked a JOIN worklist_entry e USING (study_instance_uid)
-        JOIN workitem w USING (study_instance_uid)
+        SELECT max(w.sequence) AS sequence FROM asked a CROSS JOIN worklist_entry e USING (study_instance_uid)
+        CROSS JOIN workitem w USING (study_instance_uid)
         WHERE a.outcome IS NULL AND e.site = :site AND w.creator = :site GROUP BY study_instance_uid
         """,
         {"site": site},
@@ -82,7 +85,7 @@ def decided(tx: Tx, study: str) -> Decided:
     return Decided(number, known["uid"], Outcome(known["outcome"]))
 
 
-def known(tx: Tx, asked: Mapping[str, Asked]) -> Collection[str]:
+def known(tx: Tx, asked: Mapping[str, Asked]) -> list[str]:
     """At a site: the studies, of those that something is asked for, of which it has been answered already."""
     return [study for study, one in asked.items() if decided(tx, study).asked == one.uid]
 

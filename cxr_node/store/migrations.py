@@ -146,4 +146,3 @@ def m016_asked(db: Database) -> None:
         )
         """
     )
-    db.execute("CREATE INDEX asked_open ON asked (asked_at) WHERE outcome IS NULL")

@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,13 +10,17 @@ import pytest
 
 from cxr_node.domain import region, requirements
 from cxr_node.domain.job import Job
+from cxr_node.domain.order import Deed, Said
+from cxr_node.domain.patient import Change, Identifier, Person
+from cxr_node.domain.priority import Priority
 from cxr_node.domain.reading_step import SETTABLE
 from cxr_node.domain.region import Decided
 from cxr_node.domain.workitem import State
 from cxr_node.errors import Permanent, Transient
 from cxr_node.stages.inform import Inform
 from cxr_node.store import hub as outbox
-from cxr_node.store import reading
+from cxr_node.store import identities, orders, reading, withdrawal
+from cxr_node.store.db import Tx
 from cxr_node.ups.desk import Desk
 from tests.bench import JUDGING, Bench, study_uid
 from tests.hub import READER, Line, Site, act, come, hub_of, listed, shown, site
@@ -173,6 +178,33 @@ def test_a_study_whose_films_come_to_the_hub_is_its_own(hub: tuple[Bench, Desk],
     (entry,) = listed(hub[0])
     assert (entry["site"], entry["priority"]) == (None, None)
     assert "hub.refused" in north.bench.events()
+
+
+@pytest.mark.parametrize("take", [
+    lambda tx, study, now: withdrawal.withdraw(tx, study, "a repeat", READER, judging=JUDGING, now=now),
+    lambda tx, study, now: withdrawal.release(tx, study, READER, JUDGING, now),
+])  # fmt: skip
+def test_nobody_takes_back_or_releases_at_the_hub_what_is_a_sites(
+    hub: tuple[Bench, Desk], north: Site, take: Callable[[Tx, str, float], object]
+) -> None:
+    study = come(north.bench, 1, 100.0, 0.9)
+    north.tell()
+    with pytest.raises(Permanent, match="the study is at north"), hub[0].store.transaction() as tx:
+        take(tx, study, hub[0].clock())
+    assert shown(hub[0]) == shown(north.bench)
+
+
+def test_the_ris_and_the_admission_of_a_hub_say_nothing_of_what_is_a_sites(
+    hub: tuple[Bench, Desk], north: Site
+) -> None:
+    study = come(north.bench, 1, 100.0, 0.9, patient_id="P1", accession_number="A1")
+    north.tell()
+    said = Said(Deed.ORDER, "A1", study, (Identifier("P1"),), Priority.STAT)
+    change = Change(Person((Identifier("P1"),)))
+    for bench, found in ((north.bench, [study]), (hub[0], [])):
+        with bench.store.reading() as tx:
+            assert orders.studies_meant(tx, said) == orders.studies_named(tx, said) == found
+            assert identities.studies_of(tx, change) == found
 
 
 @pytest.mark.parametrize("what", ["claim", "read"])

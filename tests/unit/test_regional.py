@@ -80,10 +80,13 @@ def at(name: str) -> Answering:
 
 
 def test_a_hub_that_asks_or_is_back_is_something_to_do(tmp_path: Path) -> None:
-    store = Store.open(tmp_path / "cxr-node.sqlite")
-    watch = HubWatch(store, at("away"))
+    store = Bench(tmp_path).store
+    watch = HubWatch(store, at("asking"))
+    assert watch.look(0.0)  # it is there
+    assert not watch.look(0.5)  # what it asks for is of a study that is not here
+    come(Bench(tmp_path), 1, 0.0)
     for now, name, anything, reached in (
-        (1.0, "away", False, None), (2.0, "well", True, 2.0), (3.0, "well", False, 3.0), (4.0, "asking", True, 4.0),
+        (1.0, "away", False, 0.5), (2.0, "well", True, 2.0), (3.0, "well", False, 3.0), (4.0, "asking", True, 4.0),
         (5.0, "asking", True, 5.0), (6.0, "away", False, 5.0), (7.0, "well", True, 7.0),
     ):  # fmt: skip
         watch.at = at(name)
