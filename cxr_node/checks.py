@@ -3,6 +3,7 @@
 import os
 import shutil
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from cxr_node import auditing, device_checks, messaging, reaching, tls, trust, upkeep_checks, views
+from cxr_node import auditing, device_checks, hub_checks, messaging, reaching, tls, trust, upkeep_checks, views
 from cxr_node.audit import syslog
 from cxr_node.config import Config
 from cxr_node.dimse.sender import Peer
@@ -81,6 +82,8 @@ def _peers(config: Config, *, offline: bool) -> Iterator[Finding]:
         yield echoed("PACS", pacs)
     for name, machine in modalities_of(config).items():
         yield echoed(f"modality {name}", machine, "note")
+    now = time.time()
+    yield from _each("hub", lambda: (Finding(*found) for found in hub_checks.look(config, now, offline=offline)))
     for name, station in subscribers_of(config).items():
         yield echoed(f"subscriber {name}", station, "note")
 

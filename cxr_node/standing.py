@@ -9,13 +9,15 @@ from cxr_node.caring import MACHINES, RETAINED
 from cxr_node.config import Config
 from cxr_node.domain.clock import iso
 from cxr_node.errors import ConfigError
+from cxr_node.regional import region_of
 from cxr_node.store import events, retention, settings
 from cxr_node.store.db import Store
 from cxr_node.watching import DRIFT
 
 
-def standing(config: Config, store: Store) -> dict[str, Any]:
-    """Keys of `status --json`: `machines`, `drift`, `backup`, `certificates`, `retention`, `disk_total_bytes`."""
+def standing(config: Config, store: Store, now: float) -> dict[str, Any]:
+    """Keys of `status --json`: `machines`, `drift`, `backup`, `certificates`, `retention`, `disk_total_bytes`, and
+    those of `regional.region_of`; as of `now`."""
     with store.reading() as tx:
         machines = settings.get(tx, MACHINES, [])
         drift = settings.get(tx, DRIFT, [])
@@ -37,6 +39,7 @@ def standing(config: Config, store: Store) -> dict[str, Any]:
         "certificates": _certificates(config),
         "retention": {**films, "stay": retained["stay"] if retained else None},
         "disk_total_bytes": _total(config.node.data_dir),
+        **region_of(config, store, now),
     }  # fmt: skip
 
 

@@ -26,7 +26,7 @@ def worklist(entries: Sequence[dict[str, Any]]) -> str:
         (
             str(entry["position"]),
             entry["tier"],
-            entry["priority"] or "",
+            _priority(entry),
             entry["finding"] or "",
             "" if entry["probability"] is None else f"{tenths(entry['probability'])} %",
             "" if entry["state"] in ("read", "withdrawn") else entry["group"],
@@ -39,6 +39,14 @@ def worklist(entries: Sequence[dict[str, Any]]) -> str:
         for entry in entries
     ]
     return aligned(rows)
+
+
+def _priority(entry: dict[str, Any]) -> str:
+    given, asked = entry["priority"] or "", entry["asked"]
+    if asked is None:
+        return given
+    became = "not given" if asked["refused"] else "asked for"
+    return f"{given} ({asked['priority'] or 'none'} {became})".strip()
 
 
 def status(found: dict[str, Any]) -> str:
@@ -73,6 +81,9 @@ def status(found: dict[str, Any]) -> str:
         for one in found["drift"]
         if one["verdict"].startswith("moved")
     ]
+    if hub := found["hub"]:
+        reached = _second(hub["reached_at"]) if hub["reached_at"] else "never"
+        lines.append(f"hub           last reached {reached}; to be told of {hub['behind']} studies")
     lines += [f"certificate   {one['file']} until {one['until'][:10]}" for one in found["certificates"]]
     if found["missing_files"]:
         lines.append(f"missing       {found['missing_files']} films have no file in the spool any more")
@@ -95,6 +106,18 @@ def status(found: dict[str, Any]) -> str:
                 _sr_class(d),
             )
             for d in found["destinations"]
+        ]
+        lines += ["", aligned(rows)]
+    if found["sites"]:
+        rows = [("site", "heard of", "", "open", "asked for")]
+        rows += [
+            (
+                s["name"],
+                _second(s["heard_at"]) if s["heard_at"] else "never",
+                "silent" if s["silent"] else "",
+                *(str(s[key]) for key in ("open", "asked")),
+            )
+            for s in found["sites"]
         ]
         lines += ["", aligned(rows)]
     if found["messages"]:

@@ -2,7 +2,7 @@
 
 | what | how often |
 | --- | --- |
-| what a hub has not been told | 1 s |
+| what a hub has not been told; what it asks for | 1 s; 5 s |
 | leases that ran out, counts | 15 to 30 s |
 | disk; what time does to the worklist: overdue, read by age | 15 s; 1 min |
 | X-ray machines gone silent | 5 min |
@@ -23,10 +23,10 @@ from cxr_node import caring, tls, trust, watching, workstations
 from cxr_node.config import Config
 from cxr_node.domain.callers import Counts
 from cxr_node.domain.intake import Intake
-from cxr_node.domain.job import NewJob
 from cxr_node.errors import Transient
 from cxr_node.plan import policy_of
 from cxr_node.reconcile import reconcile
+from cxr_node.regional import INFORM, HubWatch
 from cxr_node.service import Service
 from cxr_node.spool import Spool
 from cxr_node.store import events, hub, jobs, passing, reading, tallies, trail, workitems, worklist
@@ -83,8 +83,9 @@ class Upkeep:
         scheduler = BackgroundScheduler(timezone="UTC", job_defaults=late_is_better_than_never)
         scheduler.add_job(self._release_expired, "interval", seconds=30)
         scheduler.add_job(self._count, "interval", seconds=15)
-        if workstations.hub_of(self._config()):
+        if at := workstations.hub_of(self._config()):
             scheduler.add_job(self._inform_hub, "interval", seconds=1)
+            scheduler.add_job(self._look_at_hub, "interval", (HubWatch(self._store, at),), seconds=5)
         scheduler.add_job(self._watch_disk, "interval", seconds=15)
         scheduler.add_job(self._pass_time, "interval", minutes=1, next_run_time=datetime.now(UTC))
         scheduler.add_job(self._close_old, "interval", minutes=1)
@@ -116,7 +117,11 @@ class Upkeep:
             anything = hub.next_up(tx, 1) is not None
         if anything:
             with self._store.transaction() as tx:
-                jobs.enqueue_unless_open(tx, [NewJob("inform", "hub")], time.time())
+                jobs.enqueue_unless_open(tx, [INFORM], time.time())
+            self._service.wake()
+
+    def _look_at_hub(self, watch: HubWatch) -> None:
+        if watch.look(time.time()):
             self._service.wake()
 
     def _count(self) -> None:

@@ -119,7 +119,7 @@ def status(config: Config, store: Store, now: float, *, call: bool = True) -> di
             }
             for name, peer in messaging.peers(config).items()
         ],
-        **standing(config, store),
+        **standing(config, store, now),
     }
 
 
@@ -209,6 +209,8 @@ def places(
         found = worklist.placed(tx, policy, now, closed=closed, only=only)
     for _, entry in found:
         entry.update({key: iso(entry[key]) for key in ("received_at", "state_since") if entry[key] is not None})
+        if entry["asked"]:
+            entry["asked"] |= {"at": iso(entry["asked"]["at"])}
     return found
 
 
@@ -218,7 +220,8 @@ def study_meant(config: Config, store: Store, name: str) -> str:
         return name
     pseudonyms = keys.pseudonyms(config.node.data_dir, create=False)
     with store.reading() as tx:
-        return next((uid for uid in studies.uids(tx) if pseudonyms.study(uid) == name), name)
+        known = (*studies.uids(tx), *studies.gathered_since(tx, 0)[0])
+        return next((uid for uid in known if pseudonyms.study(uid) == name), name)
 
 
 def study(store: Store, uid: str) -> dict[str, Any] | None:

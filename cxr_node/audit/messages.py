@@ -31,6 +31,8 @@ class Message:
     warning: bool
 
 
+_BY_PEOPLE_HERE = ("worklist.moved", "worklist.asked")
+"""Of what moves a study, or would: what another system does is told as it comes."""
 _Teller = Callable[[Group, Reporter], Element]
 
 
@@ -41,7 +43,7 @@ def messages(rows: Iterable[Mapping[str, Any]], reporter: Reporter) -> list[Mess
         if row["event"] not in _TOLD:
             continue
         event = _event(row)
-        if event.name != "worklist.moved" or records.by_a_person_here(event):
+        if event.name not in _BY_PEOPLE_HERE or records.by_a_person_here(event):
             groups.setdefault(_together(event), []).append(event)
     return [_message(group, reporter) for group in sorted(groups.values(), key=lambda group: group[-1].sequence)]
 
@@ -250,6 +252,8 @@ _TOLD: Mapping[str, _Teller] = {
     "order.received": records.order_received,
     "report.received": records.report_received,
     "worklist.moved": records.moved,
+    "worklist.asked": records.asked,
+    "worklist.answered": records.asked,
     "patient.changed": records.patient_changed,
     "study.withdrawn": records.standing,
     "study.held": records.standing,

@@ -86,6 +86,13 @@ def moved(group: Group, reporter: Reporter) -> Element:
     return _by_a_person("U", event, reporter, {"Worklist": ", ".join(str(each) for each in stands)})
 
 
+def asked(group: Group, reporter: Reporter) -> Element:
+    """Somebody at a hub has asked for a priority: there of which site, at the site what became of it."""
+    event = group[-1]
+    became = event.text("outcome") or f"asked of {event.text('site')}"
+    return _by_a_person("U", event, reporter, {"Worklist": f"priority {event.text('priority') or 'none'}, {became}"})
+
+
 def _by_a_person(action: str, event: Event, reporter: Reporter, detail: Mapping[str, str] | None = None) -> Element:
     root = elements.message(codes.PROCEDURE_RECORD, action, event.time)
     elements.person(root, event.text("by"), address=event.text("address"))

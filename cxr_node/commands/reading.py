@@ -59,8 +59,9 @@ def priority(config: Config, uid: str, level: str) -> None:
     store = open_store(config, create=False)
     meant = views.study_meant(config, store, uid)
     with store.transaction() as tx:
-        reading.prioritise(tx, meant, None if level == _NONE else Priority(level), actor(), time.time())
-    click.echo(f"study {uid} has {'no priority of a person' if level == _NONE else f'priority {level}'}")
+        site = reading.prioritise(tx, meant, None if level == _NONE else Priority(level), actor(), time.time())
+    wanted = "no priority of a person" if level == _NONE else f"priority {level}"
+    click.echo(f"study {uid} has {wanted}" if site is None else f"study {uid}: {site} is asked for {wanted}")
 
 
 @click.command(epilog='Example: cxr-node withdraw 1.2.826.0.1 --reason "wrong patient"')

@@ -5,13 +5,20 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
-from cxr_node.dicomweb.client import JSON, Server, content, refusal, requested, value_of
-from cxr_node.domain.dicom_json import Attributes, element
+import structlog
+
+from cxr_node.dicomweb.client import JSON, Server, content, refusal, requested, search, value_of
+from cxr_node.domain import region
+from cxr_node.domain.dicom_json import Attributes, element, fault, first
+from cxr_node.domain.region import Asked
 from cxr_node.domain.workitem import State
 from cxr_node.errors import Permanent, Transient
 from cxr_node.message import Message
 
-_STATE: Final = "00741000"
+_STATE, _STUDY = "00741000", "0020000D"
+_ASKING: Final = {"ScheduledProcessingParametersSequence.ConceptNameCodeSequence.CodeValue": region.ASKED}
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +42,32 @@ class Workitems:
             raise Transient(
                 "ANSWER_INVALID", Message("{peer} answers with no workitem", peer=self.server.name)
             ) from error
+
+    def asked(self) -> dict[str, Asked]:
+        """What is asked of us there, by study: a search for the workitems that say so (11.9).
+
+        What cannot be read is logged and left out: the rest of the list does not wait for it.
+        """
+        found: dict[str, Asked] = {}
+        try:
+            for one in search(self.server, "/workitems", _ASKING):
+                try:
+                    asked = None if fault(one) else region.asked(dict(one))
+                except ValueError:
+                    asked = None
+                if asked and (study := first(one, _STUDY)):
+                    found[study] = asked
+                else:
+                    log.warning("hub.unreadable", reason="what is asked for a study cannot be read")
+        except Permanent as error:
+            raise Transient(error.code, error.message) from error
+        return found
+
+    def reach(self) -> None:
+        """Whether it answers a search of ours at all."""
+        with requested(self.server, "GET", "/workitems", headers={"Accept": JSON}, params=_ASKING) as answer:
+            if answer.status_code not in (200, 204):
+                raise self._at_fault(answer.status_code)
 
     def create(self, uid: str, said: Attributes) -> None:
         """11.4."""

@@ -2,7 +2,7 @@
 
 from cxr_node.domain import region
 from cxr_node.domain.dicom_json import Attributes
-from cxr_node.store import events
+from cxr_node.store import asked, events
 from cxr_node.store.db import Tx
 
 
@@ -15,7 +15,7 @@ def take(tx: Tx, site: str, study: str, said: Attributes, now: float) -> str | N
     if known is not None and known["site"] != site:
         return "the study is known from elsewhere"
     try:
-        entry = region.read(said)
+        entry, decided = region.read(said), region.decided(said)
     except ValueError as error:
         return str(error)
     names = ", ".join(region.COLUMNS)
@@ -26,5 +26,7 @@ def take(tx: Tx, site: str, study: str, said: Attributes, now: float) -> str | N
     )
     before = {name: known[name] if known else None for name in ("state", "tier", "priority")}
     after = {name: entry[name] for name in before}
-    events.append(tx, now, "worklist.gathered", study, site=site, before=before, after=after)
+    outcome = asked.answered(tx, study, decided, entry["state"])
+    answer = {"answer": outcome} if outcome else {}
+    events.append(tx, now, "worklist.gathered", study, site=site, before=before, after=after, **answer)
     return None

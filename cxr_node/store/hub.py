@@ -11,6 +11,11 @@ _NAME: Final = "hub"
 _EVENTS: Final = 500
 _SILENT: Final = ("document.*", "message.*", "commitment.*", "audit.*", "*.viewed", "export.*", "hub.*")
 """Events of a study that change nothing in the list."""
+_OF_TOLD: Final = (
+    "FROM event WHERE sequence > ? AND study_instance_uid IS NOT NULL "
+    f"AND NOT ({' OR '.join('event GLOB ?' for _ in _SILENT)})"
+)
+_OF_OPEN: Final = "FROM worklist_entry WHERE state NOT IN ('read', 'withdrawn') AND site IS NULL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +38,7 @@ def next_up(tx: Tx, limit: int) -> Next | None:
     if left:
         return Next(left[:limit], before, {"after": known["after"], "left": left[limit:]})
     rows = tx.rows(
-        f"""
-        SELECT sequence, study_instance_uid AS study FROM event WHERE sequence > ? AND study_instance_uid IS NOT NULL
-            AND NOT ({" OR ".join("event GLOB ?" for _ in _SILENT)}) ORDER BY sequence LIMIT ?
-        """,  # noqa: S608 - the only variable part is the number of marks
+        f"SELECT sequence, study_instance_uid AS study {_OF_TOLD} ORDER BY sequence LIMIT ?",
         (known["after"], *_SILENT, _EVENTS),
     )
     studies = list(dict.fromkeys(str(row["study"]) for row in rows))
@@ -58,6 +60,24 @@ def begin_again(tx: Tx) -> int:
     return len(studies)
 
 
+def behind(tx: Tx, now: float) -> tuple[int, float]:
+    """Of how many studies the hub is still to be told, and for how long, in seconds, what comes next has waited."""
+    known = settings.get(tx, _NAME, None)
+    if known is None:
+        row = tx.row(f"SELECT count(*) AS n, min(received_at) AS since {_OF_OPEN}")
+    else:
+        row = tx.row(
+            f"SELECT count(DISTINCT study_instance_uid) AS n, min(time) AS since {_OF_TOLD}",
+            (known["after"], *_SILENT),
+        )
+    count, since = (row["n"], row["since"]) if row else (0, None)
+    left = len(known["left"]) if known else 0
+    if left:
+        before = tx.row("SELECT time FROM event WHERE sequence <= ? ORDER BY sequence DESC LIMIT 1", (known["after"],))
+        since = before["time"] if before else since
+    return left + int(count), max(0.0, now - since) if left + int(count) and since is not None else 0.0
+
+
 def entry_of(tx: Tx, study: str) -> Row | None:
     """How a study of this node stands in the list."""
     row = tx.row("SELECT * FROM worklist_entry WHERE study_instance_uid = ? AND site IS NULL", (study,))
@@ -77,8 +97,5 @@ def workitems_of(tx: Tx, study: str) -> list[Row]:
 
 
 def _open(tx: Tx) -> list[str]:
-    rows = tx.rows(
-        "SELECT study_instance_uid AS study FROM worklist_entry WHERE state NOT IN ('read', 'withdrawn') "
-        "AND site IS NULL ORDER BY received_at, study_instance_uid"
-    )
+    rows = tx.rows(f"SELECT study_instance_uid AS study {_OF_OPEN} ORDER BY received_at, study_instance_uid")
     return [str(row["study"]) for row in rows]

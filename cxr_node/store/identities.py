@@ -32,11 +32,12 @@ def say(tx: Tx, change: Change, source: str, *, at: float, now: float) -> None:
 
 
 def studies_of(tx: Tx, change: Change) -> list[str]:
-    """The studies that may be of a patient: by the number that they have now, or that a film came with."""
+    """The studies here that may be of a patient: by the number that they have now, or that a film came with."""
     values = json.dumps(sorted({one.value for one in (*change.person.identifiers, *change.prior)}))
     rows = tx.rows(
         """
-        SELECT study_instance_uid FROM worklist_entry WHERE patient_id IN (SELECT value FROM json_each(:values))
+        SELECT study_instance_uid FROM worklist_entry WHERE site IS NULL
+            AND patient_id IN (SELECT value FROM json_each(:values))
         UNION SELECT study_instance_uid FROM worklist_entry WHERE film_patient_id IN (
             SELECT value FROM json_each(:values)) ORDER BY 1
         """,

@@ -128,3 +128,21 @@ def m015_history(db: Database) -> None:
     db.execute("CREATE INDEX worklist_received ON worklist_entry (received_at)")
     db.execute("CREATE INDEX worklist_state ON worklist_entry (state)")
     db.execute("CREATE INDEX instance_state ON instance (state, purged_at)")
+
+
+@migrations()
+def m016_asked(db: Database) -> None:
+    """What a person at a hub asks for a study of a site, there and here; no outcome: the site has not answered."""
+    db.execute(
+        """
+        CREATE TABLE asked (
+            study_instance_uid TEXT PRIMARY KEY,
+            uid TEXT NOT NULL,
+            priority TEXT,
+            asked_by TEXT NOT NULL,
+            asked_at REAL NOT NULL,
+            over INTEGER NOT NULL,
+            outcome TEXT
+        )
+        """
+    )

@@ -31,7 +31,10 @@ def remember(tx: Tx, notice: Notice, digest: str, now: float) -> None:
 
 
 def studies_meant(tx: Tx, said: Said) -> list[str]:
-    """The studies that are here of an order: by UID, else by a film's accession number, and of no other patient."""
+    """The studies that are here of an order: by UID, else by a film's accession number, and of no other patient.
+
+    Those of the sites of a hub are not here: their own RIS speaks of them, to them.
+    """
     return _of_patient(_named(tx, said), said)
 
 
@@ -42,14 +45,16 @@ def studies_named(tx: Tx, said: Said) -> list[str]:
 
 def _named(tx: Tx, said: Said) -> list[Row]:
     if said.study_instance_uid:
-        by_uid = tx.rows("SELECT * FROM worklist_entry WHERE study_instance_uid = ?", (said.study_instance_uid,))
+        by_uid = tx.rows(
+            "SELECT * FROM worklist_entry WHERE study_instance_uid = ? AND site IS NULL", (said.study_instance_uid,)
+        )
         if by_uid:
             return by_uid
     if not said.accession:
         return []
     return tx.rows(
         """
-        SELECT * FROM worklist_entry WHERE accession_number = :accession
+        SELECT * FROM worklist_entry WHERE accession_number = :accession AND site IS NULL
         UNION SELECT w.* FROM instance i JOIN worklist_entry w USING (study_instance_uid)
         WHERE json_extract(i.header, '$.accession_number') = :accession AND i.state = :current
             AND json_extract(w.identity, '$.AccessionNumber') IS NULL

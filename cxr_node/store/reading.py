@@ -6,7 +6,7 @@ from cxr_node.domain.reading import Actor, Entry
 from cxr_node.domain.study import EntryState, Judging
 from cxr_node.errors import Permanent
 from cxr_node.message import Message
-from cxr_node.store import worklist
+from cxr_node.store import asked, worklist
 from cxr_node.store.db import Row, Tx
 
 TIME_LIMIT = "time limit"
@@ -17,7 +17,7 @@ def claim(tx: Tx, study: str, actor: Actor, now: float) -> None:
 
     Raises Permanent, here and below, as domain.reading says, and STUDY_UNKNOWN.
     """
-    row = _row(tx, study)
+    row = require_here(tx, study)
     reading.require_claimable(_entry(row), actor)
     if row["state"] != EntryState.READING:
         _set(tx, row, EntryState.READING, actor.name, now)
@@ -26,7 +26,7 @@ def claim(tx: Tx, study: str, actor: Actor, now: float) -> None:
 
 def release(tx: Tx, study: str, actor: Actor, judging: Judging, now: float) -> None:
     """The study goes back to where its films put it, for others to read."""
-    row = _row(tx, study)
+    row = require_here(tx, study)
     reading.require_releasable(_entry(row), actor)
     _give_back(tx, row, "released", actor, now)
     worklist.refresh(tx, study, judging, now)
@@ -34,14 +34,14 @@ def release(tx: Tx, study: str, actor: Actor, judging: Judging, now: float) -> N
 
 def mark_read(tx: Tx, study: str, actor: Actor, now: float, cause: str = "read") -> None:
     """The study leaves the list."""
-    row = _row(tx, study)
+    row = require_here(tx, study)
     reading.require_readable(_entry(row), actor)
     _close(tx, row, actor, cause, now)
 
 
 def reopen(tx: Tx, study: str, actor: Actor, judging: Judging, now: float) -> None:
     """A study that was marked as read comes back to where it would stand."""
-    row = _row(tx, study)
+    row = require_here(tx, study)
     reading.require_read(_entry(row))
     _give_back(tx, row, "reopened", actor, now)
     worklist.refresh(tx, study, judging, now)
@@ -50,22 +50,29 @@ def reopen(tx: Tx, study: str, actor: Actor, judging: Judging, now: float) -> No
 def reinstate(tx: Tx, study: str, actor: Actor, judging: Judging, now: float) -> None:
     """A study that was withdrawn comes back to where its films put it; who said so is told of by `study.released`."""
     tx.execute("UPDATE worklist_entry SET reason = NULL WHERE study_instance_uid = ?", (study,))
-    _give_back(tx, _row(tx, study), "reinstated", Actor(actor.name), now)
+    _give_back(tx, require_here(tx, study), "reinstated", Actor(actor.name), now)
     worklist.refresh(tx, study, judging, now)
 
 
 def reader(tx: Tx, study: str) -> str | None:
     """Who reads a study, or marked it as read."""
-    found: str | None = _row(tx, study)["reader"]
+    found: str | None = require_here(tx, study)["reader"]
     return found
 
 
-def prioritise(tx: Tx, study: str, priority: Priority | None, actor: Actor, now: float) -> None:
-    """A person says how urgent a study is, or (None) that they say nothing; what was said before goes."""
-    row = _row(tx, study)
+def prioritise(tx: Tx, study: str, priority: Priority | None, actor: Actor, now: float) -> str | None:
+    """A person says how urgent a study is, or (None) that they say nothing; what was said before goes.
+
+    Of a study of a site that is asked of the site, which is returned; None where it counts from now on.
+    """
+    row = _known(tx, study)
+    if row["site"] is not None:
+        asked.ask(tx, row, priority, actor, now)
+        return str(row["site"])
     reading.require_listed(_entry(row))
     tx.execute("UPDATE worklist_entry SET priority = ? WHERE study_instance_uid = ?", (priority, study))
     worklist.record_move(tx, row, now, "priority", actor, priority=priority)
+    return None
 
 
 def close_old(tx: Tx, received_before: float, now: float) -> int:
@@ -87,10 +94,16 @@ def close_old(tx: Tx, received_before: float, now: float) -> int:
     return len(old)
 
 
-def _row(tx: Tx, study: str) -> Row:
+def _known(tx: Tx, study: str) -> Row:
     row = tx.row("SELECT * FROM worklist_entry WHERE study_instance_uid = ?", (study,))
     if row is None:
         raise Permanent("STUDY_UNKNOWN", "no film of this study has been received")
+    return row
+
+
+def require_here(tx: Tx, study: str) -> Row:
+    """The entry of a study whose films are here. Raises Permanent: STUDY_UNKNOWN; AT_SITE, where it is a site's."""
+    row = _known(tx, study)
     if row["site"] is not None:
         raise Permanent("AT_SITE", Message("the study is at {site}: it is claimed and read there", site=row["site"]))
     return row

@@ -237,6 +237,16 @@ def summary(stored: Stored) -> dict[str, Any]:
     }
 
 
+def gathered_since(tx: Tx, after: int) -> tuple[list[str], int]:
+    """At a hub: the studies of sites that came into the list after one (by its row), and the row of the last."""
+    rows = tx.rows(
+        "SELECT study_instance_uid, rowid AS row FROM worklist_entry "
+        "WHERE rowid > ? AND site IS NOT NULL ORDER BY rowid",
+        (after,),
+    )
+    return [str(row["study_instance_uid"]) for row in rows], int(rows[-1]["row"]) if rows else after
+
+
 def uids_since(tx: Tx, after: int) -> tuple[list[str], int]:
     """The studies of the instances that came after one (by its row), and the row of the last."""
     rows = tx.rows("SELECT DISTINCT study_instance_uid FROM instance WHERE id > ?", (after,))

@@ -21,7 +21,6 @@ from cxr_node.domain.job import NewJob
 from cxr_node.domain.patient import Identifier
 from cxr_node.domain.reading import Actor
 from cxr_node.domain.study import EntryState, Judging
-from cxr_node.errors import Permanent
 from cxr_node.message import Message
 from cxr_node.store import (
     calling_off,
@@ -61,10 +60,9 @@ class Withdrawn:
 def withdraw(tx: Tx, study: str, why: str, actor: Actor, *, judging: Judging, now: float) -> Withdrawn | None:
     """A person takes a study back, for a reason in their own words; None where it had been before.
 
-    Raises Permanent("STUDY_UNKNOWN").
+    Raises Permanent as `reading.require_here`.
     """
-    if worklist.state(tx, study) is None:
-        raise Permanent("STUDY_UNKNOWN", "no film of this study has been received")
+    reading.require_here(tx, study)
     known = standing_grounds(_facts(tx, study, judging))
     if any(each.state is EntryState.WITHDRAWN and each.name.startswith(Word.WITHDRAWN) for each in known):
         return None
@@ -76,10 +74,9 @@ def withdraw(tx: Tx, study: str, why: str, actor: Actor, *, judging: Judging, no
 def release(tx: Tx, study: str, actor: Actor, judging: Judging, now: float) -> None:
     """A person says that a study stands, whatever speaks against it now.
 
-    Raises Permanent: STUDY_UNKNOWN, and as `require_releasable`.
+    Raises Permanent as `reading.require_here` and `require_releasable`.
     """
-    if worklist.state(tx, study) is None:
-        raise Permanent("STUDY_UNKNOWN", "no film of this study has been received")
+    reading.require_here(tx, study)
     grounds = standing_grounds(_facts(tx, study, judging))
     require_releasable(grounds)
     names = [each.name for each in grounds if each.releasable]

@@ -8,10 +8,11 @@ import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from cxr_node.domain import requirements, workitem
+from cxr_node.domain import region, requirements, workitem
 from cxr_node.domain.dicom_json import Attributes, element, first, items
 from cxr_node.domain.priority import Priority, more_urgent
 from cxr_node.domain.reading_step import Film, Patient, Rank, Step, describe
+from cxr_node.domain.region import Asked
 from cxr_node.domain.requirements import Ending
 from cxr_node.domain.study import EntryState
 from cxr_node.domain.workitem import Event, State
@@ -23,10 +24,12 @@ _DESCRIBED = {"patient_name": "PatientName", "birth_date": "PatientBirthDate", "
 _OF = """
     SELECT w.*, e.accession_number AS entry_accession, e.patient_id, e.issuer_of_patient_id, e.state AS entry_state,
         e.tier, e.priority, e.finding, e.reason, coalesce(e.received_at, w.created_at) AS received_at, e.state_since,
-        e.study_instance_uid IS NOT NULL AND e.site IS NULL AS listed, e.identity,
+        e.study_instance_uid IS NOT NULL AND e.site IS NULL AS listed, e.identity, e.site,
+        a.uid AS asked_uid, a.priority AS asked_priority, a.asked_by, a.asked_at, a.over AS asked_over,
         (SELECT i.header FROM instance i WHERE i.study_instance_uid = w.study_instance_uid AND i.state = 'current'
             ORDER BY i.id DESC LIMIT 1) AS header
     FROM workitem w LEFT JOIN worklist_entry e USING (study_instance_uid)
+    LEFT JOIN asked a ON a.study_instance_uid = e.study_instance_uid AND a.outcome IS NULL AND e.site IS NOT NULL
 """
 
 
@@ -50,6 +53,15 @@ def said_of(row: Row) -> Attributes:
     """What peers have said of a workitem."""
     said: Attributes = json.loads(row["said"])
     return said
+
+
+def _shown_of(row: Row) -> Attributes:
+    """The same, and at a hub what is asked of the site."""
+    if row["asked_uid"] is None:
+        return said_of(row)
+    wanted = Priority(row["asked_priority"]) if row["asked_priority"] else None
+    asked = Asked(row["asked_uid"], wanted, row["asked_by"], row["asked_at"], row["asked_over"])
+    return region.with_asked(said_of(row), asked)
 
 
 def described(tx: Tx, row: Row) -> Attributes:
@@ -223,7 +235,7 @@ def step_of(tx: Tx, row: Row, rank: Rank | None = None, archive: str = "") -> St
         created_by_peer=row["creator"] is not None,
         listed=bool(row["listed"]),
         films=tuple(_films(tx, row)),
-        said=said_of(row),
+        said=_shown_of(row),
         rank=rank,
         archive=archive,
     )  # fmt: skip

@@ -9,6 +9,7 @@ from cxr_node.domain.finding import Tier
 from cxr_node.domain.instance import Header
 from cxr_node.domain.priority import REQUESTED, Place, Policy, Priority, group, more_urgent, sort_key
 from cxr_node.domain.reading import Actor
+from cxr_node.domain.region import Outcome
 from cxr_node.domain.study import EntryState, Image, Judging, Standing, assess
 from cxr_node.message import Message
 from cxr_node.store import events, steps, studies, workitems
@@ -18,6 +19,7 @@ from cxr_node.store.kept import keep, told
 _KEPT_IN_STEP = (EntryState.WAITING, EntryState.ANALYSED, EntryState.NOT_ANALYSED)
 _OPEN = "state NOT IN ('read', 'withdrawn')"  # in the words of the index that serves it
 _CLOSED = (EntryState.READ, EntryState.WITHDRAWN)
+_ASKED = "SELECT study_instance_uid, uid, priority AS wanted, asked_by, asked_at, outcome FROM asked"
 _WHOSE = ("patient_id", "issuer_of_patient_id", "accession_number")
 Placed = tuple[tuple[bool, int, float, str], dict[str, Any]]
 """An entry behind what it is sorted by."""
@@ -204,7 +206,7 @@ def placed(
     if only is not None:
         wanted.append("study_instance_uid IN (SELECT value FROM json_each(?))")
     where = f"WHERE {' AND '.join(wanted)}" if wanted else ""
-    sql = f"SELECT * FROM worklist_entry {where}"  # noqa: S608 - constant clauses
+    sql = f"SELECT * FROM worklist_entry LEFT JOIN ({_ASKED}) USING (study_instance_uid) {where}"  # noqa: S608 - constant clauses
     rows = tx.rows(sql, () if only is None else (json.dumps(list(only)),))
     return [_placed(row, policy, now) for row in rows]
 
@@ -262,7 +264,15 @@ def _shown(row: Row, group: str) -> dict[str, Any]:
         "group": group,
         "reader": row["reader"],
         "state_since": row["state_since"],
+        "asked": _asked(row),
     }
+
+
+def _asked(row: Row) -> dict[str, Any] | None:
+    """At a hub: what is asked of the site, and why it is not given where the site has answered that."""
+    if row["site"] is None or row["uid"] is None or row["outcome"] == Outcome.GIVEN:
+        return None
+    return {"priority": row["wanted"], "by": row["asked_by"], "at": row["asked_at"], "refused": row["outcome"]}
 
 
 def named(tx: Tx, name: str) -> list[str]:

@@ -20,6 +20,7 @@ from cxr_node.domain.workitem import Action, Asked, Caller, Event, Reply, State,
 from cxr_node.errors import Transient
 from cxr_node.store import events, gathered, reading, workitems, worklist
 from cxr_node.store.db import Row, Store, Tx
+from cxr_node.ups import asking
 from cxr_node.ups.actions import Actions
 from cxr_node.ups.looks import Looks
 from cxr_node.ups.search import Ranking, Search
@@ -91,7 +92,7 @@ class Desk:
 
         def act(tx: Tx) -> Reply:
             if action in (Action.CHANGE_STATE, Action.REQUEST_CANCEL) and self._of_another(tx, uid, caller):
-                return _at_its_site()
+                return asking.at_its_site()
             return actions.act(tx, uid, action, said, caller)
 
         return self._done(act)
@@ -112,6 +113,9 @@ class Desk:
 
     def find_whole(self, query: Attributes, caller: Caller) -> Iterator[Attributes]:
         """The same by HTTP, with all attributes of what is found."""
+        site = self._site(caller)
+        if site and asking.is_asking(query):
+            return asking.found(self.search, site, query, self.looks, self.clock)
         with self.store.transaction() as tx:
             self.looks.at_list(tx, caller, self.clock())
         return self.search.found(query)
@@ -167,7 +171,7 @@ class Desk:
         if row is None:
             return _unknown()
         if self._of_another(tx, uid, caller):
-            return _at_its_site()
+            return asking.ask(tx, row, said, caller, self.clock())
         if first(said, "00741000"):
             return Reply(Status.ONLY_BY_CREATION, "a state is changed by N-ACTION")
         state, transaction = State(row["state"]), first(said, _TRANSACTION)
@@ -241,10 +245,6 @@ class _Refused(Exception):
     def __init__(self, reply: Reply) -> None:
         super().__init__(reply.comment)
         self.reply = reply
-
-
-def _at_its_site() -> Reply:
-    return Reply(Status.PROCESSING_FAILURE, "it is claimed and read at its site")
 
 
 def _unknown() -> Reply:

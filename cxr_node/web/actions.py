@@ -35,7 +35,7 @@ class _Wish:
     priority: str | None
 
 
-_MOVES: Final[Mapping[str, Callable[[Tx, _Wish], None]]] = {
+_MOVES: Final[Mapping[str, Callable[[Tx, _Wish], object]]] = {
     "claim": lambda tx, wish: reading.claim(tx, wish.study, wish.actor, wish.now),
     "release": lambda tx, wish: reading.release(tx, wish.study, wish.actor, wish.judging, wish.now),
     "read": lambda tx, wish: reading.mark_read(tx, wish.study, wish.actor, wish.now),

@@ -31,6 +31,7 @@ def measures(store: Store, status: Mapping[str, Any]) -> Iterable[Metric]:
     yield from _machines(status["machines"])
     yield from _models(status)
     yield from _kept(status)
+    yield from _region(status)
     yield from _gpus()
 
 
@@ -82,6 +83,25 @@ def _kept(status: Mapping[str, Any]) -> Iterable[Metric]:
     )
     yield gauge("cxr_node_certificate_expiry_timestamp_seconds", "Until when a certificate of the node is valid.",
                 {(one["file"],): _seconds(one["until"]) for one in status["certificates"]}, "file")  # fmt: skip
+
+
+def _region(status: Mapping[str, Any]) -> Iterable[Metric]:
+    told, sites = status["hub"], status["sites"]
+    reached: Values = {(): _seconds(told["reached_at"])} if told and told["reached_at"] else {}
+    yield gauge("cxr_node_hub_reached_timestamp_seconds", "When the hub has last answered.", reached)
+    yield gauge("cxr_node_hub_behind_studies", "Studies of which the hub is still to be told.",
+                {(): float(told["behind"])} if told else {})  # fmt: skip
+    yield gauge("cxr_node_hub_behind_seconds", "For how long what the hub is told next has waited.",
+                {(): told["behind_seconds"]} if told else {})  # fmt: skip
+    heard: Values = {(one["name"],): _seconds(one["heard_at"]) for one in sites if one["heard_at"]}
+    yield gauge("cxr_node_site_heard_timestamp_seconds", "When a site was last heard of.", heard, "site")
+    for key, text in (
+        ("silent", "1 for a site that was not heard of for five minutes, or never."),
+        ("open", "Studies of a site that wait at the hub to be read."),
+        ("asked", "Studies of which a priority is asked of a site that it has not answered."),
+    ):
+        of: Values = {(one["name"],): float(one[key]) for one in sites}
+        yield gauge(f"cxr_node_site_{key}", text, of, "site")
 
 
 def _gpus() -> Iterable[Metric]:

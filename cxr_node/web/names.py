@@ -17,7 +17,7 @@ class Names:
     def __init__(self, store: Store, pseudonym: Callable[[str], str]) -> None:
         self._store, self._pseudonym = store, pseudonym
         self._uids: dict[str, str] = {}
-        self._read = 0
+        self._read = self._gathered = 0
         self._lock = threading.Lock()
 
     def uid(self, name: str) -> str | None:
@@ -32,4 +32,5 @@ class Names:
     def _read_on(self) -> None:
         with self._store.reading() as tx:
             found, self._read = studies.uids_since(tx, self._read)
-        self._uids.update((self._pseudonym(uid), uid) for uid in found)
+            others, self._gathered = studies.gathered_since(tx, self._gathered)
+        self._uids.update((self._pseudonym(uid), uid) for uid in (*found, *others))

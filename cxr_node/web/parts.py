@@ -29,6 +29,7 @@ _STATUS: Final = {
     "STUDY_HELD": 409,
     "STUDY_NOT_HELD": 409,
     "FILMS_REJECTED": 409,
+    "AT_SITE": 409,
     "REASON_MISSING": 400,
     "FORM_INVALID": 400,
     "FORM_EXPIRED": 403,

@@ -140,6 +140,21 @@ class Voice:
             return say(N_("promoted by the model"))
         return self._by_arrival(entry)
 
+    def asked(self, entry: Entry) -> str:
+        """What somebody asks of the site of a study, or that the site has not given it, and why."""
+        asked = entry["asked"]
+        if asked is None:
+            return ""
+        told = {"priority": self.word(words.PRIORITIES, asked["priority"] or "none"), "site": entry["site"],
+                "by": asked["by"], "time": self.time(asked["at"])}  # fmt: skip
+        if asked["refused"] == "decided":
+            text = N_("%(site)s had decided itself; not given: %(priority)s (%(by)s, %(time)s)")
+        elif asked["refused"]:
+            text = N_("%(site)s had closed the study; not given: %(priority)s (%(by)s, %(time)s)")
+        else:
+            text = N_("asked of %(site)s: %(priority)s (%(by)s, %(time)s)")
+        return self.say(text) % told
+
     def _by_arrival(self, entry: Entry) -> str:
         say = self.say
         if entry["reason"]:
@@ -174,6 +189,7 @@ def _row(entry: Entry, voice: Voice, pseudonym: Callable[[str], str]) -> dict[st
         "waits": voice.since(entry["received_at"]),
         "held": voice.since(entry["state_since"]) if entry["state"] == "reading" else "",
         "why": voice.why(entry),
+        "asked_for": voice.asked(entry),
     }
 
 

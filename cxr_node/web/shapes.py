@@ -5,6 +5,7 @@ from typing import Any, Final
 from cxr_node.domain import requirements
 from cxr_node.domain.finding import Tier
 from cxr_node.domain.priority import Group, Priority
+from cxr_node.domain.region import Outcome
 from cxr_node.domain.study import EntryState
 from cxr_node.domain.workitem import State
 from cxr_node.web.operations import Schema
@@ -32,6 +33,8 @@ _TIME: Final = {"type": "string", "format": "date-time"}
 _UID: Final = {"type": "string", "pattern": r"^[0-9.]{1,64}$"}
 _ANYTHING: Final = {"type": "object"}
 
+_REFUSED: Final = (Outcome.DECIDED, Outcome.CLOSED)
+
 ENTRY: Final = _object(
     position=_COUNT,
     study_instance_uid=_UID,
@@ -51,7 +54,12 @@ ENTRY: Final = _object(
     group={"enum": [group.name.lower() for group in Group]},
     reader=_TEXT_OR_NULL,
     state_since=_or_null(_TIME),
-)
+    asked=_or_null(
+        _object(
+            priority={"enum": [*Priority, None]}, by=_TEXT, at=_TIME, refused={"enum": [*_REFUSED, None]},
+        )
+    ),
+)  # fmt: skip
 WORKLIST: Final = _list(ENTRY)
 STUDY: Final = _object(
     study_instance_uid=_UID,

@@ -87,6 +87,8 @@ EVENTS: Final[Mapping[str, str]] = {
     "worklist.overdue": N_("Overdue, and so moved forward in the worklist"),
     "worklist.retimed": N_("Arrival set right, since the clock was set back"),
     "worklist.gathered": N_("Told of by its site"),
+    "worklist.asked": N_("Priority asked of its site"),
+    "worklist.answered": N_("Priority asked for at the hub"),
     "hub.refused": N_("Not taken by the hub"),
     "study.settled": N_("Study complete"),
     "study.unchanged": N_("Late film, nothing new"),
@@ -141,10 +143,16 @@ CAUSES: Final[Mapping[str, str]] = {
     "priority": N_("priority set"),
     "time limit": N_("time limit"),
     "order": N_("priority of the RIS"),
+    "hub": N_("priority asked for at the hub"),
     "report": N_("its report is final"),
     "reinstated": N_("stands again"),
     "withdrawn": N_("withdrawn"),
     "held": N_("held"),
+}
+OUTCOMES: Final[Mapping[str, str]] = {
+    "given": N_("given"),
+    "decided": N_("not given, since it was decided otherwise here"),
+    "closed": N_("not given, since the study was closed"),
 }
 REFUSALS: Final[Mapping[str, str]] = {
     "STUDY_CLAIMED": N_("Somebody else is reading this study."),
@@ -160,6 +168,7 @@ REFUSALS: Final[Mapping[str, str]] = {
     "FORM_EXPIRED": N_("The page was too old for this. Please try again."),
     "FORM_INVALID": N_("What was sent is not understood. Please load the page again."),
     "PICTURE_MISSING": N_("No picture of this film."),
+    "AT_SITE": N_("This study is claimed and read at its site."),
     "DATABASE_BUSY": N_("The node is busy. Please try again."),
 }
 

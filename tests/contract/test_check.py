@@ -6,6 +6,7 @@ import socket
 import ssl
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,10 +19,10 @@ from pynetdicom import AE, evt
 from cxr_node.dimse.contexts import VERIFICATION, offered
 from cxr_node.inference import agreement, build, manifest
 from cxr_node.inference.site import SiteCalibration
-from cxr_node.store import activations, events
+from cxr_node.store import activations, events, sites, worklist
 from cxr_node.store.activations import Activation, Wanted
 from tests import sentences
-from tests.bench import NOON, Bench
+from tests.bench import NOON, Bench, header
 from tests.certificates import Authority, Pair, encrypted
 from tests.doctor import MISTAKES, TORCH, Doctor, own
 from tests.node import free_port
@@ -348,6 +349,29 @@ def peers_that_do_not(check: Doctor) -> None:
     web.server_close()
 
 
+def a_hub_and_its_sites(check: Doctor) -> None:
+    web = ThreadingHTTPServer(("127.0.0.1", 0), Web)
+    threading.Thread(target=web.serve_forever, daemon=True).start()
+    for name in ("well", "late"):
+        at = {"url": f"http://127.0.0.1:{web.server_address[1]}/200"}
+        if name == "late":
+            store = Bench(check.folder / name).store
+            with store.transaction() as tx:
+                events.append(tx, NOON, "instance.stored", "1.2.3")
+                worklist.arrive(tx, header(1), NOON)
+            store.close()
+        check.call(node={"mode": "full", "data_dir": name}, hub=at)
+    web.shutdown()
+    web.server_close()
+    check('[hub]\nurl = "https://h/dicom-web"')
+    store = Bench(check.folder / "hub").store
+    with store.transaction() as tx:
+        sites.heard(tx, "north", time.time())
+        sites.heard(tx, "south", NOON)
+    store.close()
+    check('[node]\nrole = "hub"\ndata_dir = "hub"\n[hub]\nsites = ["north", "south", "east"]\n[web]\ntokens = "tokens"')
+
+
 def a_server_that_does_not_answer(check: Doctor) -> None:
     """It has half a minute, while the others are looked at."""
     silent = socket.create_server(("127.0.0.1", 0))
@@ -359,5 +383,5 @@ def a_server_that_does_not_answer(check: Doctor) -> None:
 SITUATIONS = (
     a_server_that_does_not_answer, mistakes, folders, databases, a_damaged_database, models,
     models_that_misstate_themselves, a_model_that_was_activated, calibrations, devices, another_backend, certificates,
-    pages_and_ports, peers_that_speak_dicom, peers_that_do_not,
+    pages_and_ports, peers_that_speak_dicom, peers_that_do_not, a_hub_and_its_sites,
 )  # fmt: skip

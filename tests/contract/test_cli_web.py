@@ -74,6 +74,21 @@ def test_read_reopen_and_priority(bench: Bench) -> None:
     assert causes == [("priority", True), ("read", True), ("reopened", True), ("priority", True)]
 
 
+def test_of_a_study_of_a_site_a_priority_is_asked_for(bench: Bench) -> None:
+    uid = study(bench)
+    with bench.store.transaction() as tx:
+        tx.execute("UPDATE worklist_entry SET site = 'north'")
+    assert run("priority", uid, "stat").stdout == f"study {uid}: north is asked for priority stat\n"
+    (entry,) = shown()
+    assert (entry["priority"], entry["asked"]["priority"], entry["asked"]["refused"]) == (None, "stat", None)
+    assert "stat asked for" in run("worklist").stdout
+    assert "north is asked for no priority" in run("priority", uid, "none").stdout
+    with bench.store.transaction() as tx:
+        tx.execute("UPDATE asked SET outcome = 'decided'")
+    assert "(none not given)" in run("worklist").stdout
+    assert run("read", uid, status=1).stderr.startswith("AT_SITE: ")
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [(("read", "1.2.3"), "STUDY_UNKNOWN"), (("reopen", "1.2.3"), "STUDY_UNKNOWN"),

@@ -20,12 +20,12 @@ from tests.bench import JUDGING, MODEL, NOON, Bench, add_result
 ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 WORKLIST = {
     "position", "study_instance_uid", "accession_number", "patient_id", "issuer_of_patient_id", "site", "state", "tier",
-    "priority", "positive", "finding", "probability", "threshold", "reason", "received_at",
+    "priority", "positive", "finding", "probability", "threshold", "reason", "received_at", "asked",
 }  # fmt: skip
 STUDY = {"study_instance_uid", "revision", "state", "instances", "results", "outputs", "deliveries", "events"}
 STATUS = {
     "ready", "model", "device", "queues", "oldest_ready_seconds", "dead_letters", "disk_free_bytes", "destinations",
-    "last_studies", "failed", "quarantined", "shadow", "web",
+    "last_studies", "failed", "quarantined", "shadow", "web", "hub", "sites",
 }  # fmt: skip
 
 

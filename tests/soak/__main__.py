@@ -16,6 +16,7 @@ from tests.soak.fuzzing import fuzzing
 from tests.soak.kills import kills
 from tests.soak.many import many_films
 from tests.soak.outage import outage
+from tests.soak.region import region
 from tests.soak.report import Outcome, say, write
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "reliability.md"
@@ -61,6 +62,16 @@ def outage_(folder: Path, minutes: float, pace: float) -> Outcome:
     return outage(folder / "outage", minutes, pace)
 
 
+@main.command("region")
+@click.option("--sites", default=10, show_default=True, help="Nodes, of 3 or more.")
+@click.option("--studies", default=1000, show_default=True)
+@click.option("--seed", default=1, show_default=True)
+@click.pass_obj
+def region_(folder: Path, sites: int, studies: int, seed: int) -> Outcome:
+    """Many nodes and a hub, some of them killed: one order for all, that of a single node."""
+    return region(folder / "region", sites, studies, seed)
+
+
 @main.command("fuzz")
 @click.option("--minutes", default=60.0, show_default=True, help="For all targets together.")
 @click.option("--seed", default=1, show_default=True)
@@ -76,7 +87,7 @@ def faults_() -> Outcome:
     return faults()
 
 
-PARTS = (films_, kills_, outage_, fuzz_, faults_)
+PARTS = (films_, kills_, outage_, region_, fuzz_, faults_)
 
 
 @main.result_callback()

@@ -70,6 +70,8 @@ EVENTS: dict[str, dict[str, Any]] = {
         "after": {"state": "reading", "tier": "high", "priority": "stat"},
         **PATIENT,
     },
+    "worklist.asked": {"by": "ana", "address": "192.0.2.9", "site": "north", "priority": "stat", **PATIENT},
+    "worklist.answered": {"by": "ana (hub)", "asked_at": 1.5, "priority": None, "outcome": "given", **PATIENT},
     "worklist.frozen": {"by": "root", "address": "192.0.2.9"},
     "worklist.unfrozen": {"by": "root", "address": ""},
     "export.made": {"by": "jane", "folder": "/mnt/x", "classes": {"1.2.840.10008.5.1.4.1.1.1.1": 2}, **PATIENT},
@@ -133,6 +135,8 @@ def test_every_event_that_is_told_gives_a_valid_message(event: str) -> None:
     ("workitem.moved", "110111", None, "U", "0"),
     ("workitem.cancel_requested", "110111", None, "U", "0"),
     ("worklist.moved", "110111", None, "U", "0"),
+    ("worklist.asked", "110111", None, "U", "0"),
+    ("worklist.answered", "110111", None, "U", "0"),
     ("worklist.frozen", "110113", "110131", "E", "0"),
     ("worklist.unfrozen", "110113", "110131", "E", "0"),
 ])  # fmt: skip

@@ -8,13 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cxr_node.dicomweb import client
 from cxr_node.dicomweb.client import ClassRefused, Server
 from cxr_node.dicomweb.workitems import Workitems
+from cxr_node.domain import region
 from cxr_node.domain.multipart import boundary_of, parts
+from cxr_node.domain.priority import Priority
+from cxr_node.domain.region import Asked
 from cxr_node.domain.workitem import State
 from cxr_node.errors import Permanent, Transient
 
@@ -263,3 +267,38 @@ def test_an_answer_that_is_no_workitem_is_asked_for_again(web: Web, server: Serv
     with pytest.raises(Transient) as caught:
         Workitems(server).look("2.25.1")
     assert caught.value.code == "ANSWER_INVALID"
+
+
+def asking(study: str, text: str | None = None) -> dict[str, Any]:
+    found = {"0020000D": {"vr": "UI", "Value": [study]}}
+    said = region.with_asked(found, Asked("1.2", Priority.STAT, "ana", 1.0, 7))
+    if text is not None:
+        said["00741210"]["Value"][0]["0040A160"]["Value"] = [text]
+    return said
+
+
+def test_what_is_asked_at_the_hub_is_searched_for(web: Web, server: Server) -> None:
+    web.answer(200, [asking("1.2.3"), asking("1.2.4", "{"), {"0020000D": 5}, asking("")])
+    web.answer(204)
+    with structlog.testing.capture_logs() as logged:
+        assert Workitems(server).asked() == {"1.2.3": Asked("1.2", Priority.STAT, "ana", 1.0, 7)}
+    assert Workitems(server).asked() == {}
+    assert [line["event"] for line in logged] == ["hub.unreadable"] * 3
+    path, _, query = web.asked[0][1].partition("?")
+    assert (web.asked[0][0], path) == ("GET", "/dicom-web/workitems")
+    assert query.startswith("ScheduledProcessingParametersSequence.ConceptNameCodeSequence.CodeValue=asked&")
+
+
+@pytest.mark.parametrize(("status", "code"), [(404, "PEER_REFUSED"), (401, "REJECTED"), (500, "PEER_FAULT")])
+def test_a_hub_that_cannot_be_asked_is_asked_again(web: Web, server: Server, status: int, code: str) -> None:
+    web.answer(status)
+    web.answer(status)
+    for call in (Workitems(server).asked, Workitems(server).reach):
+        with pytest.raises(Transient) as caught:
+            call()
+        assert caught.value.code == code
+
+
+def test_a_hub_that_answers_is_reached(web: Web, server: Server) -> None:
+    web.answer(204)
+    Workitems(server).reach()

@@ -2,102 +2,33 @@
 
 import json
 import random
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from cxr_node.domain import region, requirements
-from cxr_node.domain.dicom_json import Attributes
 from cxr_node.domain.job import Job
-from cxr_node.domain.priority import Policy, Priority
-from cxr_node.domain.reading import Actor
+from cxr_node.domain.order import Deed, Said
+from cxr_node.domain.patient import Change, Identifier, Person
+from cxr_node.domain.priority import Priority
 from cxr_node.domain.reading_step import SETTABLE
-from cxr_node.domain.study import EntryState
-from cxr_node.domain.workitem import Action, Caller, Reply, State
+from cxr_node.domain.region import Decided
+from cxr_node.domain.workitem import State
 from cxr_node.errors import Permanent, Transient
 from cxr_node.stages.inform import Inform
-from cxr_node.store import events, reading, worklist
 from cxr_node.store import hub as outbox
+from cxr_node.store import identities, orders, reading, withdrawal
+from cxr_node.store.db import Tx
 from cxr_node.ups.desk import Desk
-from tests.bench import JUDGING, Bench, add_film, add_result, desk, header, study_uid
-
-POLICY = Policy(max_wait_seconds=7200.0)
-READER = Actor("reader")
-
-
-@dataclass
-class Line:
-    """A node's way to a hub, without HTTP between; `away`: nobody answers. It counts what is asked for."""
-
-    at: Desk
-    site: str
-    away: bool = False
-    asked: list[str] = field(default_factory=list)
-
-    def look(self, uid: str) -> State | None:
-        self._reach("look")
-        reply = self.at.get(uid, (), self._caller)
-        return State(reply.attributes["00741000"]["Value"][0]) if reply.attributes else None
-
-    def create(self, uid: str, said: Attributes) -> None:
-        self._answered("create", self.at.create(uid, said, self._caller))
-
-    def update(self, uid: str, said: Attributes, transaction: str | None) -> None:
-        shown = {"00081195": {"vr": "UI", "Value": [transaction]}} if transaction else {}
-        self._answered("update", self.at.set(uid, said | shown, self._caller))
-
-    def move(self, uid: str, state: State, transaction: str) -> None:
-        said = {"00741000": {"vr": "CS", "Value": [state]}, "00081195": {"vr": "UI", "Value": [transaction]}}
-        self._answered("move", self.at.act(uid, Action.CHANGE_STATE, said, self._caller))
-
-    @property
-    def _caller(self) -> Caller:
-        return Caller(self.site, self.site, "127.0.0.1")
-
-    def _reach(self, what: str) -> None:
-        if self.away:
-            raise Transient("UNREACHABLE", "no connection with the hub")
-        self.asked.append(what)
-
-    def _answered(self, what: str, reply: Reply) -> None:
-        self._reach(what)
-        if reply.status.refused:
-            raise Permanent("HUB_REFUSED", f"{reply.status.name}: {reply.comment}")
-
-
-@dataclass
-class Site:
-    """A node and its line to a hub."""
-
-    name: str
-    bench: Bench
-    line: Line
-
-    def tell(self) -> None:
-        """Everything that the hub does not know yet."""
-        stage = Inform(self.bench.store, self.line, self.bench.clock)
-        while True:
-            commit = stage.run(Job(1, "inform", "hub", "", 1, "token"))
-            with self.bench.store.transaction() as tx:
-                if not list(commit(tx)):
-                    return
-
-
-def hub_of(folder: Path, *sites: str) -> tuple[Bench, Desk]:
-    folder.mkdir()
-    bench = Bench(folder)
-    return bench, replace(desk(bench, by_web=True, called=()), sites=sites)
+from tests.bench import JUDGING, Bench, study_uid
+from tests.hub import READER, Line, Site, act, come, hub_of, listed, shown, site
 
 
 @pytest.fixture
 def hub(tmp_path: Path) -> tuple[Bench, Desk]:
     return hub_of(tmp_path / "hub", "north", "south")
-
-
-def site(folder: Path, name: str, at: Desk) -> Site:
-    folder.mkdir()
-    return Site(name, Bench(folder), Line(at, name))
 
 
 @pytest.fixture
@@ -110,48 +41,7 @@ def south(tmp_path: Path, hub: tuple[Bench, Desk]) -> Site:
     return site(tmp_path / "south", "south", hub[1])
 
 
-def listed(bench: Bench, *, closed: bool = False) -> list[dict[str, object]]:
-    with bench.store.reading() as tx:
-        return worklist.entries(tx, POLICY, bench.clock(), closed=closed)
-
-
-def come(bench: Bench, number: int, at: float, probability: float | None = None, **facts: object) -> str:
-    """A study of one film, judged or not."""
-    with bench.store.transaction() as tx:
-        film = add_film(tx, number, at=at, **facts)
-        worklist.arrive(tx, header(number, **facts), at)
-        events.append(tx, at, "instance.stored", study_uid(number))
-        if probability is not None:
-            add_result(tx, film, probability)
-            worklist.refresh(tx, study_uid(number), JUDGING, at)
-    return study_uid(number)
-
-
-def act(bench: Bench, what: str, study: str) -> None:
-    now = bench.clock()
-    with bench.store.transaction() as tx:
-        if what == "claim":
-            reading.claim(tx, study, READER, now)
-        elif what == "read":
-            reading.mark_read(tx, study, READER, now)
-        elif what == "give back":
-            reading.claim(tx, study, READER, now)
-            reading.release(tx, study, READER, JUDGING, now)
-        elif what == "reopen":
-            reading.mark_read(tx, study, READER, now)
-            reading.reopen(tx, study, READER, JUDGING, now)
-        elif what == "withdraw":
-            worklist.put(tx, study, EntryState.WITHDRAWN, "a repeat", now)
-        else:
-            reading.prioritise(tx, study, Priority(what), READER, now)
-
-
 WHAT = ("claim", "read", "give back", "reopen", "withdraw", "stat", "high", "routine")
-SHOWN = ("study_instance_uid", *region.COLUMNS, "group")
-
-
-def shown(bench: Bench, *, closed: bool = False) -> list[tuple[object, ...]]:
-    return [tuple(entry[name] for name in SHOWN) for entry in listed(bench, closed=closed)]
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -206,9 +96,9 @@ def test_a_hub_that_is_away_is_told_in_order_when_it_is_back(hub: tuple[Bench, D
     )
     assert list(dict.fromkeys(row["study"] for row in gathered)) == [study_uid(number) for number in range(1, 121)]
     assert listed(hub[0])[0]["study_instance_uid"] == study_uid(5)
-    asked = len(north.line.asked)
+    asked = len(north.line.calls)
     north.tell()
-    assert len(north.line.asked) == asked  # it knows all
+    assert north.line.calls[asked:] == ["asked"]  # it knows all
 
 
 def test_what_was_told_before_a_crash_is_not_told_twice(hub: tuple[Bench, Desk], north: Site) -> None:
@@ -217,8 +107,8 @@ def test_what_was_told_before_a_crash_is_not_told_twice(hub: tuple[Bench, Desk],
     stage = Inform(north.bench.store, north.line, north.bench.clock)
     stage.run(Job(1, "inform", "hub", "", 1, "token"))  # the process dies before it can say so
     north.tell()
-    assert north.line.asked.count("create") == 1
-    assert north.line.asked.count("move") == 1
+    assert north.line.calls.count("create") == 1
+    assert north.line.calls.count("move") == 1
     assert [entry["state"] for entry in listed(hub[0])] == ["reading"]
     assert "study.viewed" not in hub[0].events()
 
@@ -290,7 +180,34 @@ def test_a_study_whose_films_come_to_the_hub_is_its_own(hub: tuple[Bench, Desk],
     assert "hub.refused" in north.bench.events()
 
 
-@pytest.mark.parametrize("what", ["claim", "read", "stat"])
+@pytest.mark.parametrize("take", [
+    lambda tx, study, now: withdrawal.withdraw(tx, study, "a repeat", READER, judging=JUDGING, now=now),
+    lambda tx, study, now: withdrawal.release(tx, study, READER, JUDGING, now),
+])  # fmt: skip
+def test_nobody_takes_back_or_releases_at_the_hub_what_is_a_sites(
+    hub: tuple[Bench, Desk], north: Site, take: Callable[[Tx, str, float], object]
+) -> None:
+    study = come(north.bench, 1, 100.0, 0.9)
+    north.tell()
+    with pytest.raises(Permanent, match="the study is at north"), hub[0].store.transaction() as tx:
+        take(tx, study, hub[0].clock())
+    assert shown(hub[0]) == shown(north.bench)
+
+
+def test_the_ris_and_the_admission_of_a_hub_say_nothing_of_what_is_a_sites(
+    hub: tuple[Bench, Desk], north: Site
+) -> None:
+    study = come(north.bench, 1, 100.0, 0.9, patient_id="P1", accession_number="A1")
+    north.tell()
+    said = Said(Deed.ORDER, "A1", study, (Identifier("P1"),), Priority.STAT)
+    change = Change(Person((Identifier("P1"),)))
+    for bench, found in ((north.bench, [study]), (hub[0], [])):
+        with bench.store.reading() as tx:
+            assert orders.studies_meant(tx, said) == orders.studies_named(tx, said) == found
+            assert identities.studies_of(tx, change) == found
+
+
+@pytest.mark.parametrize("what", ["claim", "read"])
 def test_nobody_acts_at_the_hub_on_what_is_read_at_its_site(hub: tuple[Bench, Desk], north: Site, what: str) -> None:
     study = come(north.bench, 1, 100.0, 0.9)
     north.tell()
@@ -308,7 +225,7 @@ def test_a_workitem_of_a_site_is_changed_by_that_site_alone(
     ((uid,),) = [tuple(row.values()) for row in hub[0].rows("SELECT uid FROM workitem")]
     other = Line(hub[1] if by_web else replace(hub[1], by_web=False), "south" if by_web else "north")
     for change in (
-        lambda: other.update(uid, {"00741200": {"vr": "CS", "Value": ["HIGH"]}}, None),
+        lambda: other.update(uid, {"00400400": {"vr": "LT", "Value": ["a word"]}}, None),
         lambda: other.move(uid, State.IN_PROGRESS, "1.2.3"),
     ):
         with pytest.raises(Permanent, match="it is claimed and read at its site"):
@@ -337,10 +254,10 @@ ENTRY = {
 
 
 def test_what_a_site_says_is_read_to_the_letter_and_is_a_whole_creation() -> None:
-    said = region.offered("1.2.4.1", ENTRY)
+    said = region.offered("1.2.4.1", ENTRY, Decided())
     assert region.read(said) == ENTRY
     assert requirements.fault_in_creation(said) is None
-    assert set(region.changed("1.2.4.1", ENTRY)) <= SETTABLE
+    assert set(region.changed("1.2.4.1", ENTRY, Decided())) <= SETTABLE
 
 
 @pytest.mark.parametrize(
@@ -358,7 +275,7 @@ def test_what_a_site_says_is_read_to_the_letter_and_is_a_whole_creation() -> Non
     ],
 )
 def test_what_has_no_place_in_a_list_is_refused_without_quoting_it(name: str, value: object, fault: str) -> None:
-    said = region.offered("1.2.4.1", ENTRY)
+    said = region.offered("1.2.4.1", ENTRY, Decided())
     item = region.COLUMNS.index(name)
     said["00741210"]["Value"][item]["0040A160"] = {"vr": "UT", "Value": [json.dumps(value)]}
     with pytest.raises(ValueError, match=fault):

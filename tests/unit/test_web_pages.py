@@ -142,7 +142,7 @@ def test_a_long_list_comes_in_pages() -> None:
     entries = [
         {"study_instance_uid": f"1.2.{n}", "position": n, "state": "waiting", "group": "arrival", "tier": "none",
          "finding": None, "probability": None, "threshold": None, "reason": None, "accession_number": None,
-         "patient_id": None, "reader": None, "received_at": "2026-01-01T12:00:00.000Z"}
+         "patient_id": None, "reader": None, "asked": None, "received_at": "2026-01-01T12:00:00.000Z"}
         for n in range(1, 251)
     ]  # fmt: skip
     voice = rows.Voice("en", rows.ZoneInfo("UTC"), 1_767_268_800.0, "full", False, 120.0)

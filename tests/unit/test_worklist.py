@@ -73,6 +73,7 @@ def test_the_first_film_opens_an_entry(tx: Tx) -> None:
         "group": "stat",
         "reader": None,
         "state_since": None,
+        "asked": None,
     }
 
 
