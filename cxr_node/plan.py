@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from cxr_node import trust
+from cxr_node import lease, trust
 from cxr_node.config import Config, Destination, Mode
 from cxr_node.dimse.commitment import Commitment
 from cxr_node.dimse.endpoint import Endpoint
@@ -260,6 +260,8 @@ def has_database(config: Config) -> bool:
 
 def open_store(config: Config, *, create: bool = True) -> Store:
     """The node's own way to its database; `create=False` for a command beside it, which must find one."""
+    if config.pair.name is not None and not create:
+        lease.require_here(config.node.data_dir, config.pair.name)
     try:
         return Store.open(database_of(config), create=create)
     except Permanent as error:

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from cxr_node import tls, trust
+from cxr_node import lease, tls, trust
 from cxr_node.caring import MACHINES, RETAINED
 from cxr_node.config import Config
 from cxr_node.domain.clock import iso
@@ -15,7 +15,8 @@ from cxr_node.watching import DRIFT
 
 
 def standing(config: Config, store: Store) -> dict[str, Any]:
-    """Keys of `status --json`: `machines`, `drift`, `backup`, `certificates`, `retention`, `disk_total_bytes`."""
+    """Keys of `status --json`: `machines`, `drift`, `backup`, `certificates`, `retention`, `disk_total_bytes`, and
+    `pair`."""
     with store.reading() as tx:
         machines = settings.get(tx, MACHINES, [])
         drift = settings.get(tx, DRIFT, [])
@@ -37,6 +38,7 @@ def standing(config: Config, store: Store) -> dict[str, Any]:
         "certificates": _certificates(config),
         "retention": {**films, "stay": retained["stay"] if retained else None},
         "disk_total_bytes": _total(config.node.data_dir),
+        "pair": _pair(config),
     }  # fmt: skip
 
 
@@ -47,6 +49,15 @@ def _certificates(config: Config) -> list[dict[str, str]]:
     except ConfigError:
         return []
     return [{"file": name, "until": iso(end.timestamp())} for name, end in own]
+
+
+def _pair(config: Config) -> dict[str, Any] | None:
+    """Which of two nodes this is, and which one works or did so last; None where there is no pair."""
+    if config.pair.name is None:
+        return None
+    found = lease.read(config.node.data_dir)
+    known = {"works": found.name, "term": found.term, "since": iso(found.since)} if found else {}
+    return {"name": config.pair.name, "works": None, "term": None, "since": None, **known}
 
 
 def _total(folder: Path) -> int | None:

@@ -18,6 +18,7 @@ SAYING: dict[str, set[str]] = {
     "checks.py": set(),
     "config/file.py": set(),
     "device_checks.py": set(),
+    "pair_checks.py": set(),
     "plan.py": {"announcement"},
     "upkeep_checks.py": set(),
 }
@@ -41,6 +42,7 @@ RAISING: dict[str, set[str]] = {
     "inference/manifest.py": set(),
     "inference/outputs.py": set(),
     "inference/site.py": set(),
+    "lease.py": {"check", "guard"},
     "lineup.py": set(),
     "plan.py": set(),
     "store/db.py": {"examine", "outdated"},
