@@ -223,12 +223,12 @@ def guard(data_dir: Path, environment: Mapping[str, str] = os.environ) -> Callab
     return check
 
 
-def require_here(data_dir: Path, name: str) -> None:
-    """Before the database is opened, by a command or a child.
+def require_here(data_dir: Path, name: str | None) -> None:
+    """Before a command or a child opens the database; `name` is this node's in the pair, where it is one of a pair.
 
     Raises Permanent("STANDS_BY") where the other node works, Permanent("LEASE_UNREADABLE").
     """
-    if not data_dir.is_dir():
+    if name is None or not data_dir.is_dir():
         return
     try:
         reading = _reading(data_dir)

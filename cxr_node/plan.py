@@ -260,7 +260,7 @@ def has_database(config: Config) -> bool:
 
 def open_store(config: Config, *, create: bool = True) -> Store:
     """The node's own way to its database; `create=False` for a command beside it, which must find one."""
-    if config.pair.name is not None and not create:
+    if not create:
         lease.require_here(config.node.data_dir, config.pair.name)
     try:
         return Store.open(database_of(config), create=create)

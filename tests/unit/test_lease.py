@@ -233,6 +233,8 @@ def test_a_command_of_its_own_host_is_not(hospital: Hospital) -> None:
 
 def test_commands_are_for_where_the_node_works(hospital: Hospital) -> None:
     lease.require_here(hospital.data / "not-there", "north")
+    lease.require_here(hospital.data, None)
+    assert list(hospital.data.iterdir()) == [], "a node alone has nothing of it"
     hospital.works("north")
     lease.require_here(hospital.data, "north")
     with pytest.raises(Permanent, match="south stands by, and north works; give this command there") as refused:
