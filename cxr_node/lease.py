@@ -30,7 +30,7 @@ from cxr_node.lock import LOCK, hold
 log = structlog.get_logger()
 
 VARIABLE: Final = "CXR_NODE_LEASE"
-"""Set for the children of a node that holds a lease: its process and the term."""
+"""Of every process of a node that has the lease: the process of the node, and the term."""
 _LEASE, _READERS = "lease", "readers"
 _MARGIN_SECONDS: Final = 1.0
 """By how much longer than a lease its successor waits: for clocks of different pace, and for the kernel to kill."""
@@ -85,10 +85,6 @@ class Tenure:
     @property
     def lease(self) -> Lease:
         return self._lease
-
-    def environment(self) -> Mapping[str, str]:
-        """For the children, who inherit `lock`, too."""
-        return {VARIABLE: f"{os.getpid()}:{self._lease.term}"}
 
     def begin(self) -> None:
         """Renew it from now on, in a thread of its own: whatever else this process waits for."""
@@ -190,7 +186,8 @@ class Candidate:
 
 
 def take(data_dir: Path, lease: Lease, lock: int, seconds: float) -> Tenure:
-    """What `attempt` gave, kept and renewed until it is released or this process ends."""
+    """What `attempt` gave, renewed until it is released or this process ends; the term is for the children, too."""
+    os.environ[VARIABLE] = f"{os.getpid()}:{lease.term}"
     tenure = Tenure(data_dir, lease, lock, seconds, kill_at=fence.Deadline().set, now=fence.now, die=_end_this)
     tenure.begin()
     return tenure
@@ -203,7 +200,7 @@ def join() -> None:
 
 
 def guard(data_dir: Path, environment: Mapping[str, str] = os.environ) -> Callable[[], None]:
-    """Of a child: what is to be called in the moment before anything is sent; it returns while the node has its lease.
+    """What is to be called in the moment before anything is sent or written; it returns while the node has its lease.
 
     Where another has it, the whole node ends, this process with it. It raises Transient where that cannot be read.
     """

@@ -263,7 +263,7 @@ def open_store(config: Config, *, create: bool = True) -> Store:
     if not create:
         lease.require_here(config.node.data_dir, config.pair.name)
     try:
-        return Store.open(database_of(config), create=create)
+        return Store.open(database_of(config), create=create, guard=lease.guard(config.node.data_dir))
     except Permanent as error:
         place = config.node.data_dir.resolve()
         raise Permanent(error.code, f"{error.message}; node.data_dir is {place}") from error

@@ -145,7 +145,6 @@ class Child:
         environment = os.environ | {VARIABLE: str(theirs.fileno()), "OMP_WAIT_POLICY": "PASSIVE"}
         command, kept = [*self._command, self.role], [theirs.fileno()]
         if self._tenure is not None:
-            environment |= self._tenure.environment()
             kept.append(self._tenure.lock)
         with theirs:
             process = subprocess.Popen(
