@@ -31,7 +31,9 @@ log = structlog.get_logger()
 
 VARIABLE: Final = "CXR_NODE_LEASE"
 """Of every process of a node that has the lease: the process of the node, and the term."""
-_LEASE, _READERS = "lease", "readers"
+LEASE: Final = "lease"
+"""The file of a data folder that says who works."""
+_READERS: Final = "readers"
 _MARGIN_SECONDS: Final = 1.0
 """By how much longer than a lease its successor waits: for clocks of different pace, and for the kernel to kill."""
 
@@ -49,7 +51,7 @@ class Lease:
 
 def read(data_dir: Path) -> Lease | None:
     """The lease as it stands; None where there never was one. Raises OSError, or ConfigError for what is no lease."""
-    path = data_dir / _LEASE
+    path = data_dir / LEASE
     try:
         text = path.read_text("utf-8")
     except FileNotFoundError:
@@ -263,9 +265,9 @@ def _end(node: int) -> NoReturn:
 
 def _write(data_dir: Path, lease: Lease) -> None:
     """Whole or not at all, and on the disk."""
-    part = data_dir / f"{_LEASE}.{lease.name}.part"
+    part = data_dir / f"{LEASE}.{lease.name}.part"
     with part.open("w", encoding="utf-8") as stream:
         json.dump(asdict(lease), stream)
         stream.flush()
         os.fsync(stream.fileno())
-    part.replace(data_dir / _LEASE)
+    part.replace(data_dir / LEASE)

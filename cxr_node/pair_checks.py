@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Literal
 
-from cxr_node import lease
+from cxr_node import attendance, lease
 from cxr_node.config import Config
 from cxr_node.domain.clock import iso
 from cxr_node.lock import is_held
@@ -24,5 +24,9 @@ def look(config: Config) -> Iterator[Look]:
         yield "warning", "pair", f"nobody works; {found.name} did so last, under term {found.term}"
     elif found.name == name:
         yield "ok", "pair", f"{name}, which is this node, works since {iso(found.since)}, under term {found.term}"
+        if (other := attendance.standing_by(data, found.name)) is None:
+            yield "warning", "pair", "nobody stands by: if this host dies, no other takes over"
+        else:
+            yield "ok", "pair", f"{other} is there to take over"
     else:
         yield "note", "pair", f"{found.name} works since {iso(found.since)}, under term {found.term}; {name} stands by"

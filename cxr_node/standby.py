@@ -3,16 +3,20 @@
 import signal
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
 
 import structlog
 
-from cxr_node import lease, trust
+from cxr_node import attendance, lease, trust
 from cxr_node.config import Config
 from cxr_node.lease import Candidate, Lease, Tenure
 from cxr_node.observe.sdnotify import Notifier
 from cxr_node.plan import Plan
 
+T = TypeVar("T")
 log = structlog.get_logger()
 
 _BEAT_SECONDS = 0.5
@@ -29,37 +33,47 @@ def turn(config: Config) -> Tenure | None:
     trust.require(config, datetime.now(UTC))
     Plan.of(config).judging()
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    stopping, notifier = threading.Event(), Notifier()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it is read when it starts, and once more by SIGHUP when it works
-    candidate = Candidate(data, pair.name, pair.lease_seconds, time.monotonic)
-    told = False
-    while (taken := _attempted(candidate)) is None:
-        if stopping.wait(_BEAT_SECONDS):
-            log.info("pair.stopped", name=pair.name)
-            raise SystemExit(0)
-        if not told:
-            _tell(config, notifier)
-            told = True
-        notifier.alive()
-    found, lock = taken
+    found, lock = _wait(data, pair.name, Candidate(data, pair.name, pair.lease_seconds, time.monotonic))
     log.info("pair.working", name=found.name, term=found.term)
     return lease.take(data, found, lock, pair.lease_seconds)
 
 
-def _attempted(candidate: Candidate) -> tuple[Lease, int] | None:
-    """While the folder does not answer it is nobody's turn."""
+def _wait(data: Path, name: str, candidate: Candidate) -> tuple[Lease, int]:
+    """What the candidate takes; meanwhile it is told that this node stands by."""
+    stopping, notifier = threading.Event(), Notifier()
+    before = {number: signal.signal(number, lambda *_: stopping.set()) for number in (signal.SIGTERM, signal.SIGINT)}
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the configuration is read again when the node works
+    said: float | None = None
+    while (taken := _answer(candidate.attempt)) is None:
+        if said is None:
+            _tell(data, name, notifier)
+        if said is None or time.monotonic() - said >= attendance.EVERY_SECONDS:
+            said = time.monotonic()
+            _answer(lambda: attendance.say(data, name))
+        if stopping.wait(_BEAT_SECONDS):
+            _answer(lambda: attendance.leave(data))
+            log.info("pair.stopped", name=name)
+            raise SystemExit(0)
+        notifier.alive()
+    if said is not None:
+        _answer(lambda: attendance.leave(data))
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    return taken
+
+
+def _answer(ask: Callable[[], T]) -> T | None:
+    """What is asked of the folder; None while it does not answer: then it is nobody's turn."""
     try:
-        return candidate.attempt()
+        return ask()
     except OSError as error:
         log.warning("pair.unreadable", reason=str(error))
         return None
 
 
-def _tell(config: Config, notifier: Notifier) -> None:
-    """Once, when it is clear that the other one works, or did."""
-    found = lease.read(config.node.data_dir)
+def _tell(data: Path, name: str, notifier: Notifier) -> None:
+    """That the other one works, or did."""
+    found = _answer(lambda: lease.read(data))
     other = found.name if found else None
-    log.info("pair.standing_by", name=config.pair.name, works=other, term=found.term if found else None)
+    log.info("pair.standing_by", name=name, works=other, term=found.term if found else None)
     notifier.ready(f"standing by for {other}")

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from cxr_node import lease, tls, trust
+from cxr_node import attendance, lease, tls, trust
 from cxr_node.caring import MACHINES, RETAINED
 from cxr_node.config import Config
 from cxr_node.domain.clock import iso
@@ -52,12 +52,20 @@ def _certificates(config: Config) -> list[dict[str, str]]:
 
 
 def _pair(config: Config) -> dict[str, Any] | None:
-    """Which of two nodes this is, and which one works or did so last; None where there is no pair."""
+    """Which of two nodes this is, which one works or did so last, and who stands by; None where there is no pair."""
     if config.pair.name is None:
         return None
     found = lease.read(config.node.data_dir)
-    known = {"works": found.name, "term": found.term, "since": iso(found.since)} if found else {}
-    return {"name": config.pair.name, "works": None, "term": None, "since": None, **known}
+    if found is None:
+        return {"name": config.pair.name, "works": None, "term": None, "since": None, "stands_by": None}
+    other = attendance.standing_by(config.node.data_dir, found.name)
+    return {
+        "name": config.pair.name,
+        "works": found.name,
+        "term": found.term,
+        "since": iso(found.since),
+        "stands_by": other,
+    }
 
 
 def _total(folder: Path) -> int | None:

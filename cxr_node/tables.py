@@ -44,7 +44,7 @@ def worklist(entries: Sequence[dict[str, Any]]) -> str:
 def status(found: dict[str, Any]) -> str:
     reason = found["inference"]["reason"]
     lines = [
-        *_pair(found["pair"]),
+        *pair(found["pair"]),
         f"listening     {'yes' if found['listening'] else 'no: no node is running here, or its port is silent'}",
         f"inference     {found['inference']['state']}{f' ({reason})' if reason else ''}",
         f"model         {found['model']} on {found['device'] or 'an unknown device'}{_activated(found['activated'])}",
@@ -119,13 +119,15 @@ def status(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _pair(found: dict[str, Any] | None) -> list[str]:
+def pair(found: dict[str, Any] | None) -> list[str]:
+    """Of two nodes: a line with who works and who stands by; none where there is no pair."""
     if found is None:
         return []
     if found["works"] is None:
         return [f"pair          nobody has worked yet; this is {found['name']}"]
     since = f"since {_second(found['since'])} UTC, under term {found['term']}"
-    return [f"pair          {found['works']} works {since}; this is {found['name']}"]
+    other = f"{found['stands_by']} stands by" if found["stands_by"] else "NOBODY STANDS BY"
+    return [f"pair          {found['works']} works {since}; {other}; this is {found['name']}"]
 
 
 def _backup(found: dict[str, Any]) -> str:

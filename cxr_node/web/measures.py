@@ -31,6 +31,7 @@ def measures(store: Store, status: Mapping[str, Any]) -> Iterable[Metric]:
     yield from _machines(status["machines"])
     yield from _models(status)
     yield from _kept(status)
+    yield from _pair(status)
     yield from _gpus()
 
 
@@ -82,6 +83,12 @@ def _kept(status: Mapping[str, Any]) -> Iterable[Metric]:
     )
     yield gauge("cxr_node_certificate_expiry_timestamp_seconds", "Until when a certificate of the node is valid.",
                 {(one["file"],): _seconds(one["until"]) for one in status["certificates"]}, "file")  # fmt: skip
+
+
+def _pair(status: Mapping[str, Any]) -> Iterable[Metric]:
+    pair = status["pair"]
+    there: Values = {(): float(pair["stands_by"] is not None)} if pair else {}
+    yield gauge("cxr_node_standing_by", "1 while the second of two nodes is there to take over.", there)
 
 
 def _gpus() -> Iterable[Metric]:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from pynetdicom import AE, evt
 
+from cxr_node import attendance
 from cxr_node.dimse.contexts import VERIFICATION, offered
 from cxr_node.inference import agreement, build, manifest
 from cxr_node.inference.site import SiteCalibration
@@ -111,6 +112,8 @@ def two_nodes(check: Doctor) -> None:
     with only_one(data):
         check(north)
         check(south)
+        attendance.say(data, "south")
+        check(north)
     (data / "lease").write_text("north")
     check(north)
     (data / "lease").unlink()

@@ -56,7 +56,7 @@ def asked(peer: Peer) -> tuple[bool, int]:
         (lambda: archive(match("1.2.9")), True),
         (lambda: archive(match("1.2.9", "1.2.840.10008.5.1.4.1.1.7")), False),
         (lambda: archive(match("1.2.10")), False),
-        (lambda: archive(), False),
+        (archive, False),
         (lambda: archive(status=0xC000), False),
     ],
     ids=["it has", "it does not say of which class", "of another class", "another", "nothing", "it refuses to look"],
