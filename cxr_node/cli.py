@@ -68,7 +68,7 @@ def serve(config_file: Path | None) -> None:
 
     config = configuration.load(config_file)
     configure(config.log.level, config.log.format, config.log.file, role="node")
-    Daemon(config, lambda: configuration.load(config_file), standby.turn(config)).run()
+    Daemon(config, lambda: configuration.load(config_file), standby.turn(config, os.getpid())).run()
 
 
 @main.command(epilog="Example: cxr-node infer -c config/cxr-node.toml")

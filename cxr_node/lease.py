@@ -102,9 +102,11 @@ class Tenure:
         Raises OSError or ConfigError where the folder does not answer as it should: then the end stays where it was.
         """
         began, found = self._now(), read(self._data_dir)
-        if found is not None and (found.term > self._lease.term or found.name != self._lease.name):
-            self._die()
-            return
+        if found is not None and (found.term, found.name) != (self._lease.term, self._lease.name):
+            if found.term >= self._lease.term:
+                self._die()
+                return
+            log.warning("pair.written_over", name=self._lease.name, term=self._lease.term, by=found.name)
         self._lease = replace(self._lease, beat=self._lease.beat + 1)
         _write(self._data_dir, self._lease)
         self._kill_at(began + self._seconds)
@@ -113,7 +115,10 @@ class Tenure:
         """The node has stopped: the other need not wait. `lock` is let go of with the process."""
         self._ending.set()
         self._thread.join()
-        _write(self._data_dir, replace(self._lease, released=True))
+        try:
+            _write(self._data_dir, replace(self._lease, released=True))
+        except OSError as error:  # then it runs out
+            log.warning("pair.not_renewed", name=self._lease.name, term=self._lease.term, reason=str(error))
         self._kill_at(0)
 
     def _keep(self) -> None:

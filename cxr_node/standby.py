@@ -12,6 +12,7 @@ import structlog
 
 from cxr_node import attendance, lease, trust
 from cxr_node.config import Config
+from cxr_node.errors import ConfigError
 from cxr_node.lease import Candidate, Lease, Tenure
 from cxr_node.observe.sdnotify import Notifier
 from cxr_node.plan import Plan
@@ -22,14 +23,19 @@ log = structlog.get_logger()
 _BEAT_SECONDS = 0.5
 
 
-def turn(config: Config) -> Tenure | None:
-    """Wait until it is this node's turn to work; None at once where it is one of no pair.
+def turn(config: Config, process: int) -> Tenure | None:
+    """Wait until it is this node's turn to work; None at once where it is one of no pair. `process` is this one.
 
     A configuration that could not be worked by is told before, by ConfigError. SIGTERM and SIGINT end the process.
     """
     pair, data = config.pair, config.node.data_dir
     if pair.name is None:
         return None
+    if process == 1:
+        raise ConfigError(
+            "pair.name: as the first process of a container this node could not be ended by the kernel when its turn "
+            "is over; run the container with an init of its own (--init)"
+        )
     trust.require(config, datetime.now(UTC))
     Plan.of(config).judging()
     data.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -159,12 +159,12 @@ def test_whose_turn_is_over_ends(hospital: Hospital) -> None:
 
 
 def test_what_one_wrote_whose_turn_was_over_is_written_over(hospital: Hospital) -> None:
-    north = hospital.works("north").lease
-    (hospital.data / "lease").write_text(json.dumps({"term": 2, "name": "north", "since": 2000.0}))
-    tenure = hospital.tenure(Lease(2, "north", 2000.0), hospital.locks[0])
-    (hospital.data / "lease").write_text(json.dumps({"term": north.term, "name": "north", "since": north.since}))
-    tenure.renew()
-    assert (hospital.written().term, hospital.deaths) == (2, [])
+    hospital.works("north")
+    south = hospital.tenure(Lease(2, "south", 2000.0), hospital.locks[0])
+    with capture_logs() as told:
+        south.renew()
+    assert (hospital.written(), hospital.deaths) == (Lease(2, "south", 2000.0, beat=1), [])
+    assert [(one["event"], one["by"]) for one in told] == [("pair.written_over", "north")]
 
 
 def test_a_file_system_without_locks_between_hosts_is_noticed(hospital: Hospital) -> None:
@@ -296,6 +296,17 @@ def test_a_renewal_that_fails_is_told_and_tried_again(tmp_path: Path) -> None:
     assert beats.acquire(timeout=60)
     tenure.release()
     os.close(tenure.lock)
+
+
+def test_a_lease_that_cannot_be_released_runs_out(hospital: Hospital) -> None:
+    tenure = hospital.works("north")
+    tenure.begin()
+    (hospital.data / "lease").unlink()
+    (hospital.data / "lease").mkdir()
+    with capture_logs() as told:
+        tenure.release()
+    assert [one["event"] for one in told] == ["pair.not_renewed"]
+    assert hospital.ends[-1] == 0
 
 
 def test_a_node_that_is_none_of_a_pair_is_free_to_send(tmp_path: Path) -> None:
