@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import cxr_node
+from cxr_node import lease
 from cxr_node.config import Config
 from cxr_node.domain.clock import iso
 from cxr_node.errors import ConfigError, Permanent
@@ -46,8 +47,10 @@ class Backup:
 
 
 def make(config: Config, target: Path, now: float, *, films: bool = True) -> Backup:
-    """Write an archive, whole or not at all, readable by its owner alone. Raises Permanent("BACKUP")."""
+    """Write an archive, whole or not at all, readable by its owner alone. Raises Permanent("BACKUP"), and as
+    `lease.require_here`."""
     data, database = config.node.data_dir, database_of(config)
+    lease.require_here(data, config.pair.name)
     if not database.is_file():
         raise Permanent("BACKUP", f"there is no database {database}: the node makes it when it is first started")
     if target.exists():

@@ -12,7 +12,18 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from cxr_node import auditing, device_checks, hub_checks, messaging, reaching, tls, trust, upkeep_checks, views
+from cxr_node import (
+    auditing,
+    device_checks,
+    hub_checks,
+    messaging,
+    pair_checks,
+    reaching,
+    tls,
+    trust,
+    upkeep_checks,
+    views,
+)
 from cxr_node.audit import syslog
 from cxr_node.config import Config
 from cxr_node.dimse.sender import Peer
@@ -45,6 +56,7 @@ def examine(config: Config, *, offline: bool) -> Iterator[Finding]:
     yield Finding("note" if config.node.mode == "shadow" else "ok", "mode", announcement(config))
     yield from _guarded("data folder", lambda: _data_folder(config.node.data_dir))
     yield from _guarded("disk", lambda: _disk(config))
+    yield from _each("pair", lambda: (Finding(*found) for found in pair_checks.look(config)))
     yield from _guarded("database", lambda: _database(config))
     yield from _guarded("audit trail", lambda: _trail(config))
     yield from (Finding(*found) for found in upkeep_checks.look(config))
@@ -102,7 +114,7 @@ def _each(subject: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Findi
     try:
         yield from look()
     except CxrNodeError as error:
-        yield Finding("failed", subject, error.message)
+        yield Finding("note" if error.code == "STANDS_BY" else "failed", subject, error.message)
     except OSError as error:
         yield Finding("failed", subject, f"{error.strerror}: {error.filename}" if error.filename else str(error))
 

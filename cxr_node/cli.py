@@ -62,12 +62,13 @@ for command in (withdraw, release, retell, user, token, simulate):
 @config_file
 def serve(config_file: Path | None) -> None:
     """Run the node in the foreground, until SIGTERM or Ctrl-C; SIGHUP has it read its configuration again."""
+    from cxr_node import standby
     from cxr_node.daemon import Daemon
     from cxr_node.observe.log import configure
 
     config = configuration.load(config_file)
     configure(config.log.level, config.log.format, config.log.file, role="node")
-    Daemon(config, lambda: configuration.load(config_file)).run()
+    Daemon(config, lambda: configuration.load(config_file), standby.turn(config, os.getpid())).run()
 
 
 @main.command(epilog="Example: cxr-node infer -c config/cxr-node.toml")

@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from functools import partial
 
@@ -21,6 +22,7 @@ from cxr_node.dimse.mpps import PerformedProcedureStep
 from cxr_node.dimse.workitems import ModalityWorklist, UnifiedProcedureStep
 from cxr_node.domain.callers import Counts
 from cxr_node.errors import ConfigError, CxrNodeError
+from cxr_node.lease import Tenure
 from cxr_node.lock import only_one
 from cxr_node.observe.sdnotify import Notifier
 from cxr_node.opening import open_own_store
@@ -42,13 +44,13 @@ _DRAIN_SECONDS = 15.0
 class Daemon:
     """One node. `run` returns when it has been told to stop and has put everything in order."""
 
-    def __init__(self, config: Config, read: Callable[[], Config]) -> None:
-        """`read` reads the configuration anew, for SIGHUP."""
-        self._config, self._read = config, read
+    def __init__(self, config: Config, read: Callable[[], Config], tenure: Tenure | None = None) -> None:
+        """`read` reads the configuration anew, for SIGHUP; `tenure` is the lease of a node that is one of a pair."""
+        self._config, self._read, self._tenure = config, read, tenure
         trust.require(config, datetime.now(UTC))
         self._store = open_own_store(config)
         self._pseudonyms = keys.pseudonyms(config.node.data_dir, create=True)
-        self._service = Service(config, self._store, self._pseudonyms.study)
+        self._service = Service(config, self._store, self._pseudonyms.study, tenure)
         plan = self._service.plan
         self._spool = plan.spool()
         self._stopping, self._hung_up = threading.Event(), threading.Event()
@@ -98,7 +100,7 @@ class Daemon:
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT."""
-        with only_one(self._config.node.data_dir):
+        with nullcontext() if self._tenure else only_one(self._config.node.data_dir):
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: self._stopping.set())
             signal.signal(signal.SIGHUP, lambda *_: self._hung_up.set())
@@ -114,7 +116,8 @@ class Daemon:
         with self._store.transaction() as tx:
             released = jobs.release_all(tx, time.time())
             self._service.adopt(tx)
-            events.append(tx, time.time(), "node.started", None, mode=config.node.mode, model=manifest.digest)
+            known = {"pair": config.pair.name, "term": self._tenure.lease.term} if self._tenure else {}
+            events.append(tx, time.time(), "node.started", None, mode=config.node.mode, model=manifest.digest, **known)
             if config.ups.enabled:
                 subscriptions.report_restart(tx, time.time())
         self._service.start()
@@ -147,6 +150,7 @@ class Daemon:
             self._reload()
         self._service.look()
         others = [self._service.alive(), *(exporter.alive() for exporter in self._exporters)]
+        others += [self._tenure.alive()] if self._tenure else []
         if self._listener.alive() and self._upkeep.alive() and all(others):
             self._notifier.alive()
 
@@ -192,4 +196,6 @@ class Daemon:
             released = jobs.release_all(tx, time.time())
             events.append(tx, time.time(), "node.stopped", None)
         self._store.close()
+        if self._tenure:
+            self._tenure.release()
         log.info("node.stopped", released_jobs=released)

@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from cxr_node import trust
+from cxr_node import lease, trust
 from cxr_node.config import Config, Destination, Mode
 from cxr_node.dimse.commitment import Commitment
 from cxr_node.dimse.endpoint import Endpoint
@@ -260,8 +260,10 @@ def has_database(config: Config) -> bool:
 
 def open_store(config: Config, *, create: bool = True) -> Store:
     """The node's own way to its database; `create=False` for a command beside it, which must find one."""
+    if not create:
+        lease.require_here(config.node.data_dir, config.pair.name)
     try:
-        return Store.open(database_of(config), create=create)
+        return Store.open(database_of(config), create=create, guard=lease.guard(config.node.data_dir))
     except Permanent as error:
         place = config.node.data_dir.resolve()
         raise Permanent(error.code, f"{error.message}; node.data_dir is {place}") from error

@@ -42,6 +42,16 @@ def inquire(
     return Reply(refusal=inquiry.not_offered(peer) if asking else None, held=held)
 
 
+def has(peer: Peer, calling: str, reference: Reference, queried: Queried) -> bool:
+    """Whether a peer says that it has an instance; one that answers no such queries does not. Raises Transient."""
+    try:
+        held = inquire(peer, calling, [reference], queried).held or {}
+    except Permanent:
+        return False
+    found = held.get(reference.sop_instance_uid)
+    return found is not None and found.sop_class_uid in ("", reference.sop_class_uid)
+
+
 def reaches(peer: Peer, calling: str) -> str | None:
     """Why a peer does not answer C-ECHO, or a search; None when it does."""
     try:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from cxr_node import keys, messaging
+from cxr_node import keys, lease, messaging
 from cxr_node.config import Config
 from cxr_node.decoding.line import Settings
 from cxr_node.decoding.pool import DecoderDied, Decoders, fitting
@@ -144,6 +144,7 @@ def _live(worker: Worker, part: Part, link: Link | None, role: str, device: str)
 
 def configuration_of(link: Link | None) -> tuple[bool, str, Config]:
     """Whether it is to stand by first, the identity of the daemon's model, and its configuration."""
+    lease.join()
     for word, rest in link.lines() if link else ():
         if word in ("config", "candidate"):
             model, _, configuration = rest.partition(" ")
@@ -237,7 +238,8 @@ def _working(plan: Plan, store: Store) -> Part:
     from cxr_node import working  # noqa: PLC0415 - what only this role needs is loaded in it
 
     courier = working.courier_of(plan)
-    values = working.values(plan, store, _common(plan, store), courier)
+    guard = lease.guard(plan.config.node.data_dir)
+    values = working.values(plan, store, _common(plan, store), courier, guard)
     return Part(values, working.lanes(plan, store), working.ASKED_TOGETHER, courier.close)
 
 

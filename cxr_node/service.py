@@ -17,6 +17,7 @@ from cxr_node.domain.job import Job
 from cxr_node.domain.outputs import Target
 from cxr_node.domain.study import Judging
 from cxr_node.errors import ConfigError, CxrNodeError, Transient
+from cxr_node.lease import Tenure
 from cxr_node.message import Message
 from cxr_node.plan import Plan
 from cxr_node.stages import analyse, compare, further, ties
@@ -35,10 +36,15 @@ _WRITES = ("report", "heatmap", "companions")
 
 
 class Service:
-    """`pseudonym` gives the name of a study in the log. Raises ConfigError when the model is not there."""
+    """`pseudonym` gives the name of a study in the log; `tenure` is the lease of a node that is one of a pair.
 
-    def __init__(self, config: Config, store: Store, pseudonym: Callable[[str], str]) -> None:
-        self._config, self._store, self._pseudonym = config, store, pseudonym
+    Raises ConfigError when the model is not there.
+    """
+
+    def __init__(
+        self, config: Config, store: Store, pseudonym: Callable[[str], str], tenure: Tenure | None = None
+    ) -> None:
+        self._config, self._store, self._pseudonym, self._tenure = config, store, pseudonym, tenure
         with store.reading() as tx:
             stack = activations.stack(tx)
         self.plan = Plan.of(config, stack[-1] if stack else None)
@@ -232,6 +238,7 @@ class Service:
             wake=self.wake,
             clock=time.time,
             candidate=candidate,
+            tenure=self._tenure,
         )
 
     def _set_aside(self, tx: Tx, job: Job) -> None:

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from cxr_node import tls, trust
+from cxr_node import attendance, lease, tls, trust
 from cxr_node.caring import MACHINES, RETAINED
 from cxr_node.config import Config
 from cxr_node.domain.clock import iso
@@ -16,8 +16,8 @@ from cxr_node.watching import DRIFT
 
 
 def standing(config: Config, store: Store, now: float) -> dict[str, Any]:
-    """Keys of `status --json`: `machines`, `drift`, `backup`, `certificates`, `retention`, `disk_total_bytes`, and
-    those of `regional.region_of`; as of `now`."""
+    """Keys of `status --json`: `machines`, `drift`, `backup`, `certificates`, `retention`, `disk_total_bytes`, `pair`,
+    and those of `regional.region_of`; as of `now`."""
     with store.reading() as tx:
         machines = settings.get(tx, MACHINES, [])
         drift = settings.get(tx, DRIFT, [])
@@ -39,6 +39,7 @@ def standing(config: Config, store: Store, now: float) -> dict[str, Any]:
         "certificates": _certificates(config),
         "retention": {**films, "stay": retained["stay"] if retained else None},
         "disk_total_bytes": _total(config.node.data_dir),
+        "pair": _pair(config),
         **region_of(config, store, now),
     }  # fmt: skip
 
@@ -50,6 +51,23 @@ def _certificates(config: Config) -> list[dict[str, str]]:
     except ConfigError:
         return []
     return [{"file": name, "until": iso(end.timestamp())} for name, end in own]
+
+
+def _pair(config: Config) -> dict[str, Any] | None:
+    """Which of two nodes this is, which one works or did so last, and who stands by; None where there is no pair."""
+    if config.pair.name is None:
+        return None
+    found = lease.read(config.node.data_dir)
+    if found is None:
+        return {"name": config.pair.name, "works": None, "term": None, "since": None, "stands_by": None}
+    other = attendance.standing_by(config.node.data_dir, found.name)
+    return {
+        "name": config.pair.name,
+        "works": found.name,
+        "term": found.term,
+        "since": iso(found.since),
+        "stands_by": other,
+    }
 
 
 def _total(folder: Path) -> int | None:

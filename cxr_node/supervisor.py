@@ -14,6 +14,7 @@ import structlog
 from cxr_node.domain.clock import Clock
 from cxr_node.domain.job import Job
 from cxr_node.errors import Transient
+from cxr_node.lease import Tenure
 from cxr_node.link import VARIABLE, Link, failure
 from cxr_node.message import Message
 from cxr_node.pipeline import PIPELINE
@@ -46,7 +47,7 @@ class Child:
     A `candidate` loads its model and stands by until it is promoted; what befalls it until then is recorded as the
     candidate's. `set_aside` is called in the transaction that fails a job because its process died of it. `wake` is
     called when the child has made work for others. `command` starts the process when the role is added to it; one that
-    has answered no ping for `silent_seconds` is killed.
+    has answered no ping for `silent_seconds` is killed. Of a node that has a lease (`tenure`) it holds the folder, too.
     """
 
     def __init__(
@@ -61,8 +62,9 @@ class Child:
         candidate: bool = False,
         command: Sequence[str] = _COMMAND,
         silent_seconds: float = _SILENT_SECONDS,
+        tenure: Tenure | None = None,
     ) -> None:
-        self.role = role
+        self.role, self._tenure = role, tenure
         self._command, self._silent_seconds = command, silent_seconds
         self._configuration, self._store, self._clock = configuration, store, clock
         self._set_aside, self._wake = set_aside, wake
@@ -141,10 +143,12 @@ class Child:
         link, theirs = Link.pair()
         # Without PASSIVE, torch's threads spin while other work needs the cores: 50 ms become seconds.
         environment = os.environ | {VARIABLE: str(theirs.fileno()), "OMP_WAIT_POLICY": "PASSIVE"}
-        command = [*self._command, self.role]
+        command, kept = [*self._command, self.role], [theirs.fileno()]
+        if self._tenure is not None:
+            kept.append(self._tenure.lock)
         with theirs:
             process = subprocess.Popen(
-                command, env=environment, pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL, start_new_session=True
+                command, env=environment, pass_fds=kept, stdin=subprocess.DEVNULL, start_new_session=True
             )
         link.say("candidate" if self._candidate else "config", self._configuration)
         now = time.monotonic()

@@ -52,6 +52,7 @@ def _priority(entry: dict[str, Any]) -> str:
 def status(found: dict[str, Any]) -> str:
     reason = found["inference"]["reason"]
     lines = [
+        *pair(found["pair"]),
         f"listening     {'yes' if found['listening'] else 'no: no node is running here, or its port is silent'}",
         f"inference     {found['inference']['state']}{f' ({reason})' if reason else ''}",
         f"model         {found['model']} on {found['device'] or 'an unknown device'}{_activated(found['activated'])}",
@@ -139,6 +140,17 @@ def status(found: dict[str, Any]) -> str:
         rows += [(f["kind"], f["code"] or "", f["study"] or f["subject"], f["error"] or "") for f in found["failed"]]
         lines += ["", aligned(rows)]
     return "\n".join(lines)
+
+
+def pair(found: dict[str, Any] | None) -> list[str]:
+    """Of two nodes: a line with who works and who stands by; none where there is no pair."""
+    if found is None:
+        return []
+    if found["works"] is None:
+        return [f"pair          nobody has worked yet; this is {found['name']}"]
+    since = f"since {_second(found['since'])} UTC, under term {found['term']}"
+    other = f"{found['stands_by']} stands by" if found["stands_by"] else "NOBODY STANDS BY"
+    return [f"pair          {found['works']} works {since}; {other}; this is {found['name']}"]
 
 
 def _backup(found: dict[str, Any]) -> str:

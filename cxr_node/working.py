@@ -1,7 +1,7 @@
 """What the process `work` is made of: it makes and sends documents and messages, and asks others."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import astuple
 from typing import Any
 
@@ -25,8 +25,21 @@ _DRAWING_PAUSES = (0.01,) * 100  # as long as drawing takes on a busy machine
 _SUBSCRIBER_LANES = 8  # so that a few that do not answer do not hold up the others
 
 
-def values(plan: Plan, store: Store, common: Mapping[str, Any], courier: Courier) -> dict[str, Any]:
-    """What its stages are made of, beside what is `common` to all roles; `courier` brings documents to destinations."""
+def values(
+    plan: Plan, store: Store, common: Mapping[str, Any], courier: Courier, guard: Callable[[], None]
+) -> dict[str, Any]:
+    """What its stages are made of, beside what is `common` to all roles; `courier` brings documents to destinations.
+
+    `guard` is called in the moment before something leaves: it does not return where another node works now.
+    """
+
+    def guarded(send: Callable[..., Any]) -> Callable[..., Any]:
+        def sending(*arguments: Any) -> Any:
+            guard()
+            return send(*arguments)
+
+        return sending
+
     config, calling = plan.config, plan.config.node.ae_title
     profiles = {str(mode): profile_of(plan, mode) for mode in plan.routes()}
     destinations = {str(mode): names for mode, names in plan.routes().items()}
@@ -46,7 +59,8 @@ def values(plan: Plan, store: Store, common: Mapping[str, Any], courier: Courier
         "promoted_alone": config.report.key_objects == "promoted",
         "notes": config.noted,
         "peers": plan.peers(),
-        "send": lambda peer, path: reaching.send(peer, courier, path),
+        "send": guarded(lambda peer, path: reaching.send(peer, courier, path)),
+        "has": (lambda peer, one: reaching.has(peer, calling, one, ledger.queried)) if config.pair.name else None,
         "accepted": lambda peer, classes: reaching.accepted(peer, calling, classes),
         "terms": plan.terms(),
         "inquire": lambda peer, references, asking: reaching.inquire(
@@ -65,15 +79,15 @@ def values(plan: Plan, store: Store, common: Mapping[str, Any], courier: Courier
         "charsets": config.receive.charset_override,
         "told": messaging.peers(config),
         "on_error": messaging.on_error(config),
-        "exchange": mllp.exchange,
-        "notify": lambda peer, uid, outcomes: commitment.notify(peer, calling, uid, outcomes),
+        "exchange": guarded(mllp.exchange),
+        "notify": guarded(lambda peer, uid, outcomes: commitment.notify(peer, calling, uid, outcomes)),
         "subscribers": subscribers_of(config),
         "hub": hub_of(config),
         "ris": ris_of(config),
         "pacs": pacs_of(config),
         "look_up_study": lambda peer, *query: studies.look_up(peer, calling, *query),
         "look_up": lambda peer, accession, queried: orders.look_up(peer, calling, accession, queried),
-        "tell": lambda peer, reports: workitems.tell(peer, calling, map(astuple, reports)),
+        "tell": guarded(lambda peer, reports: workitems.tell(peer, calling, map(astuple, reports))),
     }  # fmt: skip
 
 

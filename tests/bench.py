@@ -133,6 +133,7 @@ def deliver(
         "accepted": lambda _, sop_classes: sop_classes,
         "key_objects": False,
         "notes": frozenset(),
+        "has": None,
     }
     return Deliver(bench.store, bench.spool, peers, terms, send=send, clock=bench.clock, **(known | more))
 

@@ -80,7 +80,7 @@ def free_port() -> int:
 class Node:
     """A node with a folder of its own. `overrides` are section__key=value; `destinations`, `modalities`, `subscribers`
     and `told` are [[destination]], [[modality]], [[subscriber]] and [[worklist.hl7]] tables, `environment` is added to
-    that of the process.
+    that of the process; `within` is a command that runs it, such as `ip netns exec NAME`.
 
     The views work after the node has ended, too.
     """
@@ -94,9 +94,10 @@ class Node:
         subscribers: Sequence[dict[str, Any]] = (),
         told: Sequence[dict[str, Any]] = (),
         environment: dict[str, str] | None = None,
+        within: Sequence[str] = (),
         **overrides: Any,
     ) -> None:
-        self.folder = folder
+        self.folder, self._within = folder, within
         self.file, self._log = folder / "cxr-node.toml", folder / "node.log"
         self._inbox = folder / "sent"
         self._process: subprocess.Popen[bytes] | None = None
@@ -135,15 +136,20 @@ class Node:
 
     def start(self) -> Self:
         """Start, or start again; returns when the port answers."""
-        self._started_before = len(self.logged("infer.ready"))
-        with self._log.open("ab") as log:
-            process = self._process = subprocess.Popen(
-                [sys.executable, "-m", "cxr_node", "serve"],
-                env=self._environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
-            )  # fmt: skip
+        process = self.launch()
         wait_for(lambda: views.answers(self.config) or process.poll() is not None, what="a listening node")
         assert process.poll() is None, f"the node ended with {process.returncode}:\n{self.log()}"
         return self
+
+    def launch(self) -> subprocess.Popen[bytes]:
+        """Start it, and do not wait: one that stands by does not listen."""
+        self._started_before = len(self.logged("infer.ready"))
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [*self._within, sys.executable, "-m", "cxr_node", "serve"],
+                env=self._environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+            )  # fmt: skip
+        return self._process
 
     def analysing(self) -> Self:
         """Returns when the model is loaded and films are judged."""

@@ -4,13 +4,13 @@
 set -eu
 cd "$(dirname "$0")/.."
 bin=.venv/bin
-peers="dcmtk dicom3tools gcc libc6-dev openssl orthanc orthanc-dicomweb pixelmed-apps systemd"
+peers="dcmtk dicom3tools gcc haproxy iproute2 keepalived libc6-dev openssl orthanc orthanc-dicomweb pixelmed-apps systemd"
 browser="chromium chromium-driver"
 failed=
 
 have_peers() {
     for tool in cc dciodvfy openssl storescu systemd-analyze; do [ -x "/usr/bin/$tool" ] || return 1; done
-    [ -x /usr/sbin/Orthanc ] || return 1
+    for tool in Orthanc haproxy keepalived; do [ -x /usr/sbin/$tool ] || return 1; done
     [ -e /usr/share/orthanc/plugins/libOrthancDicomWeb.so ] || return 1
     [ -e /usr/share/java/pixelmed.jar ]
 }

@@ -19,6 +19,7 @@ SAYING: dict[str, set[str]] = {
     "config/file.py": set(),
     "device_checks.py": set(),
     "hub_checks.py": set(),
+    "pair_checks.py": set(),
     "plan.py": {"announcement"},
     "upkeep_checks.py": set(),
 }
@@ -42,6 +43,7 @@ RAISING: dict[str, set[str]] = {
     "inference/manifest.py": set(),
     "inference/outputs.py": set(),
     "inference/site.py": set(),
+    "lease.py": {"check", "guard"},
     "lineup.py": set(),
     "plan.py": set(),
     "store/db.py": {"examine", "outdated"},

@@ -10,6 +10,7 @@ from cxr_node.config.corrections import Corrections
 from cxr_node.config.hl7 import Hl7
 from cxr_node.config.hub import Hub
 from cxr_node.config.model import Model
+from cxr_node.config.pair import Pair
 from cxr_node.config.sections import (
     Audit,
     Backup,
@@ -84,6 +85,7 @@ class Config(Section):
     """The whole file."""
 
     node: Node = Node()
+    pair: Pair = Pair()
     receive: Receive = Receive()
     tls: Tls = Tls()
     study: Study = Study()

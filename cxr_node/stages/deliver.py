@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cxr_node.dimse.sender import LOST, NoContext, Peer
 from cxr_node.domain.clock import Clock
-from cxr_node.domain.commitment import Terms
+from cxr_node.domain.commitment import Reference, Terms
 from cxr_node.domain.job import Job, NewJob
 from cxr_node.domain.outputs import Target, Taste
 from cxr_node.domain.report_class import REPORT_CLASSES, ReportClass, next_classes
@@ -29,7 +29,8 @@ class Deliver(SingleStage):
 
     `accepted` says which SOP classes a peer takes. With `key_objects` the last document of a revision that a
     destination has got is followed by a selection of all of them. `notes`: the destinations that are told what does not
-    stand any more, so that what they may have is on record before it leaves.
+    stand any more, so that what they may have is on record before it leaves. `has`, where two nodes take turns: whether
+    a peer says that it has a document that somebody began to send, and nobody knows how that ended. Then it stays so.
     """
 
     store: Store
@@ -41,6 +42,7 @@ class Deliver(SingleStage):
     accepted: Callable[[Peer, Sequence[str]], Sequence[str]]
     key_objects: bool
     notes: Collection[str]
+    has: Callable[[Peer, Reference], bool] | None
     clock: Clock
 
     def run(self, job: Job) -> Commit:
@@ -87,12 +89,16 @@ class Deliver(SingleStage):
         return commit
 
     def _send(self, document: Written, peer: Peer, path: Path) -> int:
-        """Where the peer is told what does not stand, it is on record before that it may have the document."""
-        if peer.name not in self.notes or document.kind == "rn":
+        """Where the peer is told what does not stand, or two nodes take turns, it is on record before that it may have
+        the document."""
+        told = peer.name in self.notes and document.kind != "rn"
+        if self.has is None and not told:
             return self.send(peer, path)
         uid = document.sop_instance_uid
         with self.store.transaction() as tx:
             first = retraction.tried(tx, uid, peer.name, self.clock())
+        if self.has is not None and not first and self.has(peer, _reference(document)):
+            return _DUPLICATE
         try:
             return self.send(peer, path)
         except (Transient, Permanent) as error:
@@ -123,3 +129,9 @@ class Deliver(SingleStage):
             yield NewJob("report", document.study_instance_uid, str(target))
 
         return commit
+
+
+def _reference(document: Written) -> Reference:
+    return Reference(
+        document.sop_class_uid, document.sop_instance_uid, document.study_instance_uid, document.series_instance_uid
+    )

@@ -51,17 +51,20 @@ class Tx:
 
 
 class Store:
-    """The database of one node; one object a process, shared by its threads. It is closed when nobody holds it."""
+    """The database of one node; one object a process, shared by its threads. It is closed when nobody holds it.
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
+    `guard` is called before anything is written, and raises, or does not return, where that is another's to do.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, guard: Callable[[], None] = lambda: None) -> None:
+        self._connection, self._guard = connection, guard
         self._lock = threading.Lock()
         self._together = Together[Tx]()
         self._level = "FULL"
         weakref.finalize(self, connection.close)
 
     @classmethod
-    def open(cls, path: Path, *, create: bool = True) -> "Store":
+    def open(cls, path: Path, *, create: bool = True, guard: Callable[[], None] = lambda: None) -> "Store":
         """Open the file; with `create`, which is for the node itself, it is made and migrated as needed.
 
         Without, as for a command beside the node, nothing is changed. Raises Permanent("DATABASE") when the file is not
@@ -72,7 +75,7 @@ class Store:
             connection = _created(path) if create else _found(path)
         except (sqlite3.Error, OSError) as error:
             raise Permanent("DATABASE", f"cannot open the database {path}: {error}") from error
-        return cls(connection)
+        return cls(connection, guard)
 
     @contextmanager
     def transaction(self, *, durable: bool = True) -> Iterator[Tx]:
@@ -107,6 +110,7 @@ class Store:
     @contextmanager
     def _writing(self, *, durable: bool = True) -> Iterator[Tx]:
         """A transaction of the thread whose turn it is."""
+        self._guard()
         self._sync("FULL" if durable else "NORMAL")
         self._connection.execute("BEGIN IMMEDIATE")
         try:
@@ -126,6 +130,7 @@ class Store:
         """Write the log of changes into the file, as far as no reader needs it, and let the planner count anew; where
         much of a small file is empty, give that back to the disk."""
         with _translated(), self._turn():
+            self._guard()
             self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
             self._connection.execute("PRAGMA optimize").fetchall()
             (pages,), (free,) = (self._connection.execute(f"PRAGMA {name}").fetchone() for name in _PAGES)

@@ -32,6 +32,7 @@ def measures(store: Store, status: Mapping[str, Any]) -> Iterable[Metric]:
     yield from _models(status)
     yield from _kept(status)
     yield from _region(status)
+    yield from _pair(status)
     yield from _gpus()
 
 
@@ -102,6 +103,12 @@ def _region(status: Mapping[str, Any]) -> Iterable[Metric]:
     ):
         of: Values = {(one["name"],): float(one[key]) for one in sites}
         yield gauge(f"cxr_node_site_{key}", text, of, "site")
+
+
+def _pair(status: Mapping[str, Any]) -> Iterable[Metric]:
+    pair = status["pair"]
+    there: Values = {(): float(pair["stands_by"] is not None)} if pair else {}
+    yield gauge("cxr_node_standing_by", "1 while the second of two nodes is there to take over.", there)
 
 
 def _gpus() -> Iterable[Metric]:

@@ -16,9 +16,11 @@ from typing import Any
 import pytest
 from pynetdicom import AE, evt
 
+from cxr_node import attendance
 from cxr_node.dimse.contexts import VERIFICATION, offered
 from cxr_node.inference import agreement, build, manifest
 from cxr_node.inference.site import SiteCalibration
+from cxr_node.lock import only_one
 from cxr_node.store import activations, events, sites, worklist
 from cxr_node.store.activations import Activation, Wanted
 from tests import sentences
@@ -99,6 +101,25 @@ def databases(check: Doctor) -> None:
     store.close()
     path.write_bytes(b"no database" * 1000)
     check()
+
+
+def two_nodes(check: Doctor) -> None:
+    """`readers` is held by this process from the first command on, as by a command that goes on."""
+    data, north, south = check.folder / "var", '[pair]\nname = "north"', '[pair]\nname = "south"'
+    check(north)
+    Bench(data).store.close()
+    (data / "lease").write_text('{"term": 3, "name": "north", "since": 0.0}')
+    check(south)
+    with only_one(data):
+        check(north)
+        check(south)
+        attendance.say(data, "south")
+        check(north)
+    (data / "lease").write_text("north")
+    check(north)
+    (data / "lease").unlink()
+    (data / "lease").mkdir()
+    check(north)
 
 
 def a_damaged_database(check: Doctor) -> None:
@@ -381,7 +402,7 @@ def a_server_that_does_not_answer(check: Doctor) -> None:
 
 
 SITUATIONS = (
-    a_server_that_does_not_answer, mistakes, folders, databases, a_damaged_database, models,
+    a_server_that_does_not_answer, mistakes, folders, databases, two_nodes, a_damaged_database, models,
     models_that_misstate_themselves, a_model_that_was_activated, calibrations, devices, another_backend, certificates,
     pages_and_ports, peers_that_speak_dicom, peers_that_do_not, a_hub_and_its_sites,
 )  # fmt: skip

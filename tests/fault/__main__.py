@@ -39,6 +39,21 @@ ROWS = (
         "200 connections",
         "test_messages::test_no_bytes_bring_the_port_down_or_take_its_places",
     ),
+    (
+        "one of two nodes is gone",
+        "shim at five points; SIGKILL to all of it",
+        "test_pair::test_whichever_is_gone_the_other_goes_on",
+    ),
+    (
+        "one of two nodes paused for longer than its lease",
+        "SIGSTOP, SIGCONT",
+        "test_pair::test_one_that_was_stopped_for_longer_than_its_lease_does_not_go_on",
+    ),
+    (
+        "one of two nodes succeeded while its machine was held",
+        "SIGSTOP, another term, SIGCONT",
+        "test_pair::test_one_that_has_slept_through_its_succession_sends_nothing",
+    ),
     ("RIS away", "real sockets", "test_messages::test_a_ris_that_is_away_gets_all_messages_in_order_and_once"),
     (
         "kill -9 at a commit point",

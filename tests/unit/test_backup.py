@@ -1,6 +1,7 @@
 """The state as one file: made while others write, whole or not at all, and put back only where nothing is lost."""
 
 import json
+import os
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -13,7 +14,9 @@ from structlog.testing import capture_logs
 
 from cxr_node import backup, keys
 from cxr_node.config import Config
+from cxr_node.config.pair import Pair
 from cxr_node.errors import ConfigError, Permanent
+from cxr_node.lease import Candidate
 from cxr_node.lock import only_one
 from cxr_node.opening import backups_of, open_own_store
 from cxr_node.plan import database_of, open_store
@@ -99,6 +102,18 @@ def test_a_name_that_is_taken_is_left_alone(site: Config, tmp_path: Path) -> Non
     with pytest.raises(Permanent, match="exists; give another name"):
         backup.make(site, tmp_path / "a.tar", NOON)
     assert (tmp_path / "a.tar").read_text() == "mine"
+
+
+def test_of_two_nodes_it_is_made_where_the_node_works(site: Config, tmp_path: Path) -> None:
+    """Two hosts never have the database open together."""
+    taken = Candidate(site.node.data_dir, "north", 2.0, lambda: 0.0).attempt()
+    assert taken is not None
+    north, south = (site.model_copy(update={"pair": Pair(name=name)}) for name in ("north", "south"))
+    backup.make(north, tmp_path / "north.tar", NOON)
+    with pytest.raises(Permanent, match="south stands by, and north works"):
+        backup.make(south, tmp_path / "south.tar", NOON)
+    assert not (tmp_path / "south.tar").exists()
+    os.close(taken[1])
 
 
 def test_a_folder_that_is_not_there_is_said(site: Config, tmp_path: Path) -> None:

@@ -1,13 +1,14 @@
 """Delivery: the bytes of the outbox to one destination, on record when they are there."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import pytest
 
 from cxr_node.dimse.sender import Peer
-from cxr_node.domain.commitment import Terms
+from cxr_node.domain.commitment import Reference, Terms
 from cxr_node.domain.job import NewJob
 from cxr_node.errors import Permanent, Transient
 from cxr_node.pipeline import PIPELINE
@@ -26,7 +27,11 @@ class Node(Bench):
     """A bench with one document in the outbox, to be delivered; `sent` is what left."""
 
     def begin(
-        self, send: Callable[[], int] = lambda: 0x0000, peers: tuple[Peer, ...] = (PACS,), wanted: Wanted = "off"
+        self,
+        send: Callable[[], int] = lambda: 0x0000,
+        peers: tuple[Peer, ...] = (PACS,),
+        wanted: Wanted = "off",
+        has: Callable[[Peer, Reference], bool] | None = None,
     ) -> "Node":
         self.sent: list[tuple[str, bytes]] = []
 
@@ -35,7 +40,7 @@ class Node(Bench):
             return send()
 
         terms = {"pacs": Terms(wanted, 600.0)}
-        stage = deliver(self, {peer.name: peer for peer in peers}, terms, sending)
+        stage = deliver(self, {peer.name: peer for peer in peers}, terms, sending, has=has)
         table = {"deliver": (STEPS["deliver"], stage)}
         self.worker = Worker(self.store, table, "me", lambda: None, self.clock, random=lambda: 0.0, pseudonym=str)
         path = self.spool.write(self.spool.outbox / "1.2.9.dcm", b"document")
@@ -150,3 +155,75 @@ def test_what_is_pending_is_counted_by_destination(node: Node) -> None:
     node.worker.run_once(LANE)
     with node.store.reading() as tx:
         assert results.pending_by_destination(tx) == {}
+
+
+class Archive:
+    """What a peer says that it has; `asked` is what it was asked for."""
+
+    def __init__(self, *has: str) -> None:
+        self.has, self.asked = has, list[Reference]()
+
+    def __call__(self, _: Peer, reference: Reference) -> bool:
+        self.asked.append(reference)
+        return reference.sop_instance_uid in self.has
+
+
+def died_while_sending(node: Node, archive: Archive) -> None:
+    """The node that took the document up is gone, and nobody knows what became of it."""
+
+    def send() -> int:
+        with node.store.transaction() as tx:
+            jobs.release_all(tx, NOON)  # what its successor does first
+        return 0x0000
+
+    node.begin(send, has=archive).worker.run_once(LANE)
+    assert node.delivery()[0] == "pending"
+
+
+def test_of_a_pair_nobody_is_asked_for_what_nobody_has_begun_to_send(node: Node) -> None:
+    archive = Archive("1.2.9")
+    node.begin(has=archive).worker.run_once(LANE)
+    assert (archive.asked, node.sent) == ([], [("pacs", b"document")])
+
+
+def test_of_a_pair_what_the_peer_has_got_from_the_other_is_not_sent_again(node: Node) -> None:
+    archive = Archive("1.2.9")
+    died_while_sending(node, archive)
+    assert node.worker.run_once(LANE)
+    assert archive.asked == [Reference("1.2", "1.2.9", study_uid(1), "1.2.8")]
+    assert len(node.sent) == 1
+    assert node.delivery() == ("sent", 1, None)
+    (row,) = node.rows("SELECT status FROM delivery")
+    assert row["status"] == 0x0111
+    assert node.rows("SELECT subject FROM job WHERE kind = 'commit'") == [{"subject": "1.2.9"}], "and it is to keep it"
+
+
+def test_of_a_pair_what_the_peer_has_not_got_is_sent_as_it_was(node: Node) -> None:
+    died_while_sending(node, Archive())
+    assert node.worker.run_once(LANE)
+    assert node.sent == [("pacs", b"document")] * 2
+
+
+def test_of_a_pair_a_peer_that_was_away_is_not_asked(node: Node) -> None:
+    """It cannot have the document."""
+    archive, answers = Archive(), iter([Transient("UNREACHABLE", "pacs is away"), 0x0000])
+
+    def send() -> int:
+        if isinstance(answer := next(answers), Transient):
+            raise answer
+        return answer
+
+    node.begin(send, has=archive).worker.run_once(LANE)
+    node.clock.turn(60)
+    assert node.worker.run_once(LANE)
+    assert (archive.asked, node.delivery()) == ([], ("sent", 2, None))
+
+
+def test_of_a_pair_a_peer_that_does_not_answer_the_question_is_sent_nothing(node: Node) -> None:
+    def away(*_: object) -> bool:
+        raise Transient("UNREACHABLE", "pacs is away")
+
+    died_while_sending(node, Archive())
+    node.worker.stages["deliver"] = (STEPS["deliver"], replace(node.worker.stages["deliver"][1], has=away))
+    assert node.worker.run_once(LANE)
+    assert (len(node.sent), node.delivery()[2]) == (1, "pacs is away")

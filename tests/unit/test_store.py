@@ -348,3 +348,33 @@ def test_an_event_keeps_its_messages_under_its_seal(store: Store) -> None:
     assert found == {"time": 1.0, "event": "study.not_reported", "reason": "the study is held", "code": "HELD"}
     assert isinstance(found["reason"], Message)
     assert json.loads(row["detail"])["messages"] == {"reason": ["the study is held", {}]}
+
+
+def test_nothing_is_written_that_is_not_this_node_s_to_write(path: Path) -> None:
+    """As of a node that another one has succeeded."""
+    allowed = True
+
+    def guard() -> None:
+        if not allowed:
+            raise Transient("LEASE_UNREADABLE", "who works cannot be read")
+
+    def write(tx: Tx) -> None:
+        events.append(tx, 0.0, "node.started", None)
+
+    store = Store.open(path, guard=guard)
+    with store.transaction() as tx:
+        write(tx)
+    allowed = False
+    with pytest.raises(Transient, match="who works"), store.transaction() as tx:
+        write(tx)
+    with pytest.raises(Transient, match="who works"):
+        store.together(write)
+    with pytest.raises(Transient, match="who works"):
+        store.tidy()
+    with store.reading() as tx:
+        assert len(tx.rows("SELECT * FROM event")) == 1
+    allowed = True
+    store.together(write)
+    with store.reading() as tx:
+        assert len(tx.rows("SELECT * FROM event")) == 2
+    store.close()
