@@ -47,7 +47,8 @@ class Child:
     A `candidate` loads its model and stands by until it is promoted; what befalls it until then is recorded as the
     candidate's. `set_aside` is called in the transaction that fails a job because its process died of it. `wake` is
     called when the child has made work for others. `command` starts the process when the role is added to it; one that
-    has answered no ping for `silent_seconds` is killed. Of a node that has a lease (`tenure`) it holds the folder, too.
+    has answered no ping for `silent_seconds` of `monotonic` is killed. Of a node that has a lease (`tenure`) it holds
+    the folder, too.
     """
 
     def __init__(
@@ -62,10 +63,11 @@ class Child:
         candidate: bool = False,
         command: Sequence[str] = _COMMAND,
         silent_seconds: float = _SILENT_SECONDS,
+        monotonic: Clock = time.monotonic,
         tenure: Tenure | None = None,
     ) -> None:
         self.role, self._tenure = role, tenure
-        self._command, self._silent_seconds = command, silent_seconds
+        self._command, self._silent_seconds, self._monotonic = command, silent_seconds, monotonic
         self._configuration, self._store, self._clock = configuration, store, clock
         self._set_aside, self._wake = set_aside, wake
         self._stopping, self._decided = threading.Event(), threading.Event()
@@ -88,7 +90,7 @@ class Child:
     def ping(self) -> None:
         """Ask; kill a child that has been silent for too long, so that it is started again."""
         if running := self._running:
-            if time.monotonic() - running.heard > self._silent_seconds:
+            if self._monotonic() - running.heard > self._silent_seconds:
                 log.error("child.hanging", role=self.role, pid=running.process.pid)
                 running.process.kill()
             running.link.hint("ping")
@@ -135,7 +137,7 @@ class Child:
             running.link.close()
             self._running = None
             self._account(running, status)
-            steady = time.monotonic() - running.started > _STEADY_SECONDS
+            steady = self._monotonic() - running.started > _STEADY_SECONDS
             pause = _FIRST_PAUSE if steady else min(_LONGEST_PAUSE, pause * 2)
             self._stopping.wait(pause)
 
@@ -151,13 +153,13 @@ class Child:
                 command, env=environment, pass_fds=kept, stdin=subprocess.DEVNULL, start_new_session=True
             )
         link.say("candidate" if self._candidate else "config", self._configuration)
-        now = time.monotonic()
+        now = self._monotonic()
         return _Running(process, link, started=now, heard=now)
 
     def _listen(self, running: _Running) -> None:
         for word, rest in running.link.lines():
             if word in ("standing", "ready", "pong"):  # a lane that works on may say `wake` while another hangs
-                running.heard = time.monotonic()
+                running.heard = self._monotonic()
             if word == "standing":
                 self._decided.set()
             elif word == "ready":

@@ -5,8 +5,9 @@ import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from pydicom.dataset import FileDataset
@@ -41,6 +42,23 @@ MODEL = ModelIdentity("cxr-test", "1.0.0", "d" * 64)
 JUDGING = Judging(MODEL.digest, CUTOFFS)
 
 
+def opened(path: Path) -> Store:
+    """The database of a node; where there is none yet, a copy of an empty one, which is made once."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(0o600)  # as the node makes it
+        path.write_bytes(_empty_database())
+    return Store.open(path)
+
+
+@cache
+def _empty_database() -> bytes:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "empty.sqlite"
+        Store.open(path).close()
+        return path.read_bytes()
+
+
 @dataclass
 class Clock:
     """Stands still until it is turned."""
@@ -67,7 +85,7 @@ class Bench:
     def __post_init__(self) -> None:
         self.spool = Spool(self.root, watermark=0)
         self.spool.prepare()
-        self.store = Store.open(self.root / "cxr-node.sqlite")
+        self.store = opened(self.root / "cxr-node.sqlite")
         self.intake = Receive(
             self.store, self.spool, self.rules, lambda: JUDGING, self.waiting, {}, self.clock, self._wake, str
         )

@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 from cxr_node import cli, keys
 from cxr_node.store import events
 from cxr_node.store.db import Store
-from tests.bench import NOON, add_film, study_uid
+from tests.bench import NOON, add_film, opened, study_uid
 
 DAY = 86400.0
 
@@ -19,7 +19,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     """The database of a node that started on the first and on the third day."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("CXR_NODE_CONFIG", raising=False)
-    store = Store.open(tmp_path / "var" / "cxr-node.sqlite")
+    store = opened(tmp_path / "var" / "cxr-node.sqlite")
     with store.transaction() as tx:
         add_film(tx, 1)
         for day, name in enumerate(("node.started", "study.settled", "node.started")):

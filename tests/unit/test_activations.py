@@ -8,8 +8,8 @@ import pytest
 
 from cxr_node.store import activations, events
 from cxr_node.store.activations import Activation, Wanted
-from cxr_node.store.db import Store, Tx
-from tests.bench import NOON
+from cxr_node.store.db import Tx
+from tests.bench import NOON, opened
 
 ONE = Activation("cxr-a", "1.0.0", "a" * 64, "jane", NOON)
 TWO = Activation("cxr-a", "2.0.0", "b" * 64, "joe", NOON + 5)
@@ -17,7 +17,7 @@ TWO = Activation("cxr-a", "2.0.0", "b" * 64, "joe", NOON + 5)
 
 @pytest.fixture
 def tx(tmp_path: Path) -> Iterator[Tx]:
-    store = Store.open(tmp_path / "cxr-node.sqlite")
+    store = opened(tmp_path / "cxr-node.sqlite")
     with store.transaction() as tx:
         yield tx
     store.close()

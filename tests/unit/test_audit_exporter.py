@@ -12,7 +12,7 @@ from cxr_node.audit.messages import Message
 from cxr_node.errors import Transient
 from cxr_node.store import events, trail
 from cxr_node.store.db import Store
-from tests.bench import NOON, Clock
+from tests.bench import NOON, Clock, opened
 from tests.node import wait_for
 
 NODE = Reporter("CXR_NODE", "node")
@@ -32,7 +32,7 @@ class Target:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    return Store.open(tmp_path / "node.sqlite")
+    return opened(tmp_path / "node.sqlite")
 
 
 def happen(store: Store, *times: float, event: str = "audit.read") -> None:

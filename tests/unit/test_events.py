@@ -8,13 +8,13 @@ import pytest
 from cxr_node.locale import said
 from cxr_node.message import Message
 from cxr_node.store import events
-from cxr_node.store.db import Store, Tx
-from tests.bench import NOON
+from cxr_node.store.db import Tx
+from tests.bench import NOON, opened
 
 
 @pytest.fixture
 def tx(tmp_path: Path) -> Iterator[Tx]:
-    store = Store.open(tmp_path / "node.sqlite")
+    store = opened(tmp_path / "node.sqlite")
     with store.transaction() as tx:
         for number in range(1, 6):
             events.append(tx, NOON + number, "study.settled", f"1.2.{number % 2}", number=number, name="Ñandú")

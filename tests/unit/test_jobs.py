@@ -7,15 +7,15 @@ import pytest
 
 from cxr_node.domain.job import Job, JobState, NewJob
 from cxr_node.store import jobs
-from cxr_node.store.db import Row, Store, Tx
-from tests.bench import NOON
+from cxr_node.store.db import Row, Tx
+from tests.bench import NOON, opened
 
 LEASE = 300.0
 
 
 @pytest.fixture
 def tx(tmp_path: Path) -> Iterator[Tx]:
-    store = Store.open(tmp_path / "node.sqlite")
+    store = opened(tmp_path / "node.sqlite")
     with store.transaction() as tx:
         yield tx
     store.close()

@@ -7,14 +7,13 @@ from typing import Any
 
 from cxr_node.domain.job import JobState, NewJob
 from cxr_node.store import jobs
-from cxr_node.store.db import Store
-from tests.bench import NOON
+from tests.bench import NOON, opened
 
 JOBS, PROCESSES = 120, 4
 
 
 def _work(path: Path, owner: str, start: Any, taken: Any) -> None:
-    store = Store.open(path)
+    store = opened(path)
     start.wait()
     while True:
         with store.transaction() as tx:
@@ -29,7 +28,7 @@ def _work(path: Path, owner: str, start: Any, taken: Any) -> None:
 
 def test_no_job_is_taken_twice(tmp_path: Path) -> None:
     path = tmp_path / "node.sqlite"
-    store = Store.open(path)
+    store = opened(path)
     with store.transaction() as tx:
         jobs.enqueue(tx, [NewJob("analyse", f"film {number}") for number in range(JOBS)], NOON)
     context = multiprocessing.get_context("spawn")
@@ -37,9 +36,9 @@ def test_no_job_is_taken_twice(tmp_path: Path) -> None:
     processes = [context.Process(target=_work, args=(path, f"p{n}", start, taken)) for n in range(PROCESSES)]
     for process in processes:
         process.start()
-    found = [taken.get(timeout=60) for _ in range(JOBS)]
+    found = [taken.get(timeout=120) for _ in range(JOBS)]
     for process in processes:
-        process.join(30)
+        process.join(120)
     assert [process.exitcode for process in processes] == [0] * PROCESSES
     assert taken.empty()
     assert collections.Counter(subject for subject, _, _ in found).most_common(1)[0][1] == 1

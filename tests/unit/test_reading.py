@@ -13,7 +13,7 @@ from cxr_node.domain.study import EntryState
 from cxr_node.errors import Permanent
 from cxr_node.store import events, reading, worklist
 from cxr_node.store.db import Store, Tx
-from tests.bench import JUDGING, NOON, add_film, add_result, header, study_uid
+from tests.bench import JUDGING, NOON, add_film, add_result, header, opened, study_uid
 
 ANA, BEN, ADMIN = Actor("ana"), Actor("ben"), Actor("root", overrules=True)
 STUDY = study_uid(1)
@@ -23,7 +23,7 @@ POLICY = Policy(max_wait_seconds=7200)
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     """One study, analysed and promoted."""
-    store = Store.open(tmp_path / "node.sqlite")
+    store = opened(tmp_path / "node.sqlite")
     with store.transaction() as tx:
         film_came(tx, 1)
         add_result(tx, add_film(tx, 2, study=1), 0.9)

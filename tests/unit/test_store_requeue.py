@@ -8,15 +8,15 @@ import pytest
 from cxr_node.domain.job import JobState, NewJob
 from cxr_node.errors import Permanent
 from cxr_node.store import jobs, results
-from cxr_node.store.db import Store, Tx
+from cxr_node.store.db import Tx
 from cxr_node.store.requeue import requeue_failed, requeue_study
 from cxr_node.store.results import Written
-from tests.bench import JUDGING, MODEL, NOON, add_film, study_uid
+from tests.bench import JUDGING, MODEL, NOON, add_film, opened, study_uid
 
 
 @pytest.fixture
 def tx(tmp_path: Path) -> Iterator[Tx]:
-    store = Store.open(tmp_path / "node.sqlite")
+    store = opened(tmp_path / "node.sqlite")
     with store.transaction() as tx:
         yield tx
     store.close()

@@ -7,8 +7,8 @@ import pytest
 
 from cxr_node.errors import Permanent
 from cxr_node.store import events, trail
-from cxr_node.store.db import Store, Tx
-from tests.bench import NOON
+from cxr_node.store.db import Tx
+from tests.bench import NOON, opened
 
 KEY, OTHER = b"k" * 32, b"o" * 32
 DAY = 86400.0
@@ -18,7 +18,7 @@ LAST_START = 5
 @pytest.fixture
 def tx(tmp_path: Path) -> Iterator[Tx]:
     """Eight events, a day apart; the node started with the first and with the fifth."""
-    store = Store.open(tmp_path / "node.sqlite")
+    store = opened(tmp_path / "node.sqlite")
     with store.transaction() as tx:
         for number in range(1, 9):
             name = "node.started" if number in (1, LAST_START) else "study.settled"
@@ -43,7 +43,7 @@ def test_a_trail_that_nobody_touched_is_intact(tx: Tx) -> None:
 
 
 def test_an_empty_trail_is_intact(tmp_path: Path) -> None:
-    with Store.open(tmp_path / "node.sqlite").transaction() as tx:
+    with opened(tmp_path / "node.sqlite").transaction() as tx:
         found = trail.verify(tx, None)
         assert (found.broken, found.events, found.last) == (None, 0, None)
         assert trail.broken_in_tail(tx, 3) is None

@@ -14,9 +14,9 @@ from cxr_node.errors import Ineligible, Permanent, Transient
 from cxr_node.pipeline import Step
 from cxr_node.stages.stage import Commit, SingleStage, Stage
 from cxr_node.store import events, jobs
-from cxr_node.store.db import Row, Store, Tx
+from cxr_node.store.db import Row, Tx
 from cxr_node.worker import Bell, Lane, Worker
-from tests.bench import NOON, Clock, add_film, digest, study_uid
+from tests.bench import NOON, Clock, add_film, digest, opened, study_uid
 
 LANE = Lane("test", ("film",))
 
@@ -45,7 +45,7 @@ class Node:
     """A worker with one kind of job over a real store."""
 
     def __init__(self, path: Path, play: Callable[[Job], Commit | Exception], batch: int = 1) -> None:
-        self.store, self.clock, self.stage, self.woken = Store.open(path), Clock(), Script(play), 0
+        self.store, self.clock, self.stage, self.woken = opened(path), Clock(), Script(play), 0
         step = Step("film", "", "", "work", then=("study",), retry=RetryPolicy(10, 60, attempts=3), batched=True)
         stages = {"film": (step, self.stage)}
         self.worker = Worker(
@@ -149,7 +149,7 @@ def test_a_foreseen_failure_is_logged_without_a_trace(node: Callable[..., Node])
 def test_logs_name_a_study_by_its_pseudonym_and_a_film_by_its_digest(
     tmp_path: Path, kind: str, subject: str, film: str | None
 ) -> None:
-    store = Store.open(tmp_path / "node.sqlite")
+    store = opened(tmp_path / "node.sqlite")
     stages = {kind: (Step(kind, "", "", "work", then=()), Script(lambda _job: lambda _tx: ()))}
     with store.transaction() as tx:
         add_film(tx, 1)
@@ -277,7 +277,7 @@ def test_kinds_are_looked_for_in_the_order_of_the_lane(tmp_path: Path) -> None:
             ran.append(job.kind)
             return lambda _: ()
 
-    store = Store.open(tmp_path / "node.sqlite")
+    store = opened(tmp_path / "node.sqlite")
     stages = {kind: (Step(kind, "", "", "work", then=()), Note()) for kind in ("first", "second")}
     with store.transaction() as tx:
         jobs.enqueue(tx, [NewJob("second", "x"), NewJob("first", "y"), NewJob("first", "z")], NOON)
@@ -297,9 +297,9 @@ def test_lanes_work_until_they_are_stopped_and_show_that_they_live(node: Callabl
     live = node(play)
     thread = threading.Thread(target=live.worker.run, args=([LANE],))
     thread.start()
-    assert done.wait(10)
+    assert done.wait(60)
     live.worker.stop()
-    thread.join(10)
+    thread.join(60)
     assert not thread.is_alive()
     assert live.job()["state"] == "done"
     assert set(live.worker.beats) == {"test"}
@@ -336,5 +336,5 @@ def test_a_ring_wakes_who_waits() -> None:
     thread = threading.Thread(target=lambda: heard.append(bell.wait(0, 60)))
     thread.start()
     bell.ring()
-    thread.join(10)
+    thread.join(60)
     assert heard == [1]

@@ -15,16 +15,16 @@ from cxr_node.domain.job import JobState, NewJob
 from cxr_node.domain.priority import Policy
 from cxr_node.domain.study import EntryState
 from cxr_node.store import events, jobs, passing, studies, worklist
-from cxr_node.store.db import Store, Tx
+from cxr_node.store.db import Tx
 from cxr_node.store.studies import Arrival
-from tests.bench import JUDGING, MODEL, NOON, add_film, add_result, digest, header, study_uid
+from tests.bench import JUDGING, MODEL, NOON, add_film, add_result, digest, header, opened, study_uid
 
 POLICY = Policy(max_wait_seconds=7200)
 
 
 @pytest.fixture
 def tx(tmp_path: Path) -> Iterator[Tx]:
-    store = Store.open(tmp_path / "node.sqlite")
+    store = opened(tmp_path / "node.sqlite")
     with store.transaction() as tx:
         yield tx
     store.close()
