@@ -114,7 +114,6 @@ def test_check_says_that_the_port_for_messages_is_taken(tmp_path: Path, ris: Ris
     )
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # pynetdicom's refused socket
 def test_status_says_what_waits_for_the_ris(tmp_path: Path, ris: Ris) -> None:
     bench = Bench(tmp_path / "var")
     with bench.store.transaction() as tx:

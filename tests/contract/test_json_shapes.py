@@ -115,7 +115,6 @@ def test_study(bench: Bench) -> None:
     assert all(ISO.fullmatch(event["time"]) for event in found["events"])
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # pynetdicom's refused socket
 def test_status(bench: Bench) -> None:
     found = run("status", "--json", status=1)
     assert found.keys() >= STATUS
@@ -135,7 +134,6 @@ def test_status(bench: Bench) -> None:
     assert ISO.fullmatch(failed["failed_at"])
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # pynetdicom's refused socket
 def test_status_says_where_the_pages_are_or_why_not(bench: Bench) -> None:
     assert run("status", "--json", status=1)["web"]["state"] == "loading"
     with bench.store.transaction() as tx:
@@ -154,7 +152,6 @@ def test_status_says_where_the_pages_are_or_why_not(bench: Bench) -> None:
         assert run("status", "--json", status=1)["web"] == {"state": "off", "reason": None, "address": None}
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # pynetdicom's refused socket
 def test_status_says_in_which_class_a_destination_takes_reports(bench: Bench) -> None:
     with bench.store.transaction() as tx:
         report_classes.record(tx, "pacs", "comprehensive_3d", "enhanced", time.time())
@@ -164,7 +161,6 @@ def test_status_says_in_which_class_a_destination_takes_reports(bench: Bench) ->
     assert re.search(r"^pacs +no .* enhanced \(comprehensive_3d refused\)$", shown, re.MULTILINE)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # pynetdicom's refused socket
 def test_status_has_the_newest_studies_and_what_was_kept_aside(bench: Bench) -> None:
     for number in range(1010, 1015):
         bench.clock.turn(1)

@@ -10,10 +10,7 @@ from tests.films import chest
 from tests.keeper import PUSH_MODEL, STUDY_ROOT_FIND, Keeper
 from tests.node import Node, free_port, wait_for
 
-pytestmark = [
-    pytest.mark.fault,
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),  # pynetdicom's refused connections
-]
+pytestmark = pytest.mark.fault
 
 PATIENCE = 0.5  # seconds
 NOT_THERE = 0x0112

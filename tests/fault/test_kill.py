@@ -23,7 +23,6 @@ VICTIMS = ("serve", "infer", "work", "cxr_node.decoding")
 
 
 @pytest.mark.peers
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # pynetdicom's refused connections
 def test_kills_at_any_moment(
     tmp_path: Path, orthanc: Orthanc, *, long: bool, record_property: Callable[[str, object], None]
 ) -> None:

@@ -73,7 +73,6 @@ CASES = (
 )
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # pynetdicom's refused connections
 def test_kill_at_the_commit_points_of_corrections(
     tmp_path: Path, orthanc: Orthanc, *, record_property: Callable[[str, object], None]
 ) -> None:

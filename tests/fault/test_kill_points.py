@@ -73,7 +73,6 @@ def every_point() -> list[tuple[Point, int]]:
     return [(point, action) for point in (*ONCE, *commits, *writes) for action in (KILL_BEFORE, KILL_AFTER)]
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # pynetdicom's refused connections
 def test_kill_at_every_commit_point(
     tmp_path: Path, orthanc: Orthanc, *, long: bool, record_property: Callable[[str, object], None]
 ) -> None:

@@ -87,7 +87,6 @@ def test_at_every_moment_everything_acknowledged_is_on_the_disk(
 
 
 @pytest.mark.peers
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # pynetdicom's refused connections
 def test_the_power_goes_and_comes_back(
     tmp_path: Path, orthanc: Orthanc, *, long: bool, record_property: Callable[[str, object], None]
 ) -> None:

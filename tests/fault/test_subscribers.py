@@ -8,13 +8,10 @@ import pytest
 
 from cxr_node.domain.workitem import GLOBAL
 from tests.films import chest
-from tests.node import Node, free_port, wait_for
+from tests.node import TIMEOUT, Node, free_port, wait_for
 from tests.steps import Watcher, Workstation, performed
 
-pytestmark = [
-    pytest.mark.fault,
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),  # pynetdicom's refused connections
-]
+pytestmark = pytest.mark.fault
 
 TRANSACTION = "1.2.100.1"
 RESTARTED = 4
@@ -63,11 +60,11 @@ def test_a_report_that_is_on_its_way_when_the_node_is_killed_is_not_lost(tmp_pat
 
         def hold() -> None:
             arrived.set()
-            killed.wait(60)
+            killed.wait(TIMEOUT)
 
         watcher.taken = hold
         node.send(film)
-        assert arrived.wait(60), "no report came"
+        assert arrived.wait(TIMEOUT), "no report came"
         node.kill("work")
         if whole:
             node.kill()

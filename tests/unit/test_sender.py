@@ -47,7 +47,7 @@ def serve() -> Iterator[Server]:
         server = ae.start_server(("127.0.0.1", 0), block=False, contexts=offered, evt_handlers=handlers)
         assert server is not None
         servers.append(server)
-        return Peer("pacs", "PEER", "127.0.0.1", server.server_address[1], timeout=5.0)
+        return Peer("pacs", "PEER", "127.0.0.1", server.server_address[1], timeout=60.0)
 
     yield start
     for server in servers:
@@ -156,18 +156,17 @@ def test_a_peer_that_stops_reading_is_given_up_after_the_timeout(serve: Server, 
 
     def stop_reading(event: evt.Event) -> None:
         if event.data[0] == P_DATA_TF:
-            done.wait(30)
+            done.wait(120)
 
     peer = replace(serve(also=[(evt.EVT_DATA_RECV, stop_reading)]), timeout=1.0)
     began = time.monotonic()
     try:
         raised(Transient, peer, path)
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 60
     finally:
         done.set()
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # pynetdicom's refused socket
 @pytest.mark.parametrize("host", ["127.0.0.1", "no-such-host.invalid"])
 def test_a_peer_that_is_not_there_is_tried_again(film: Path, host: str) -> None:
     failure = raised(Transient, Peer("pacs", "PEER", host, 1, timeout=2.0), film)

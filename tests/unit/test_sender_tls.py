@@ -1,6 +1,5 @@
 """Sending over TLS to dcmtk's storescp: what is sent arrives, and what keeps it from being sent is said."""
 
-import gc
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -19,11 +18,7 @@ from tests import films
 from tests.certificates import Authority, Pair
 from tests.node import free_port, listens, wait_for
 
-pytestmark = [
-    pytest.mark.peers,
-    # pynetdicom drops the sockets of associations that broke off without closing them itself
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = pytest.mark.peers
 
 STORESCP = "/usr/bin/storescp"
 Serve = Callable[..., Peer]
@@ -50,7 +45,6 @@ def serve(received: Path) -> Iterator[Serve]:
     """Start dcmtk's storescp with options; how to call it, so far without TLS."""
     with ExitStack() as running:
         yield lambda *options: running.enter_context(_storescp(received, options))
-    gc.collect()  # while the mark above is in force
 
 
 @contextmanager
@@ -63,7 +57,7 @@ def _storescp(folder: Path, options: tuple[str | Path, ...]) -> Iterator[Peer]:
     try:
         wait_for(lambda: listens(port) or process.poll() is not None, what="a listening storescp")
         assert process.poll() is None, log.read_text()
-        yield Peer("pacs", "PACS", "127.0.0.1", port, timeout=10.0)
+        yield Peer("pacs", "PACS", "127.0.0.1", port, timeout=60.0)
     finally:
         process.kill()
         process.wait()

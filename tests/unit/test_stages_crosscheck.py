@@ -186,7 +186,6 @@ def test_documents_wait_for_the_answer(site: Site) -> None:
     assert (site.standing()[0], site.revisions()) == ("held", [])
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # pynetdicom's refused socket
 def test_a_pacs_that_does_not_answer_holds_nothing_and_is_said_once(site: Site) -> None:
     site.send(films.chest(**KNOWN))
     site.work()
@@ -256,7 +255,6 @@ def test_a_pacs_that_answers_with_everything_is_one_that_does_not_answer(site: S
     assert "QUERY_IGNORED" in said["detail"]
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # pynetdicom's refused socket
 def test_nobody_is_asked_for_longer_than_a_day_or_of_what_was_read(site: Site) -> None:
     film, other = films.chest(**KNOWN), films.chest()
     site.send(film)

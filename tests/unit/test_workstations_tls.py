@@ -1,6 +1,5 @@
 """Subscribers and the RIS's Modality Worklist over TLS: called as the configuration says, or it is said why not."""
 
-import gc
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,9 +21,6 @@ from tests.certificates import Authority, Pair
 from tests.orders import Ris
 from tests.steps import Watcher
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::pytest.PytestUnraisableExceptionWarning"
-)  # associations that broke off
 KINDS = ["subscriber", "RIS"]
 
 
@@ -36,12 +32,6 @@ def hospital(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 @pytest.fixture(scope="module")
 def node(hospital: Authority) -> Pair:
     return hospital.issue("node")
-
-
-@pytest.fixture(autouse=True)
-def collected() -> Iterator[None]:
-    yield
-    gc.collect()  # while the mark above is in force
 
 
 def showing(pair: Pair, clients: Authority | None = None) -> ssl.SSLContext:
