@@ -27,7 +27,7 @@ class Ris:
         self._server: Any = ae.start_server(
             ("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_FIND, self._find)], ssl_context=self._tls
         )
-        return Peer("the RIS", "RIS", "127.0.0.1", int(self._server.server_address[1]), timeout=20.0)
+        return Peer("the RIS", "RIS", "127.0.0.1", int(self._server.server_address[1]), timeout=60.0)
 
     def __exit__(self, *_: object) -> None:
         self._server.shutdown()

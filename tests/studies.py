@@ -22,7 +22,7 @@ class Pacs:
         ae.add_supported_context(STUDY_ROOT_FIND)
         handlers: Any = [(evt.EVT_C_FIND, self._find)]
         self._server: Any = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
-        return Peer("the PACS", "PACS", "127.0.0.1", int(self._server.server_address[1]), timeout=20.0)
+        return Peer("the PACS", "PACS", "127.0.0.1", int(self._server.server_address[1]), timeout=60.0)
 
     def __exit__(self, *_: object) -> None:
         self._server.shutdown()

@@ -110,7 +110,7 @@ def test_cleans_up_when_it_is_interrupted(modality: Path, tmp_path: Path, number
     assert demo.returncode == 1
     assert said.strip() == "Aborted!"
     assert left_behind(out) == []
-    wait_for(lambda: not open_files(out), timeout=30, what="the end of the node's children")
+    wait_for(lambda: not open_files(out), what="the end of the node's children")
 
 
 def test_says_when_there_are_no_films(tmp_path: Path) -> None:

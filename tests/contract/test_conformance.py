@@ -52,7 +52,7 @@ def listening(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Plan, 
     found = plan(folder, storage_commitment="pacs")
     store = open_store(found.config)
     procedure = Procedure(store, found.judging(), found.waiting(), lambda: 0.0, lambda: None, str)
-    endpoint = Endpoint("CXR_NODE", "127.0.0.1", 0, max_associations=8, max_pdu=131072, timeout=5.0)
+    endpoint = Endpoint("CXR_NODE", "127.0.0.1", 0, max_associations=8, max_pdu=131072, timeout=60.0)
     desk = desk_of(lambda: found.config, store, found.judging, lambda: None, by_web=False)
     assert desk is not None
     services = [

@@ -15,13 +15,13 @@ from cxr_node.web import accounts
 from cxr_node.web.accounts import Account, Role
 from tests.fault.shim import Shim
 from tests.films import chest
-from tests.node import Node, free_port, wait_for
+from tests.node import TIMEOUT, Node, free_port, wait_for
 
 pytestmark = pytest.mark.fault
 
 
 def get(node: Node, path: str, **headers: str) -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", node.config.web.port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", node.config.web.port, timeout=TIMEOUT)
     with closing(connection):
         connection.request("GET", path, headers=headers)
         answer = connection.getresponse()
@@ -75,12 +75,12 @@ def test_a_node_that_is_killed_leaves_no_web_page_behind(tmp_path: Path) -> None
 def test_a_node_that_stops_does_not_wait_for_those_who_watch(tmp_path: Path) -> None:
     with Node(tmp_path, web__enabled=True, web__port=free_port()) as node:
         wait_for(lambda: answers(node), what="a web page")
-        with socket.create_connection(("127.0.0.1", node.config.web.port), timeout=20) as watcher:
+        with socket.create_connection(("127.0.0.1", node.config.web.port), timeout=TIMEOUT) as watcher:
             watcher.sendall(b"GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert watcher.recv(12) == b"HTTP/1.1 200"
             began = time.monotonic()
             assert node.terminate() == 0
-            assert time.monotonic() - began < 25
+            assert time.monotonic() - began < 60
 
 
 def test_freezing_in_a_burst_leaves_the_order_of_arrival(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def archive(tmp_path: Path) -> Iterator[Archive]:
 
 
 def peer(archive: Archive) -> sender.Peer:
-    return sender.Peer("archive", "ARCHIVE", "127.0.0.1", archive.port, timeout=5.0)
+    return sender.Peer("archive", "ARCHIVE", "127.0.0.1", archive.port, timeout=60.0)
 
 
 def test_answers_echo_and_knows_its_port(archive: Archive) -> None:
@@ -71,13 +71,17 @@ def test_stops_and_can_be_started_again(archive: Archive) -> None:
 
 
 def test_when_it_stops_nothing_of_open_associations_is_left(archive: Archive) -> None:
-    patient = replace(peer(archive), timeout=300.0)
+    others, patient = set(threading.enumerate()), replace(peer(archive), timeout=300.0)
     ae = sender.application_entity(patient, "TEST")
     ae.add_requested_context(VERIFICATION)
     association = sender.associate(ae, patient)
     archive.stop()
-    wait_for(lambda: association.is_aborted, 30, "an end at the other side, too")
-    wait_for(lambda: not [one for one in threading.enumerate() if isinstance(one, DULServiceProvider)], 20)
+    wait_for(lambda: association.is_aborted, what="an end at the other side, too")
+
+    def left() -> list[threading.Thread]:
+        return [one for one in threading.enumerate() if isinstance(one, DULServiceProvider) and one not in others]
+
+    wait_for(lambda: not left(), what="an end of all its threads")
 
 
 def test_says_when_the_port_is_taken(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def web() -> Iterator[Web]:
 
 @pytest.fixture
 def server(web: Web) -> Server:
-    return Server("pacs", web.url, timeout=5)
+    return Server("pacs", web.url, timeout=60)
 
 
 @pytest.fixture

@@ -228,14 +228,14 @@ def test_a_message_of_many_patients_is_refused() -> None:
 
 
 def test_a_message_without_measure_is_read_or_refused_in_no_time() -> None:
-    began = time.monotonic()
+    began = time.thread_time()
     assert fault(message("ORM^O01", "1", *["ORC|NW", "OBR|1|A"] * 101)).code == 102
     assert fault(message("ORM^O01", "1", *["NTE"] * 250_000)).code == 100
     (found,) = said(message("ORM^O01", "1", f"PID|||{'A~' * 400_000}", "ORC|NW", "OBR|1|A"))
     assert len(found.patients) == 100
     for filling in ("|", "^", "&", "\\", "\\.sp999999999"):
         (found,) = said(message("ORM^O01", "1", "ORC|NW", f"OBR|1|A{filling * 60_000}"))
-    assert time.monotonic() - began < 20  # as good as none, but for a machine that does other things
+    assert time.thread_time() - began < 20  # as good as none, but for a slow machine
 
 
 def test_what_is_wrong_is_said_without_the_patient() -> None:

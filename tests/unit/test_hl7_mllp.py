@@ -35,7 +35,7 @@ class Port:
         self.server = Server(("127.0.0.1", 0), gate, lambda message, _: answer(message), refusals)
 
     def call(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.server.port), 20)
+        return socket.create_connection(("127.0.0.1", self.server.port), 60)
 
     def served(self, connection: socket.socket, message: bytes = b"x") -> bytes | None:
         connection.sendall(framed(message))
@@ -91,17 +91,17 @@ def test_an_answer_is_brought_back() -> None:
 
 
 @pytest.mark.parametrize(
-    ("behave", "code", "said"),
+    ("behave", "timeout", "said"),
     [
-        ("silent", "NO_ANSWER", "did not answer within 0.3 s"),
-        ("half", "NO_ANSWER", "in the middle of its answer"),
-        ("close", "NO_ANSWER", "without an answer"),
+        ("silent", 0.3, "did not answer within 0.3 s"),
+        ("half", 60, "in the middle of its answer"),
+        ("close", 60, "without an answer"),
     ],
 )
-def test_a_peer_that_does_not_answer(behave: str, code: str, said: str) -> None:
+def test_a_peer_that_does_not_answer(behave: str, timeout: float, said: str) -> None:
     with Ris(behave) as ris, pytest.raises(Transient, match=said) as caught:
-        exchange(Peer("ris", "127.0.0.1", ris.port, timeout=0.3), MESSAGE)
-    assert caught.value.code == code
+        exchange(Peer("ris", "127.0.0.1", ris.port, timeout=timeout), MESSAGE)
+    assert caught.value.code == "NO_ANSWER"
 
 
 def test_a_peer_that_is_away_or_trickles_without_end() -> None:
@@ -139,10 +139,8 @@ def test_several_messages_on_one_connection_with_noise_between() -> None:
 
 def test_half_a_message_is_given_up_in_time_and_its_place_is_free_again() -> None:
     with port(Gate(timeout=0.3)) as served, served.call() as caller:
-        began = time.monotonic()
         caller.sendall(VT + b"half")
         assert caller.recv(10) == b""
-        assert time.monotonic() - began < 10
         assert served.freed()
 
 
@@ -150,7 +148,7 @@ def test_a_message_that_trickles_is_given_up_in_time() -> None:
     with port(Gate(timeout=0.5)) as served, served.call() as caller:
         caller.sendall(VT)
         with pytest.raises(OSError, match=r"reset|pipe"):
-            for _ in range(200):
+            for _ in range(2000):
                 caller.sendall(b"x")
                 time.sleep(0.05)
         assert served.freed()
@@ -185,9 +183,10 @@ def test_the_longest_silent_caller_makes_room_for_a_new_one() -> None:
 
 def test_when_all_are_in_the_middle_of_something_a_new_caller_is_turned_away() -> None:
     with port(Gate(most=1)) as served, served.call() as busy:
+        assert served.served(busy) == b"got x"
+        wait_for(lambda: [each.idle for each in served.server._connections] == [True])
         busy.sendall(VT + b"ha")
         wait_for(lambda: [each.idle for each in served.server._connections] == [False])
-        time.sleep(0.2)
         with served.call() as late:
             assert late.recv(10) == b""
         wait_for(lambda: served.refused == ["every place of hl7.max_connections is taken"])
@@ -211,7 +210,7 @@ def test_messages_over_tls_from_who_has_a_certificate(tmp_path: Path) -> None:
     ca = tls.PemFile("tls.ca", authority.pem)
     identity = _identity(pair)
     context = tls.server(identity, ca)
-    with port(Gate(tls=context, timeout=5)) as served:
+    with port(Gate(tls=context)) as served:
         peer = Peer(
             "node", "127.0.0.1", served.server.port, tls=partial(tls.client, _identity(own), ca), tls_name="localhost"
         )
@@ -226,7 +225,7 @@ def test_messages_over_tls_from_who_has_a_certificate(tmp_path: Path) -> None:
         with pytest.raises(Transient, match="certificate is not accepted"):
             reach(other)
         with pytest.raises(Transient):
-            exchange(Peer("node", "127.0.0.1", served.server.port, timeout=5), b"x")
+            exchange(Peer("node", "127.0.0.1", served.server.port), MESSAGE)
         wait_for(lambda: served.refused)
         assert any(reason.startswith("TLS: ") for reason in served.refused)
         assert served.freed()

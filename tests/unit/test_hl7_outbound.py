@@ -48,7 +48,7 @@ class Site(Node):
             self.store, self.spool, {recipient.name: recipient}, OURS, profile, JUDGING, ("NODE", "cxr_node 0.1.0"), {},
             self.clock,
         )  # fmt: skip
-        peer = Peer(recipient.name, "127.0.0.1", ris.port, timeout=2.0)
+        peer = Peer(recipient.name, "127.0.0.1", ris.port, timeout=60.0)
         transmit = Transmit(self.store, {peer.name: peer}, {peer.name: on_error}, self._exchange, self.clock)
         stages = {"announce": announce, "transmit": transmit}
         self.worker.random = lambda: 0.0
@@ -57,7 +57,7 @@ class Site(Node):
 
     def _exchange(self, peer: Peer, message: bytes) -> bytes:
         self.exchanges += 1
-        return exchange(peer, message)
+        return exchange(replace(peer, timeout=0.3) if self.ris.behave == "silent" else peer, message)
 
     def film(self, **attributes: Any) -> str:
         film = films.chest(**attributes)

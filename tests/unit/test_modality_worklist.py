@@ -25,7 +25,7 @@ def bench(tmp_path: Path) -> Bench:
 
 @pytest.fixture
 def port(bench: Bench) -> Iterator[int]:
-    endpoint = Endpoint("CXR_NODE", "127.0.0.1", 0, max_associations=8, max_pdu=131072, timeout=20.0)
+    endpoint = Endpoint("CXR_NODE", "127.0.0.1", 0, max_associations=8, max_pdu=131072, timeout=60.0)
     listener = Listener(endpoint, bench.intake, bench.spool.incoming, [ModalityWorklist(desk(bench))])
     listener.start()
     yield listener.port

@@ -1,6 +1,7 @@
 """Performed procedure steps over real associations: what an X-ray machine is answered, and what is kept of it."""
 
 import struct
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -37,14 +38,14 @@ def modality(bench: Bench) -> Iterator[Modality]:
     procedure = Procedure(
         bench.store, lambda: JUDGING, bench.waiting, bench.clock, lambda: None, Pseudonyms(b"k" * 32).study
     )
-    endpoint = Endpoint("CXR_NODE", "127.0.0.1", 0, max_associations=8, max_pdu=131072, timeout=20.0)
+    endpoint = Endpoint("CXR_NODE", "127.0.0.1", 0, max_associations=8, max_pdu=131072, timeout=60.0)
     listener = Listener(endpoint, bench.intake, bench.spool.incoming, [PerformedProcedureStep(procedure)])
     listener.start()
     with Modality(listener.port) as association:
         yield association
         if association.alive:
-            sender.echo(sender.Peer("node", "CXR_NODE", "127.0.0.1", listener.port, timeout=20.0), "XRAY1")
-    listener.stop(grace=5.0)
+            sender.echo(sender.Peer("node", "CXR_NODE", "127.0.0.1", listener.port, timeout=60.0), "XRAY1")
+    threading.Thread(target=listener.stop, args=(60.0,)).start()  # its loop looks every fifth of a second
 
 
 def state(bench: Bench, uid: str) -> str | None:

@@ -73,7 +73,7 @@ def test_the_same_film_again_brings_back_a_file_that_was_lost(bench: Bench) -> N
 def test_the_same_film_over_two_associations_at_once_is_stored_once(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    both_are_new, keep = threading.Barrier(2, timeout=10), bench.spool.keep_film
+    both_are_new, keep = threading.Barrier(2, timeout=60), bench.spool.keep_film
     monkeypatch.setattr(bench.spool, "keep_film", lambda *given: (both_are_new.wait(), keep(*given))[1])
     with ThreadPoolExecutor(2) as associations:
         answers = [verdict.answer for verdict in associations.map(bench.send, [films.chest(1), films.chest(1)])]

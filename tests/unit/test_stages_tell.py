@@ -135,7 +135,7 @@ def test_over_a_real_association(bench: Bench) -> None:
         reports = [
             (one.sequence, one.workitem, one.event, one.information) for one in subscriptions.waiting(tx, "WATCHER", 10)
         ]
-        peer = Peer("WATCHER", "WATCHER", "127.0.0.1", watcher.port, timeout=20.0)
+        peer = Peer("WATCHER", "WATCHER", "127.0.0.1", watcher.port, timeout=60.0)
         told = list(wire.tell(peer, "CXR_NODE", reports))
     assert told == [(one[0], 0x0000) for one in reports]
     assert [(uid, kind) for uid, kind, _ in watcher.heard] == [(one[1], 1) for one in reports]

@@ -1,5 +1,6 @@
 """Every N-service against the tables of PS3.4 annex CC, attribute by attribute and state by state, over the wire."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -47,12 +48,12 @@ def bench(tmp_path: Path) -> Bench:
 
 @pytest.fixture
 def station(bench: Bench) -> Iterator[Workstation]:
-    endpoint = Endpoint("CXR_NODE", "127.0.0.1", 0, max_associations=8, max_pdu=131072, timeout=20.0)
+    endpoint = Endpoint("CXR_NODE", "127.0.0.1", 0, max_associations=8, max_pdu=131072, timeout=60.0)
     listener = Listener(endpoint, bench.intake, bench.spool.incoming, [UnifiedProcedureStep(desk(bench))])
     listener.start()
     with Workstation(listener.port) as association:
         yield association
-    listener.stop(grace=5.0)
+    threading.Thread(target=listener.stop, args=(60.0,)).start()  # its loop looks every fifth of a second
 
 
 def changed(said: Dataset, keyword: str, value: Any) -> Dataset:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -202,11 +202,20 @@ def happened(bench: Bench, *names: str, study: str | None = "1.2.3") -> None:
             events.append(tx, bench.clock(), name, study, patient_id="P1")
 
 
-async def told(live: Live, count: int, after: int | None) -> list[dict[str, Any]]:
+async def reads(live: Live, last: int) -> None:
+    """Until it knows the trail up to its last event."""
+    while f"id: {last}\n" not in await anext(live.stream(None)):
+        await asyncio.sleep(0.01)
+
+
+async def told(
+    live: Live, count: int, after: int | None, begun: Callable[[], object] = lambda: None
+) -> list[dict[str, Any]]:
     """The next messages of a stream that are no comments."""
     found: list[dict[str, Any]] = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         async for text in live.stream(after):
+            begun()
             lines = dict(line.split(": ", 1) for line in text.strip().splitlines() if not line.startswith(":"))
             if "data" in lines:
                 found.append(json.loads(lines["data"]) | {"id": lines["id"]})
@@ -221,9 +230,10 @@ def test_events_are_told_as_they_happen_and_from_where_a_watcher_was(tmp_path: P
     async def watch() -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
         live = Live(bench.store, PSEUDONYMS.study, look_seconds=0.01)
         running = asyncio.create_task(live.run())
-        await asyncio.sleep(0.1)
-        watching = [asyncio.create_task(told(live, 2, None)) for _ in range(2)]
-        await asyncio.sleep(0.05)
+        await reads(live, 1)
+        begun = [asyncio.Event() for _ in range(2)]
+        watching = [asyncio.create_task(told(live, 2, None, one.set)) for one in begun]
+        await asyncio.gather(*(one.wait() for one in begun))
         happened(bench, "user.signed_in", "worklist.moved", "study.viewed", "document.sent")
         live.ring()
         both = [await one for one in watching]
@@ -248,7 +258,7 @@ def test_who_was_away_for_too_long_is_told_that_they_missed_something(tmp_path: 
     async def watch() -> list[dict[str, Any]]:
         live = Live(bench.store, PSEUDONYMS.study, look_seconds=0.01)
         running = asyncio.create_task(live.run())
-        await asyncio.sleep(0.1)
+        await reads(live, 2)
         found = await told(live, 1, last)
         running.cancel()
         return found

@@ -21,6 +21,7 @@ from cxr_node.errors import Permanent
 from cxr_node.store import reading, subscriptions
 from cxr_node.web import native
 from cxr_node.web.accounts import Role
+from tests.node import wait_for
 from tests.steps import performed, wanted
 from tests.unit.test_web_server import serving
 from tests.web import Web
@@ -45,6 +46,12 @@ def client(web: Web) -> TestClient:
 def uid_of(web: Web, study: str) -> str:
     rows = web.bench.rows("SELECT uid FROM workitem WHERE study_instance_uid = ? ORDER BY sequence", study)
     return str(rows[-1]["uid"])
+
+
+def waiting(web: Web, receiver: str) -> list[str]:
+    """The workitems of the reports that a subscriber has not been told."""
+    with web.bench.store.reading() as tx:
+        return [one.workitem for one in subscriptions.waiting(tx, receiver, 10)]
 
 
 def state(wanted_state: str, transaction: str = T1) -> dict[str, Any]:
@@ -217,9 +224,7 @@ def test_filters_locks_and_suspension(web: Web, client: TestClient) -> None:
     study = web.film(AccessionNumber="W1")
     assert client.post(f"{BASE}/{FILTERED}/subscribers/ME/suspend").status_code == 200
     web.film(AccessionNumber="W2")
-    with web.bench.store.reading() as tx:
-        waiting = [one.workitem for one in subscriptions.waiting(tx, "ME", 10)]
-    assert waiting == [uid_of(web, study)]
+    assert waiting(web, "ME") == [uid_of(web, study)]
     assert subscribe(client, FILTERED, filter="nonsense").status_code == 400
 
 
@@ -238,12 +243,12 @@ def test_over_a_real_connection_in_order_and_none_twice(web: Web, client: TestCl
         studies, heard = [], []
         for count in (2, 1):  # it goes away in between; what a connection was handed when it ended would be lost
             studies += [web.film() for _ in range(count)]
-            channel = websocket.create_connection(address, timeout=20, header=header)
+            channel = websocket.create_connection(address, timeout=60, header=header)
             heard += [json.loads(channel.recv())["00001000"]["Value"][0] for _ in range(count)]
-            channel.close()
-            time.sleep(0.7)
-        channel = websocket.create_connection(address, timeout=20, header=header)
-        time.sleep(1.5)  # longer than the head of a request may take
+            wait_for(lambda: not waiting(web, "ME"), what="word that it was told")
+            channel.close(timeout=60)
+        channel = websocket.create_connection(address, timeout=60, header=header)
+        time.sleep(1.2)  # longer than the head of a request may take
         uid = uid_of(web, web.film())
         assert json.loads(channel.recv())["00001000"]["Value"] == [uid]
         channel.close()
@@ -255,8 +260,8 @@ def test_a_newer_connection_takes_the_place_of_one_that_hangs(web: Web, client: 
     with serving(web) as port:
         address = f"ws://127.0.0.1:{port}/dicom-web/subscribers/ME"
         header = ["Authorization: Bearer reader-token"]
-        old = websocket.create_connection(address, timeout=20, header=header)
-        new = websocket.create_connection(address, timeout=20, header=header)
+        old = websocket.create_connection(address, timeout=60, header=header)
+        new = websocket.create_connection(address, timeout=60, header=header)
         code_of_end, frame = old.recv_data()
         assert (code_of_end, struct.unpack("!H", frame[:2])[0]) == (websocket.ABNF.OPCODE_CLOSE, 4000)
         uid = uid_of(web, web.film())

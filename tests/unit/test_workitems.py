@@ -46,12 +46,12 @@ def port(bench: Bench) -> Iterator[int]:
     procedure = Procedure(
         bench.store, lambda: JUDGING, bench.waiting, bench.clock, lambda: None, Pseudonyms(b"k" * 32).study
     )
-    endpoint = Endpoint("CXR_NODE", "127.0.0.1", 0, max_associations=8, max_pdu=131072, timeout=20.0)
+    endpoint = Endpoint("CXR_NODE", "127.0.0.1", 0, max_associations=8, max_pdu=131072, timeout=60.0)
     services = [PerformedProcedureStep(procedure), UnifiedProcedureStep(desk(bench))]
     listener = Listener(endpoint, bench.intake, bench.spool.incoming, services)
     listener.start()
     yield listener.port
-    listener.stop(grace=5.0)
+    threading.Thread(target=listener.stop, args=(60.0,)).start()  # its loop looks every fifth of a second
 
 
 @pytest.fixture
@@ -235,11 +235,11 @@ def test_of_many_who_claim_at_once_one_gets_it(bench: Bench, port: int) -> None:
 
     def by_ups(number: int) -> None:
         with Workstation(port, calling=f"VIEWER{number}") as station:
-            begin.wait(30)
+            begin.wait(60)
             answers.append(station.change(uid, "IN PROGRESS", f"1.2.{number}"))
 
     def by_page(number: int) -> None:
-        begin.wait(30)
+        begin.wait(60)
         try:
             with bench.store.transaction() as tx:
                 reading.claim(tx, study, Actor(f"reader{number}"), bench.clock())
