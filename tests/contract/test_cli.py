@@ -269,6 +269,7 @@ def test_check_says_whether_a_model_is_computed_by_openvino(folder: Path, known:
     assert said in found.stdout
 
 
+@pytest.mark.usefixtures("cpu")
 def test_check_says_which_destinations_get_documents_from_a_shadow_node(folder: Path) -> None:
     peers = [("pacs", ""), ("research", 'mode = "full"')]
     tables = [f'[[destination]]\nname = "{name}"\nae_title = "A"\nhost = "h"\n{mode}\n' for name, mode in peers]
@@ -302,6 +303,7 @@ def test_models_verify_tells_a_release_from_another_model(folder: Path, monkeypa
     assert f"configs/metadata.json of the model cxr-pneumonia {released.version} is not as released" in found.stderr
 
 
+@pytest.mark.usefixtures("cpu")
 def test_check_names_what_failed(folder: Path) -> None:
     (folder / "node.toml").write_text(
         '[retention]\nwatermark_gigabytes = 1e9\n[[destination]]\nname = "pacs"\nae_title = "P"\nhost = "127.0.0.1"\n'

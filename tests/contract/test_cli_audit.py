@@ -11,6 +11,8 @@ from cxr_node.store import events
 from cxr_node.store.db import Store
 from tests.bench import NOON, add_film, opened, study_uid
 
+pytestmark = pytest.mark.usefixtures("cpu")
+
 DAY = 86400.0
 
 

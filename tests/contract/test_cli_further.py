@@ -17,6 +17,8 @@ from tests.documents import values
 from tests.models import CLASSES, small_model
 from tests.toml import toml
 
+pytestmark = pytest.mark.usefixtures("cpu")
+
 __all__ = ["folder", "stopped"]
 
 

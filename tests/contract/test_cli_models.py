@@ -21,6 +21,8 @@ from tests.bench import NOON, Bench, add_film, header
 from tests.documents import values
 from tests.models import CLASSES, small_model
 
+pytestmark = pytest.mark.usefixtures("cpu")
+
 RESTRICTION = "Trained on films for non-commercial use."
 
 

@@ -17,6 +17,8 @@ from tests.bench import JUDGING, Bench, add_result
 from tests.certificates import Authority
 from tests.web import PASSWORD
 
+pytestmark = pytest.mark.usefixtures("cpu")
+
 
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
