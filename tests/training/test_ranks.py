@@ -18,6 +18,7 @@ from tests.benchmarks.rig import free_port
 from training import recipe as recipes
 from training.cli import commands
 from training.data import Film
+from training.epochs import Key, loaded
 from training.fit import fit
 from training.ranks import Ranks, launched
 from training.run import Run
@@ -141,6 +142,24 @@ def test_parts_are_the_whole() -> None:
     parts = [Ranks(rank, 4).part(whole) for rank in range(4)]
     assert [len(part) for part in parts] == [2, 3, 3, 3]
     assert [each for part in parts for each in part] == whole
+
+
+class _Numbered:
+    """Films of one pixel, each its place; there is none at place 5."""
+
+    def __getitem__(self, key: Key) -> dict[str, torch.Tensor]:
+        if key[0] == 5:
+            raise ConfigError("no film")
+        return {"film": torch.tensor([float(key[0])])}
+
+
+@pytest.mark.parametrize("threads", [0, 3])
+def test_threads_keep_the_order_of_films_and_pass_on_what_fails(threads: int) -> None:
+    batches = [[(3, 0), (1, 0)], [(2, 0), (0, 0)], *[[(place, 0), (place + 1, 0)] for place in range(6, 16)]]
+    found = [batch["film"].flatten().tolist() for batch in loaded(_Numbered(), batches, threads)]
+    assert found == [[place for place, _ in batch] for batch in batches]
+    with pytest.raises(ConfigError, match="no film"):
+        list(loaded(_Numbered(), [*batches, [(5, 0)]], threads))
 
 
 def test_what_processes_cannot_share_is_said(place: Path, films: list[Film]) -> None:
