@@ -1,6 +1,7 @@
 """`cxr-train`: look at data, train, calibrate, evaluate and export, each a step of one run folder."""
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from training.options import (
     device_named,
     device_option,
     limit_option,
+    processes,
     runs_option,
     scratch_option,
     weights_option,
@@ -31,8 +33,13 @@ from training.screening import screen
 
 
 @click.group()
-def commands() -> None:
+@click.pass_context
+def commands(context: click.Context) -> None:
     """Make a model from labelled chest films."""
+    if processes() > 1 and context.invoked_subcommand != train.name:
+        raise click.UsageError(
+            f"{context.invoked_subcommand} is no work for several processes; run it without torchrun."
+        )
     keep_freed_memory()
 
 
@@ -98,13 +105,18 @@ def train(
     """Train RECIPE, by name or path; killed at any point, --resume comes to the same result.
 
     Example: cxr-train train 000-cnn --data data/chest_xray --limit 64 --epochs 1
+
+    On several graphics cards: torchrun --nproc-per-node 4 -m training train 000-cnn --data data/chest_xray
     """
     from training.fit import fit, starting_file
+    from training.ranks import launched
     from training.sources import read_films
 
     if recipe in gates.shipped():
         from training.gate import steps
 
+        if processes() > 1:
+            raise click.UsageError(f"{recipe} is trained in one process, in minutes; run it without torchrun.")
         steps.train(recipe, read_films(data), directory or runs / recipe, weights)
         return
     name, wanted = recipes.find(recipe)
@@ -118,10 +130,12 @@ def train(
     before = Run(runs / wanted.starts_from) if wanted.starts_from and not from_scratch else None
     public = bool(wanted.weights_sha256) and before is None and not from_scratch
     start = starting_file(wanted, weights) if public else None
-    fit(
-        wanted, read_films(data), run,
-        name=name, start=start, before=before, limit=limit, epochs=epochs, device=device_named(device),
-    )  # fmt: skip
+    films, place = read_films(data), device_named(device)
+    with launched(place) as ranks:
+        fit(
+            wanted, films, run,
+            name=name, start=start, before=before, limit=limit, epochs=epochs, device=place, ranks=ranks,
+        )  # fmt: skip
 
 
 @commands.command()
@@ -285,5 +299,8 @@ def main() -> None:
     try:
         commands()
     except CxrNodeError as error:
-        click.echo(f"cxr-train: {error.message}", err=True)
-        sys.exit(1)
+        if processes() == 1:
+            click.echo(f"cxr-train: {error.message}", err=True)
+            sys.exit(1)
+        click.echo(f"cxr-train (process {os.environ['RANK']} of {processes()}): {error.message}", err=True)
+        os._exit(1)  # threads that still wait for the other processes would hold up the end, or abort it

@@ -3,36 +3,35 @@
 A run is a folder: recipe.json, conditions.json, splits.csv, log.jsonl and curves.svg, checkpoint.pt (to resume),
 weights.safetensors (when done). It is saved at the end of every epoch, and every epoch seeds itself, so that a run
 killed at any point resumes to the result that it would have had.
+
+Of several processes (`ranks`) each takes its part of every batch; the first alone judges validation films and writes.
 """
 
 import math
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from monai.data.dataloader import DataLoader
-from monai.data.dataset import CacheDataset
-from monai.transforms.compose import Compose
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 from safetensors.torch import save
 from torch import Tensor, nn
-from torch.utils.data import WeightedRandomSampler
 
 from cxr_node.errors import ConfigError
 from cxr_node.inference.build import sha256
 from cxr_node.inference.network import FilmNetwork
 from training import curves
-from training.data import Film, weights
+from training.data import Film
+from training.epochs import Pictures, Shown, batches_of, chances_of, loaded, prepared
 from training.files import write_whole
 from training.frozen import Head, computed_once, features_of, training_features
 from training.networks import NETWORKS
 from training.networks.weights import load_public
 from training.priming import film_batches, prime
+from training.ranks import ALONE, Ranks
 from training.recipe import Recipe
 from training.robust import Robust
 from training.run import Conditions, Run, network_of
@@ -40,9 +39,10 @@ from training.settling import settle
 from training.splits import films_of
 from training.task import Batch, Task, task_of
 from training.trainer import Trainer
-from training.transforms import foreseen, training_transforms
+from training.transforms import random_changes
 
-console = Console()
+THREADS = {"cpu": 0, "cuda": 8}
+"""That change films at random while the network learns: a processor that computes has none to spare."""
 
 
 def starting_file(recipe: Recipe, given: Path) -> Path:
@@ -117,39 +117,57 @@ def fit(
     variants: int | None = None,
     stand_in: str = "",
     device: str = "cpu",
+    ranks: Ranks = ALONE,
 ) -> None:
     """Train from the public weights `start`, from the run `before`, or from scratch; or on from the run's checkpoint.
 
     `limit` is the most films of each split, `epochs` the most epochs. So many `minutes` after films were prepared no
     epoch is begun any more; the run then has the weights so far, and goes on when it is called again. With `variants` a
     frozen network computes its features once, from so many variants of each film's random changes. `stand_in` says what
-    stands in for the recipe's films, `device` is cpu or cuda.
+    stands in for the recipe's films, `device` is cpu or cuda. Every one of the processes `ranks` makes the same call.
+
+    Raises:
+        ConfigError: a batch has fewer films than there are processes, or films, weights or checkpoint cannot be used.
+        Transient: CHECKPOINT: the disk is full.
     """
     used = films_of(recipe, films, limit)
+    train = [film for film in used if film.split == "train"]
+    batch = min(recipe.fit.batch, len(train))
+    if batch < ranks.count:
+        raise ConfigError(f"A batch of {batch} films is too small for {ranks.count} processes; start fewer.")
     short = recipe.shortened(epochs)
     scratch = start is None and before is None and bool(recipe.weights_sha256 or recipe.starts_from)
     digest = sha256(start) if start else ""
     card = f"{torch.cuda.get_device_name()}, torch {torch.__version__}" if device == "cuda" else ""
-    run.begin(
-        short,
-        Conditions(name, digest, scratch, limit, short.fit.all_epochs, recipe.fit.all_epochs, variants, stand_in, card),
-        used,
+    conditions = Conditions(
+        name, digest, scratch, limit, short.fit.all_epochs, recipe.fit.all_epochs, variants, stand_in, card, ranks.count
     )
+    resumed = ranks.by_first(lambda: _begun(run, short, conditions, used))
     torch.manual_seed(recipe.seed)
-    train = [film for film in used if film.split == "train"]
     task = task_of(short, train)
     network = starting_network(short, start, before)
-    if not run.checkpoint.exists():
+    if not resumed and ranks.first:
         prime(network, used, short, task)
     answers = answers_of(train, task)
-    robust = Robust(short.fit, network, answers)
+    robust = Robust(short.fit, network, answers, ranks)
     trainer = Trainer(short, network, task, robust, torch.device(device))
-    if run.checkpoint.exists():
+    if resumed:
         trainer.load(run.checkpoint)
     validation = [film for film in used if film.split == "val"]
     _run_epochs(trainer, train, answers, validation, run, minutes=minutes, variants=variants)
+    ranks.by_first(lambda: _finish(trainer, validation, run))
+
+
+def _begun(run: Run, recipe: Recipe, conditions: Conditions, films: Sequence[Film]) -> bool:
+    """Begin the run; whether it goes on from a checkpoint."""
+    run.begin(recipe, conditions, films)
+    return run.checkpoint.exists()
+
+
+def _finish(trainer: Trainer, validation: Sequence[Film], run: Run) -> None:
+    """Write the averaged weights."""
     finished = trainer.averaged().cpu()
-    settle(finished, validation, short, task)
+    settle(finished, validation, trainer.recipe, trainer.task)
     state = {name: value.contiguous() for name, value in finished.state_dict().items()}
     write_whole(run.weights, lambda stream: stream.write(save(state)))
 
@@ -183,42 +201,40 @@ def _run_epochs(
 ) -> None:
     if trainer.finished:
         return
+    recipe, task, ranks = trainer.recipe, trainer.task, trainer.ranks
+    console = Console(quiet=not ranks.first)
     began = time.monotonic()
-    recipe, task = trainer.recipe, trainer.task
-    transforms = training_transforms(recipe)
+    pictures = prepared(train, recipe, ranks, console)
     once = computed_once(recipe, trainer.network, variants)
-    prepared = list(film_batches(validation, recipe))
-    dataset: Any
+    judged = list(film_batches(validation, recipe)) if ranks.first else []
+    shown: Shown = Pictures(pictures, answers, random_changes(recipe))
     if once:
-        dataset = training_features(trainer, train, answers, variants or 1, console)
-        prepared = [features_of(trainer.network, [batch]) for batch in prepared]
-    else:
-        items = [{"film": film, **answer} for film, answer in zip(train, answers, strict=True)]
-        with foreseen():
-            dataset = CacheDataset(items, transforms, num_workers=2, progress=console.is_terminal)
+        shown = training_features(trainer, pictures, answers, variants or 1, console)
+        judged = [features_of(trainer.network, [batch]) for batch in judged]
+    chances = chances_of(train, task, recipe)
     ends = math.inf if minutes is None else time.monotonic() + 60 * minutes
-    while not trainer.finished and time.monotonic() < ends:
-        loader = _loader(trainer, dataset, train, transforms)
-        shown = track(loader, f"epoch {trainer.epoch + 1}", console=console, disable=not console.is_terminal)
-        figures = trainer.run_epoch(shown, len(loader))
-        kept = trainer.averaged()
-        figures |= validate(Head(kept) if once else kept, task, validation, prepared)
+    while ranks.by_first(lambda: not trainer.finished and time.monotonic() < ends):
+        batches = batches_of(recipe, len(train), chances, trainer.epoch)
+        torch.manual_seed(recipe.seed + trainer.epoch)
+        mine = loaded(shown, [ranks.part(batch) for batch in batches], THREADS[trainer.device.type])
+        told = f"epoch {trainer.epoch + 1}"
+        watched = track(mine, told, len(batches), console=console, disable=not console.is_terminal)
+        figures = trainer.run_epoch(watched, len(batches))
+        figures |= ranks.by_first(lambda: _judged(trainer, once, validation, judged))
         trainer.note({"epoch": trainer.epoch, **figures, "seconds": round(time.monotonic() - began, 1)})
         began = time.monotonic()
-        trainer.save(run.checkpoint)
-        run.keep_log(trainer.history)
-        (run.directory / "curves.svg").write_text(curves.draw(trainer.history), encoding="utf-8")
+        ranks.by_first(lambda: _keep(trainer, run))
         console.print("  ".join(f"{name} {value:.4g}" for name, value in trainer.history[-1].items()))
 
 
-def _loader(trainer: Trainer, dataset: Any, train: Sequence[Film], transforms: Compose) -> DataLoader:
-    """The batches of the epoch to come, which its number and the recipe's seed decide."""
-    recipe, seed = trainer.recipe, trainer.recipe.seed + trainer.epoch
-    torch.manual_seed(seed)
-    transforms.set_random_state(seed)
-    batch = min(recipe.fit.batch, len(train))
-    if not recipe.data.films_per_epoch:
-        return DataLoader(dataset, 0, batch_size=batch, shuffle=True, drop_last=True)
-    drawn = weights(train, [trainer.task.target(film) for film in train], recipe.data.shares)
-    sampler = WeightedRandomSampler(drawn, recipe.data.films_per_epoch)
-    return DataLoader(dataset, 0, batch_size=batch, sampler=sampler, drop_last=True)
+def _judged(trainer: Trainer, once: bool, films: Sequence[Film], batches: Sequence[Tensor]) -> dict[str, float]:
+    """The figures of validation films after an epoch; `once`: the batches are their features."""
+    kept = trainer.averaged()
+    return validate(Head(kept) if once else kept, trainer.task, films, batches)
+
+
+def _keep(trainer: Trainer, run: Run) -> None:
+    """Keep what an epoch came to."""
+    trainer.save(run.checkpoint)
+    run.keep_log(trainer.history)
+    (run.directory / "curves.svg").write_text(curves.draw(trainer.history), encoding="utf-8")

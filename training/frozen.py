@@ -8,32 +8,28 @@ import torch
 from rich.console import Console
 from rich.progress import track
 from torch import Tensor, nn
-from torch.utils.data import Dataset
 
 from cxr_node.inference.network import FilmNetwork
-from training.data import Film
+from training.epochs import Key
 from training.networks.parts import PublicNetwork
 from training.recipe import Recipe
 from training.task import Batch
 from training.trainer import Trainer
-from training.transforms import foreseen, training_transforms
+from training.transforms import SEEDS, changed, random_changes
 
 BATCH = 32
 
 
-class Features(Dataset[dict[str, Any]]):
+class Features:
     """Films as features (n, variants, c, h, w) with their targets; each time one of a film's variants at random."""
 
-    def __init__(self, features: Tensor, targets: Sequence[dict[str, Any]]) -> None:
+    def __init__(self, features: Tensor, targets: Sequence[Batch]) -> None:
         self.features = features
         self.targets = targets
 
-    def __len__(self) -> int:
-        return len(self.targets)
-
-    def __getitem__(self, place: int) -> dict[str, Any]:
-        variant = int(torch.randint(self.features.shape[1], ()))
-        return {"features": self.features[place, variant], **self.targets[place]}
+    def __getitem__(self, key: Key) -> dict[str, Any]:
+        place, seed = key
+        return {"features": self.features[place, seed % self.features.shape[1]], **self.targets[place]}
 
 
 class Head(nn.Module):
@@ -55,25 +51,25 @@ def computed_once(recipe: Recipe, network: FilmNetwork, variants: int | None) ->
 
 
 def training_features(
-    trainer: Trainer, films: Sequence[Film], answers: Sequence[Batch], variants: int, console: Console
+    trainer: Trainer, pictures: Tensor, answers: Sequence[Batch], variants: int, console: Console
 ) -> Features:
-    """The features of training films, each in so many variants of its random changes, which the recipe's seed draws.
+    """The features of prepared training films (n, 1, size, size), each in so many variants of its random changes.
 
-    `answers` are what goes into a batch beside each film.
+    The recipe's seed draws those. `answers` are what goes into a batch beside each film. Each process computes a part.
     """
-    recipe = trainer.recipe
-    transforms = training_transforms(recipe)
+    recipe, ranks = trainer.recipe, trainer.ranks
+    changes, mine = random_changes(recipe), ranks.part(range(len(pictures)))
+    seeds = torch.randint(SEEDS, (variants, len(pictures)), generator=torch.Generator().manual_seed(recipe.seed))
 
     def batches(variant: int) -> Iterator[Tensor]:
-        transforms.set_random_state(recipe.seed + variant)
-        for start in range(0, len(films), BATCH):
-            with foreseen():
-                changed = [transforms({"film": film})["film"] for film in films[start : start + BATCH]]
-            yield torch.from_numpy(np.stack(changed))
+        for start in range(0, len(mine), BATCH):
+            places = mine[start : start + BATCH]
+            shown = [changed(pictures[place].numpy(), changes, int(seeds[variant, place])) for place in places]
+            yield torch.from_numpy(np.stack(shown))
 
     shown = track(range(variants), "features", console=console, disable=not console.is_terminal)
     parts = [features_of(trainer.network, batches(variant)) for variant in shown]
-    return Features(torch.stack(parts, dim=1), answers)
+    return Features(ranks.whole(torch.stack(parts, dim=1)), answers)
 
 
 @torch.no_grad()

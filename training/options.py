@@ -1,5 +1,7 @@
 """Options that several commands of `cxr-train` share."""
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -40,3 +42,8 @@ def device_named(name: str) -> str:
     if name == "cuda" and not available:
         raise ConfigError("No CUDA device is there; take --device auto or cpu.")
     return "cuda" if available and name != "cpu" else "cpu"
+
+
+def processes(environment: Mapping[str, str] = os.environ) -> int:
+    """How many processes torchrun started with this one, itself included; 1 where it did not start it."""
+    return int(environment.get("WORLD_SIZE", "1"))

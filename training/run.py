@@ -41,6 +41,8 @@ class Conditions:
     """What stands in for the recipe's films, where those are not at hand."""
     device: str = field(default="", compare=False)
     """The graphics card that it was last trained on; empty: the processor."""
+    processes: int = field(default=1, compare=False)
+    """How many it was last trained in."""
 
 
 def network_of(recipe: Recipe) -> FilmNetwork:

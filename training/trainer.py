@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -19,6 +18,7 @@ from training.recipe import Recipe
 from training.robust import Robust
 from training.run import network_of
 from training.task import Batch, Task
+from training.together import synchronise
 
 Figures = dict[str, float]
 
@@ -32,7 +32,12 @@ class Trainer:
         self.robust = robust.to(device)
         self.task = task
         self.device = device
+        self.ranks = robust.ranks
+        synchronise(network, self.ranks, device)
+        self.ranks.alike(network)
+        self.ranks.alike(robust)
         channels_last(network)
+        self._pass: nn.Module = _Pass(network, robust)
         self.average = self._copied()
         self.optimiser = self._new_optimiser(recipe.fit.warm_up_optimiser or recipe.fit.optimiser)
         self.epoch = 0
@@ -56,41 +61,44 @@ class Trainer:
         if self.epoch == self.recipe.fit.warm_up_epochs and self.recipe.fit.warm_up_optimiser:
             self.optimiser = self._new_optimiser(self.recipe.fit.optimiser)
         self._freeze(self.warming_up)
-        losses, right, films = [], 0, 0
+        self._pass = _Pass(self.network, self.robust)  # what was shared before must be gone first
+        self._pass = self.ranks.shared(self._pass)
+        losses, right, films = [], [], 0
         for step, batch in enumerate(batches):
             self._set_rates(step, count)
             loss, correct = self.step(batch)
             losses.append(loss)
-            right, films = right + int(correct.sum()), films + len(correct)
+            right.append(correct.sum())
+            films += len(correct)
         self.epoch += 1
-        return {"loss": float(np.mean(losses)), "accuracy": right / films}
+        return self._joined(torch.stack(losses).mean(), torch.stack(right).sum(), films)
 
-    def step(self, batch: Batch) -> tuple[float, Tensor]:
+    def _joined(self, loss: Tensor, right: Tensor, films: int) -> Figures:
+        """What this process saw of an epoch, together with what the others did."""
+        losses, rights, shown = self.ranks.total(torch.tensor([loss, right, films], dtype=torch.float64)).tolist()
+        return {"loss": losses / self.ranks.count, "accuracy": rights / shown}
+
+    def step(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """One batch: `film` (n, 1, size, size), or its `features` (n, c, h, w), its `source` and `group`, and targets.
 
-        Returns the loss and which (n,) were right; of mixed films, the larger part.
+        Returns the loss and which (n,) were right; of mixed films, the larger part. Nothing waits for a graphics card.
         """
         seen = "features" if "features" in batch else "film"
         shown = torch.as_tensor(batch[seen]).to(self.device)
         targets = {name: torch.as_tensor(value).to(self.device) for name, value in batch.items() if name != seen}
-        mixed = self.robust.mixed(shown, targets["source"])
+        mixed = self.robust.mixed(shown, targets)
         if mixed is not None:
             shown = mixed[0]
-        shown = shown.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(self.device.type, dtype=torch.bfloat16):
-            features = shown if seen == "features" else self.network.features(shown)
-            logits = self.network.classify(features)
+        logits, told = self._pass(shown.contiguous(memory_format=torch.channels_last), targets["source"], seen)
         losses = self.task.losses(logits.float(), targets)
         if mixed is not None:
             _, others, own = mixed
-            losses = own * losses + (1 - own) * self.task.losses(
-                logits.float(), {name: value[others] for name, value in targets.items()}
-            )
+            losses = own * losses + (1 - own) * self.task.losses(logits.float(), others)
         loss = self.robust.joined(losses, targets["group"])
-        if self.robust.adversary is not None:
-            loss = loss + self.robust.adversary(features, targets["source"])
+        if told is not None:
+            loss = loss + self.ranks.mean(told)
         self._descend(loss)
-        return float(loss.detach()), self.task.correct(logits.detach().float(), targets)
+        return loss.detach(), self.task.correct(logits.detach().float(), targets)
 
     def _descend(self, loss: Tensor) -> None:
         self.optimiser.zero_grad()
@@ -202,6 +210,23 @@ class Trainer:
         others = [value for name, value in self.network.named_parameters() if not self._learns(name)]
         groups = [{"params": others}, {"params": [*learns, *self.robust.parameters()]}]
         return _OPTIMISERS[spec.name](groups, spec, self.recipe.fit)
+
+
+class _Pass(nn.Module):
+    """A batch's way through the network and past the adversary: what processes share the gradients of."""
+
+    def __init__(self, network: FilmNetwork, robust: Robust) -> None:
+        super().__init__()
+        self.network = network
+        self.robust = robust
+
+    def forward(self, shown: Tensor, sources: Tensor, seen: str) -> tuple[Tensor, Tensor | None]:
+        """Logits (n, outputs) of films or of their features, as `seen` says, and the adversary's losses (n,)."""
+        with torch.autocast(shown.device.type, dtype=torch.bfloat16):
+            features = shown if seen == "features" else self.network.features(shown)
+            logits = self.network.classify(features)
+        adversary = self.robust.adversary
+        return logits, None if adversary is None else adversary(features, sources)
 
 
 def _sgd(groups: list[dict[str, Any]], spec: Optimiser, fit: FitRecipe) -> torch.optim.Optimizer:

@@ -1,7 +1,8 @@
 """MONAI dictionary transforms: films as the node prepares them, then changed at random as other hospitals would."""
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from typing import Any
 
 import cv2
@@ -23,6 +24,8 @@ STRUCTURES = (2.0, 24.0)
 """Sigmas in pixels between which the structures lie whose contrast is changed: from vessels to ribs and hila."""
 CLIP_LIMITS = (1.0, 4.0)
 KNOTS = 6
+SEEDS = 2**32
+"""Of random changes, from 0 on."""
 TILES = (2, 9)
 """Tiles a side of adaptive equalisation, from and below."""
 
@@ -184,14 +187,26 @@ class RandJitterd(RandomizableTransform, MapTransform):
         return np.asarray(np.clip(exposed, 0, 1), dtype=np.float32)
 
 
-def training_transforms(recipe: Recipe) -> Compose:
-    """Prepared (and cached) once, changed anew every time."""
-    steps: list[MapTransform] = [PrepareFilmd("film", recipe.size, recipe.prepare)]
+RandomChange = RandFilmd | RandJitterd
+
+
+def random_changes(recipe: Recipe) -> list[RandomChange]:
+    """What changes a film at random whenever it is shown."""
+    changes: list[RandomChange] = []
     if recipe.augment:
-        steps.append(RandFilmd("film", recipe.augment))
+        changes.append(RandFilmd("film", recipe.augment))
     if recipe.jitter:
-        steps.append(RandJitterd("film", recipe.jitter))
-    return Compose(steps)
+        changes.append(RandJitterd("film", recipe.jitter))
+    return changes
+
+
+def changed(film: Prepared, changes: Sequence[RandomChange], seed: int) -> Prepared:
+    """A film (1, size, size) after random changes that `seed`, from 0 and below 2 ** 32, alone decides."""
+    for place, change in enumerate(changes):
+        own = copy(change)  # draws of its own: another thread may be changing another film
+        own.set_random_state((seed + place) % SEEDS)
+        film = own({"film": film})["film"]
+    return film
 
 
 def evaluation_transforms(recipe: Recipe) -> Compose:

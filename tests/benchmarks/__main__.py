@@ -36,6 +36,7 @@ from tests.benchmarks import (
     startup,
     subscribers,
     throughput,
+    training,
     workitems,
 )
 from tests.benchmarks.figures import FULL, QUICK, Figure, Part, Scale, load, record
@@ -54,6 +55,7 @@ PARTS: Mapping[str, tuple[str, Measure]] = {
     "processes": ("One process or two", processes.measure),
     "history": ("With many studies in the database", history.measure),
     "pages": ("The web pages with many studies", pages.measure),
+    "training": ("Training", training.measure),
     "workitems": ("Workitems with many studies", workitems.measure),
     "subscribers": ("Many who want to hear of workitems", subscribers.measure),
 }

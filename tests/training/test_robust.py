@@ -41,15 +41,16 @@ def test_films_are_mixed_with_those_of_another_source() -> None:
     torch.manual_seed(1)
     robust = Robust(_fit(mixup=0.4), EfficientNetLite0(2), _answers())
     films, sources = torch.rand(12, 1, 4, 4), torch.tensor([0, 1, 2] * 4)
-    mixed = robust.mixed(films, sources)
+    targets = {"source": sources, "place": torch.arange(12)}
+    mixed = robust.mixed(films, targets)
     assert mixed is not None
     shown, others, own = mixed
     assert 0 < own < 1
-    assert (sources[others] != sources).all()
-    torch.testing.assert_close(shown, own * films + (1 - own) * films[others])
-    alone = robust.mixed(films, torch.zeros(12, dtype=torch.int64))
+    assert (others["source"] != sources).all()
+    torch.testing.assert_close(shown, own * films + (1 - own) * films[others["place"]])
+    alone = robust.mixed(films, {"source": torch.zeros(12, dtype=torch.int64)})
     assert alone is not None, "films of one source are mixed among themselves"
-    assert Robust(_fit(), EfficientNetLite0(2), _answers()).mixed(films, sources) is None
+    assert Robust(_fit(), EfficientNetLite0(2), _answers()).mixed(films, targets) is None
 
 
 def test_the_group_with_the_largest_loss_comes_to_weigh_most() -> None:
@@ -70,10 +71,10 @@ def test_features_are_moved_against_the_adversary() -> None:
     features, sources = torch.rand(4, 5, 2, 2, requires_grad=True), torch.tensor([0, 1, 0, 1])
     plain = torch.nn.functional.cross_entropy(adversary.tell(features.mean(dim=(2, 3))), sources)
     usual = torch.autograd.grad(plain, features)[0]
-    reversed_ = torch.autograd.grad(adversary(features, sources), features)[0]
+    reversed_ = torch.autograd.grad(adversary(features, sources).mean(), features)[0]
     torch.testing.assert_close(reversed_, -0.3 * usual)
-    own = torch.autograd.grad(adversary(features, sources), adversary.tell.weight)[0]
-    assert torch.autograd.grad(adversary(features, sources), adversary.tell.weight)[0].equal(own)
+    own = torch.autograd.grad(adversary(features, sources).mean(), adversary.tell.weight)[0]
+    assert torch.autograd.grad(adversary(features, sources).mean(), adversary.tell.weight)[0].equal(own)
     assert float(own.abs().sum()) > 0, "the adversary itself learns to tell"
 
 

@@ -42,7 +42,7 @@ from training.run import Conditions, Run
 from training.scaling import likeliest
 from training.task import FindingAndKind
 from training.trainer import Trainer
-from training.transforms import RandFilmd, evaluation_transforms, training_transforms
+from training.transforms import RandFilmd, changed, evaluation_transforms, random_changes
 
 pytestmark = pytest.mark.training
 
@@ -159,18 +159,15 @@ def test_sources_have_their_shares_and_labels_are_even() -> None:
 
 
 def test_augmentation_keeps_shape_and_range_and_follows_its_seed(films: Path, recipe: Recipe) -> None:
-    item = {"film": read_manifest(films)[0]}
-    transforms = training_transforms(recipe)
-    plain = evaluation_transforms(recipe)(item)["film"]
-    drawn = []
-    for _ in range(2):
-        transforms.set_random_state(5)
-        drawn.append([transforms(item)["film"] for _ in range(20)])
+    plain = evaluation_transforms(recipe)({"film": read_manifest(films)[0]})["film"]
+    changes = random_changes(recipe)
+    drawn = [[changed(plain, changes, seed) for seed in seeds] for seeds in (range(20), range(19, -1, -1))]
     for film in drawn[0]:
         assert film.shape == (1, SIZE, SIZE)
         assert film.dtype == np.float32
         assert 0 <= film.min() <= film.max() <= 1
-    assert np.array_equal(drawn[0], drawn[1])
+    assert np.array_equal(drawn[0], drawn[1][::-1]), "a seed alone decides, not what was drawn before"
+    assert len({film.tobytes() for film in drawn[0]}) == 20
     assert not any(np.array_equal(film, plain) for film in drawn[0])
 
 
