@@ -84,7 +84,8 @@ def status(found: dict[str, Any]) -> str:
     ]
     if hub := found["hub"]:
         reached = _second(hub["reached_at"]) if hub["reached_at"] else "never"
-        lines.append(f"hub           last reached {reached}; to be told of {hub['behind']} studies")
+        what = "study" if hub["behind"] == 1 else "studies"
+        lines.append(f"hub           last reached {reached}; to be told of {hub['behind']} {what}")
     lines += [f"certificate   {one['file']} until {one['until'][:10]}" for one in found["certificates"]]
     if found["missing_files"]:
         lines.append(f"missing       {found['missing_files']} films have no file in the spool any more")

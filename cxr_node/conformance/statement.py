@@ -118,7 +118,9 @@ performance is left (0xB300); what an N-SET says of the patient and the request,
 knows are matching keys, with wild cards, ranges of dates and times, and sequences; answers come in reading order. A
 study that waits to be read is not canceled at a peer's request (0xC313). No subscription is made for who creates a
 workitem. Deletion locks are granted for 30 days. Events are reported to each `[[subscriber]]` on an association of the
-node's own."""
+node's own. Where a node tells a hub (UPS-RS), text items of Scheduled Processing Parameters (0074,1210), named by codes
+of 99CXR_NODE, say each column of its list, what it has decided of the priority, and what the hub asks of it; at a hub
+an N-SET of the priority of a site's workitem is asked of that site (0xB305), and anything else is refused (0x0110)."""
 
 
 def _workitems(plan: Plan) -> str:

@@ -97,9 +97,9 @@ class Region:
         return found
 
     def _said(self, node: Node, *words: str) -> None:
-        for each in (node, self.single):
-            done = each.command(*words)
-            assert done.returncode == 0, done.stderr
+        with ThreadPoolExecutor() as pool:
+            for done in pool.map(lambda each: each.command(*words), (node, self.single)):
+                assert done.returncode == 0, done.stderr
 
 
 def region(folder: Path, sites: int, studies: int, seed: int) -> Outcome:

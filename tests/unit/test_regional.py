@@ -47,7 +47,7 @@ def test_a_node_says_how_far_its_hub_is(tmp_path: Path) -> None:
     assert region_of(node(tmp_path, "shadow"), bench.store, now)["hub"] is None
     assert region_of(Config(), bench.store, now)["hub"] is None
     shown = tables.status(views.status(node(tmp_path), bench.store, now, call=False))
-    assert "; to be told of 1 studies" in shown
+    assert "; to be told of 1 study" in shown
 
 
 def test_a_hub_says_of_each_site_when_it_was_heard_of(tmp_path: Path) -> None:
