@@ -1,0 +1,89 @@
+"""What a replica of the pool does: it holds one model, and judges the films of whoever asks (see `inference.pool`)."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from ray import serve
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from cxr_node.errors import Permanent
+from cxr_node.inference import golden, manifest
+from cxr_node.inference.memory import keep_freed_memory
+from cxr_node.inference.pool import DIGEST, EXPLANATION, films_of, packed
+from cxr_node.inference.predictor import Prediction, Predictor, device_name
+
+Floats = NDArray[np.float32]
+
+
+def _films(requests: Sequence[Floats]) -> int:
+    return sum(map(len, requests))
+
+
+class Replica:
+    """One model on one device. `directory` is the models folder (None: the shipped ones), `called` NAME:VERSION.
+
+    Films of several requests are judged together, up to `batch`: those that come while others are judged. Nobody waits
+    for company.
+
+    Raises:
+        ConfigError: the model is not on this machine.
+        Permanent: MODEL_DIGEST: it is here, and is not the build `digest`, or one of its files is another;
+            MODEL_GOLDEN: it computes something else here than at release.
+    """
+
+    def __init__(self, directory: str | None, called: str, digest: str, batch: int) -> None:
+        keep_freed_memory()
+        model = manifest.named(Path(directory) if directory else None, called)
+        if model.digest != digest:
+            why = f"the model {called} is another build on this machine: its digest is {model.digest}, not {digest}"
+            raise Permanent("MODEL_DIGEST", why)
+        self._predictor = Predictor(model)
+        golden.check(self._predictor)
+        self._turn = asyncio.Lock()
+        self._broken = ""
+        self._judge.set_max_batch_size(batch)  # type: ignore[attr-defined] # of what serve.batch makes of it
+
+    async def __call__(self, request: Request) -> Response:
+        """The answer to one request."""
+        model = self._predictor.manifest
+        headers = {DIGEST: model.digest}
+        if request.method == "GET":
+            known = {"digest": model.digest, "device": device_name(self._predictor.device)}
+            return JSONResponse(known, headers=headers)
+        if request.headers.get(DIGEST) != model.digest:
+            return PlainTextResponse("another build is here", 409, headers)
+        try:
+            films = films_of(await request.body(), model.size)
+        except ValueError as error:
+            return PlainTextResponse(str(error), 400, headers)
+        if request.url.path.endswith("/probe"):
+            return Response(packed(logits=await self._probed(films)), headers=headers)
+        found = await self._judge(films)
+        headers[EXPLANATION] = found[0].explanation
+        logits, maps = (np.stack(each) for each in zip(*((one.logits, one.activations) for one in found), strict=True))
+        return Response(packed(logits=logits, activations=maps), headers=headers)
+
+    def check_health(self) -> None:
+        """Raises RuntimeError when the device has failed: Serve then puts another replica in this one's place."""
+        if self._broken:
+            raise RuntimeError(self._broken)
+
+    @serve.batch(batch_wait_timeout_s=0, batch_size_fn=_films)
+    async def _judge(self, requests: list[Floats]) -> list[list[Prediction]]:
+        """Of each request what its films are."""
+        try:
+            async with self._turn:
+                found = await asyncio.to_thread(self._predictor.predict, np.concatenate(requests))
+        except RuntimeError as error:  # of torch: a device that fails one call fails all that follow
+            self._broken = type(error).__name__
+            raise
+        ends = np.cumsum([len(films) for films in requests])
+        return [found[end - len(films) : end] for films, end in zip(requests, ends, strict=True)]
+
+    async def _probed(self, films: Floats) -> Floats:
+        async with self._turn:
+            return await asyncio.to_thread(self._predictor.probe, films)
