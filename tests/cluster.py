@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -57,7 +56,7 @@ class Cluster:
 
     def end(self) -> None:
         """SIGKILL for all of it."""
-        while living := [*self._own(), *self._workers()]:
+        while living := self._living():
             for pid in living:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
@@ -79,7 +78,7 @@ class Cluster:
 
     def processes(self, title: str) -> list[int]:
         """The living processes that Ray calls so."""
-        return [pid for pid in self._workers() if _title(pid).startswith(title)]
+        return [pid for pid in self._living() if _title(pid).startswith(title)]
 
     def kill(self, title: str, number: int = signal.SIGKILL) -> int:
         """Signal one process of a title; its number."""
@@ -87,26 +86,27 @@ class Cluster:
         os.kill(pid, number)
         return pid
 
-    def _run(self, *command: str) -> subprocess.CompletedProcess[str]:
+    def _run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            command, env=self._environment, capture_output=True, text=True, check=False, timeout=2 * TIMEOUT
+            command,
+            env=self._environment | environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=2 * TIMEOUT,
         )
 
-    def _own(self) -> Iterator[int]:
+    def _living(self) -> list[int]:
+        """Its processes: those with its mark, and their children, some of which write their titles over their marks."""
         mark = f"{_MARK}={self.folder}".encode()
+        parents: dict[int, int] = {}
+        marked = set()
         for folder in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):
+                parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
                 if mark in (folder / "environ").read_bytes().split(b"\0"):
-                    yield int(folder.name)
-
-    def _workers(self) -> Iterator[int]:
-        """The children of the cluster's own processes, which write their titles over their environment."""
-        own = set(self._own())
-        for folder in Path("/proc").glob("[0-9]*"):
-            with suppress(OSError):
-                parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-                if parent in own and int(folder.name) not in own:
-                    yield int(folder.name)
+                    marked.add(int(folder.name))
+        return [pid for pid, parent in parents.items() if pid in marked or parent in marked]
 
 
 def _title(pid: int) -> str:

@@ -11,7 +11,12 @@ from cxr_node.config import Config
 from cxr_node.errors import ConfigError
 
 _cluster = click.option(
-    "--ray", "address", default="auto", show_default=True, metavar="ADDRESS", help="The cluster; auto: of this machine."
+    "--ray",
+    "address",
+    default="auto",
+    show_default=True,
+    metavar="HOST:PORT",
+    help="The cluster; auto: of this machine.",
 )
 
 

@@ -1,6 +1,7 @@
 """The pool on a Ray cluster: deployed, looked at, removed. Each build of a model is an application of its own."""
 
 import logging
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ _LOOK_SECONDS: Final = 0.5
 _LONGEST_REQUEST: Final = 60.0  # seconds; no node waits longer
 _TRIES: Final = 3
 _HEALTH_SECONDS: Final = 5.0
+_CONNECT_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +55,24 @@ class Deployed:
 
 @contextmanager
 def joined(address: str) -> Iterator[None]:
-    """As a client of the cluster at an address; `auto` is the one on this machine. Raises Transient POOL_CLUSTER."""
+    """As a client of the cluster at HOST:PORT; `auto` is the one on this machine. Raises Transient POOL_CLUSTER."""
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     try:
+        if address != "auto":
+            _reach(address)  # Ray itself tries for minutes
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        why = f"there is no Ray cluster at {address!r}: begin one with `ray start --head`, or name its address"
+    except (OSError, RuntimeError, ValueError) as error:
+        why = f"there is no Ray cluster at {address}: begin one with `ray start --head`, or name its HOST:PORT"
         raise Transient("POOL_CLUSTER", why) from error
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _reach(address: str) -> None:
+    host, _, port = address.rpartition(":")
+    socket.create_connection((host, int(port)), _CONNECT_SECONDS).close()
 
 
 def deploy(

@@ -1,6 +1,5 @@
 """What a replica of the pool does: it holds one model, and judges the films of whoever asks (see `inference.pool`)."""
 
-import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from cxr_node.inference import golden, manifest
 from cxr_node.inference.memory import keep_freed_memory
 from cxr_node.inference.pool import DIGEST, EXPLANATION, films_of, packed
 from cxr_node.inference.predictor import Prediction, Predictor, device_name
+from cxr_node.pool.sharing import Shared
 
 Floats = NDArray[np.float32]
 
@@ -41,27 +41,24 @@ class Replica:
         if model.digest != digest:
             why = f"the model {called} is another build on this machine: its digest is {model.digest}, not {digest}"
             raise Permanent("MODEL_DIGEST", why)
-        self._predictor = Predictor(model)
-        golden.check(self._predictor)
-        self._turn = asyncio.Lock()
-        self._broken = ""
+        predictor = Predictor(model)
+        golden.check(predictor)
+        self._model, self._device, self._shared = model, device_name(predictor.device), Shared(predictor)
         self._judge.set_max_batch_size(batch)  # type: ignore[attr-defined] # of what serve.batch makes of it
 
     async def __call__(self, request: Request) -> Response:
         """The answer to one request."""
-        model = self._predictor.manifest
-        headers = {DIGEST: model.digest}
+        headers = {DIGEST: self._model.digest}
         if request.method == "GET":
-            known = {"digest": model.digest, "device": device_name(self._predictor.device)}
-            return JSONResponse(known, headers=headers)
-        if request.headers.get(DIGEST) != model.digest:
+            return JSONResponse({"digest": self._model.digest, "device": self._device}, headers=headers)
+        if request.headers.get(DIGEST) != self._model.digest:
             return PlainTextResponse("another build is here", 409, headers)
         try:
-            films = films_of(await request.body(), model.size)
+            films = films_of(await request.body(), self._model.size)
         except ValueError as error:
             return PlainTextResponse(str(error), 400, headers)
         if request.url.path.endswith("/probe"):
-            return Response(packed(logits=await self._probed(films)), headers=headers)
+            return Response(packed(logits=await self._shared.probe(films)), headers=headers)
         found = await self._judge(films)
         headers[EXPLANATION] = found[0].explanation
         logits, maps = (np.stack(each) for each in zip(*((one.logits, one.activations) for one in found), strict=True))
@@ -69,21 +66,9 @@ class Replica:
 
     def check_health(self) -> None:
         """Raises RuntimeError when the device has failed: Serve then puts another replica in this one's place."""
-        if self._broken:
-            raise RuntimeError(self._broken)
+        if self._shared.failure:
+            raise RuntimeError(self._shared.failure)
 
     @serve.batch(batch_wait_timeout_s=0, batch_size_fn=_films)
     async def _judge(self, requests: list[Floats]) -> list[list[Prediction]]:
-        """Of each request what its films are."""
-        try:
-            async with self._turn:
-                found = await asyncio.to_thread(self._predictor.predict, np.concatenate(requests))
-        except RuntimeError as error:  # of torch: a device that fails one call fails all that follow
-            self._broken = type(error).__name__
-            raise
-        ends = np.cumsum([len(films) for films in requests])
-        return [found[end - len(films) : end] for films, end in zip(requests, ends, strict=True)]
-
-    async def _probed(self, films: Floats) -> Floats:
-        async with self._turn:
-            return await asyncio.to_thread(self._predictor.probe, films)
+        return await self._shared.together(requests)

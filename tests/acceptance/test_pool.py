@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cxr_node.errors import Transient
 from cxr_node.inference import golden, manifest
 from cxr_node.inference.build import builtin_directory
 from cxr_node.inference.manifest import Manifest
@@ -23,7 +24,7 @@ from tests.cluster import PROXY, REPLICA, Cluster
 from tests.node import Node, wait_for
 
 pytestmark = [pytest.mark.peers, pytest.mark.timeout(600)]
-OLD, NEW = "cxr-pneumonia:1.0.0", "cxr-pneumonia:2.0.0"
+OLD, NEW, COVID = "cxr-pneumonia:1.0.0", "cxr-pneumonia:2.0.0", "cxr-covid:1.0.0"
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +37,16 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def cluster(models: Path) -> Iterator[Cluster]:
     with Cluster(models) as running:
-        running.pool("deploy", OLD, "--least", "2")
         yield running
+
+
+def serving(cluster: Cluster, called: str, least: int) -> None:
+    """The cluster has a model, since an earlier test or from now on."""
+    with closing(Pool(cluster.address, 60.0)) as pool:
+        try:
+            pool.look(named(called))
+        except Transient:
+            cluster.pool("deploy", called, "--least", str(least))
 
 
 class Load:
@@ -98,6 +107,7 @@ def states(cluster: Cluster) -> dict[str, tuple[str, int]]:
 
 
 def test_a_pool_gives_what_is_computed_here(cluster: Cluster) -> None:
+    serving(cluster, OLD, 2)
     model = named(OLD)
     own = Predictor(model, "cpu")
     with closing(Pool(cluster.address, 60.0)) as pool:
@@ -111,6 +121,7 @@ def test_a_pool_gives_what_is_computed_here(cluster: Cluster) -> None:
 
 
 def test_no_request_fails_while_replicas_die_and_a_version_is_rolled_out(cluster: Cluster) -> None:
+    serving(cluster, OLD, 2)
     assert len(cluster.processes(REPLICA)) == 2
     with Load(cluster.address, named(OLD)) as load:
         load.goes_on()
@@ -131,14 +142,26 @@ def test_no_request_fails_while_replicas_die_and_a_version_is_rolled_out(cluster
     assert states(cluster) == {NEW: ("RUNNING", 1)}
 
 
+def test_what_ray_does_not_do_is_told(cluster: Cluster) -> None:
+    early = cluster.tried("deploy", COVID, "--wait", "1")
+    assert early.returncode == 1
+    assert early.stderr.startswith(f"POOL_DEPLOY: the model {COVID} does not serve in the pool; DEPLOYING")
+    cluster.pool("remove", COVID)
+    again = cluster.tried("remove", COVID)
+    assert (again.returncode, again.stdout) == (1, "")
+    assert again.stderr.startswith(f"POOL_MODEL: the pool has no model {COVID}; there are: ")
+
+
 def attempts(node: Node) -> list[tuple[str, int]]:
     """Of each analysis: its state, and how often its process died of it."""
     return [(row["state"], row["crash_count"]) for row in node.rows("SELECT * FROM job WHERE kind = 'analyse'")]
 
 
 def test_films_wait_for_a_pool_that_does_not_answer(cluster: Cluster, tmp_path: Path) -> None:
+    serving(cluster, NEW, 1)
     asked = {"inference__backend": "ray", "inference__address": cluster.address, "inference__fallback": False}
-    with Node(tmp_path, inference__answer_seconds=5, **asked).analysing() as node:
+    with Node(tmp_path, inference__answer_seconds=5, **asked) as node:
+        node.analysing()
         assert node.status()["device"] == f"pool {cluster.address}"
         looked = node.command("check").stdout
         assert f"ok      pool {NEW}: {cluster.address} has it, digest {named(NEW).digest[:12]}, on cpu" in looked
@@ -157,8 +180,10 @@ def test_films_wait_for_a_pool_that_does_not_answer(cluster: Cluster, tmp_path: 
 
 
 def test_this_machine_judges_films_while_the_pool_is_away(cluster: Cluster, tmp_path: Path) -> None:
+    serving(cluster, NEW, 1)
     cluster.pool("remove", NEW)
-    with Node(tmp_path, inference__backend="ray", inference__address=cluster.address).analysing() as node:
+    with Node(tmp_path, inference__backend="ray", inference__address=cluster.address) as node:
+        node.analysing()
         film = films.chest()
         node.send(film)
         (here,) = node.wait_final(film.StudyInstanceUID)
@@ -183,5 +208,8 @@ def answered(node: Node) -> bool:
     return bool(node.logged("pool.back"))
 
 
-def test_what_cannot_be_deployed_is_told(cluster: Cluster) -> None:
-    assert cluster.tried("status").returncode == 1
+def test_a_cluster_that_is_gone_is_told(cluster: Cluster) -> None:
+    cluster.end()
+    found = cluster.tried("status")
+    assert (found.returncode, found.stdout) == (1, "")
+    assert found.stderr.startswith("POOL_CLUSTER: there is no Ray cluster at 127.0.0.1:")
