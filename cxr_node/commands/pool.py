@@ -40,7 +40,7 @@ def pool() -> None:
 @click.option("--queue", type=click.IntRange(1), default=4, show_default=True, help="Requests at each before one more.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where every machine takes requests.")
 @click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True)
-@click.option("--wait", type=click.FloatRange(1), default=300.0, show_default=True, help="Seconds until it serves.")
+@click.option("--wait", type=click.FloatRange(0), default=300.0, show_default=True, help="Seconds until it serves.")
 @with_config
 def deploy(
     config: Config,

@@ -57,9 +57,9 @@ class _Passing(Transient):
 class Pool:
     """The pool at an address such as http://gpu.example.org:8000; it may be shared between threads.
 
-    `timeout` in seconds, for each answer. What is asked raises Transient: POOL_AWAY where nobody answers, or with a
-    fault; POOL_SLOW where not in time; POOL_MODEL where the pool does not have this build; POOL_ANSWER where an answer
-    is none.
+    `timeout` in seconds, for all that a question takes. What is asked raises Transient: POOL_AWAY where nobody answers,
+    or with a fault; POOL_SLOW where not in time; POOL_MODEL where the pool does not have this build; POOL_ANSWER where
+    an answer is none.
     """
 
     def __init__(
@@ -68,11 +68,11 @@ class Pool:
         timeout: float,
         pauses: Sequence[float] = _PAUSES,
         sleep: Callable[[float], None] = time.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.address = address.rstrip("/")
-        self._pauses, self._sleep = pauses, sleep
-        limit = httpx2.Timeout(timeout, connect=min(timeout, _CONNECT_SECONDS))
-        self._client = httpx2.Client(timeout=limit, trust_env=False)
+        self._timeout, self._pauses, self._sleep, self._monotonic = timeout, pauses, sleep, monotonic
+        self._client = httpx2.Client(trust_env=False)
 
     def close(self) -> None:
         """Give up the connections that are kept for the next question."""
@@ -80,7 +80,7 @@ class Pool:
 
     def look(self, model: Manifest) -> Standing:
         """Which build of a model, by its name and version, stands there; another one than `model` is no failure."""
-        answer = self._asked("GET", model, "")
+        answer = self._asked(self._until(), "GET", model, "")
         try:
             said = answer.json()
             return Standing(str(said["digest"]), str(said["device"]))
@@ -90,14 +90,18 @@ class Pool:
     def ask(self, question: Question, model: Manifest, films: Floats) -> Answer:
         """What the pool says of films (n, size, size), float32 in 0..1."""
         parts = [films[start : start + MOST_FILMS] for start in range(0, len(films), MOST_FILMS)]
-        answers = [self._part(question, model, part) for part in parts]
+        until = self._until()
+        answers = [self._part(until, question, model, part) for part in parts]
         maps = [each.activations for each in answers if each.activations is not None]
         logits = np.concatenate([each.logits for each in answers])
         return Answer(logits, np.concatenate(maps) if maps else None, answers[0].explanation)
 
-    def _part(self, question: Question, model: Manifest, films: Floats) -> Answer:
+    def _until(self) -> float:
+        return self._monotonic() + self._timeout
+
+    def _part(self, until: float, question: Question, model: Manifest, films: Floats) -> Answer:
         headers = {DIGEST: model.digest, "Content-Type": "application/octet-stream"}
-        answer = self._asked("POST", model, f"/{question}", headers=headers, content=packed(films=films))
+        answer = self._asked(until, "POST", model, f"/{question}", headers=headers, content=packed(films=films))
         if (found := answer.headers.get(DIGEST, "")) != model.digest:
             raise self._other_build(model, found)
         try:
@@ -111,20 +115,25 @@ class Pool:
             raise self._no_answer()
         return Answer(logits, maps, answer.headers.get(EXPLANATION, ""))
 
-    def _asked(self, method: str, model: Manifest, path: str, **more: Any) -> httpx2.Response:
+    def _asked(self, until: float, method: str, model: Manifest, path: str, **more: Any) -> httpx2.Response:
+        url = f"{self.address}/{model.name}/{model.version}{path}"
         for pause in self._pauses:
             try:
-                return self._once(method, model, path, **more)
+                return self._once(until, method, url, model, **more)
             except _Passing:
                 self._sleep(pause)
-        return self._once(method, model, path, **more)
+        return self._once(until, method, url, model, **more)
 
-    def _once(self, method: str, model: Manifest, path: str, **more: Any) -> httpx2.Response:
+    def _once(self, until: float, method: str, url: str, model: Manifest, **more: Any) -> httpx2.Response:
         where = {"address": self.address}
+        slow = Transient("POOL_SLOW", Message("the pool {address} does not answer in time", **where))
+        if (left := until - self._monotonic()) <= 0:
+            raise slow
+        limit = httpx2.Timeout(left, connect=min(left, _CONNECT_SECONDS))
         try:
-            answer = self._client.request(method, f"{self.address}/{model.name}/{model.version}{path}", **more)
+            answer = self._client.request(method, url, timeout=limit, **more)
         except httpx2.TimeoutException as error:
-            raise Transient("POOL_SLOW", Message("the pool {address} does not answer in time", **where)) from error
+            raise slow from error
         except httpx2.TransportError as error:
             why = Message("no connection with the pool {address}: {error}", **where, error=error)
             raise _Passing("POOL_AWAY", why) from error

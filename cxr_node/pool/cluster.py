@@ -115,7 +115,7 @@ def deploy(
     until = monotonic() + seconds
     while (found := _applications().get(model.called)) is None or found.status != ApplicationStatus.RUNNING:
         if monotonic() > until or (found and found.status == ApplicationStatus.DEPLOY_FAILED):
-            said = f"{found.status}: {_told(found)}" if found else "nothing is known of it"
+            said = f"{found.status.value}: {_told(found)}" if found else "nothing is known of it"
             raise Permanent("POOL_DEPLOY", f"the model {model.called} does not serve in the pool; {said}")
         sleep(_LOOK_SECONDS)
     return _deployed(model.called, found)

@@ -59,7 +59,7 @@ def _asked(cluster: Cluster, there: PooledPredictor, films: Floats, rounds: int)
     yield Figure(row, "a proxy is full at", "requests/s", [full])
     yield Figure(row, "which are", "films/s", [full * len(films)])
     cores = [replica / proxy for replica, proxy in zip(costs["replica"], costs["proxy"], strict=True)]
-    yield Figure(row, "of as many replicas on a core each", "", cores)
+    yield Figure(row, "of one core each", "replicas", cores)
 
 
 def _spent(cluster: Cluster) -> dict[str, float]:

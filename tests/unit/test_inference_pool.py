@@ -3,7 +3,7 @@
 import json
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import numpy as np
@@ -192,6 +192,15 @@ def test_a_pool_that_is_slow_is_not_asked_again_at_once(pool: Called, model: Man
         with pytest.raises(Transient) as caught:
             slow.ask("predict", model, films(1, model.size))
     assert (caught.value.code, pauses) == ("POOL_SLOW", [])
+
+
+def test_all_requests_of_a_question_share_its_time(stand_in: StandIn, model: Manifest) -> None:
+    clock = Clock(0.0)
+    stand_in.replies = [(500, {}, b"")] * 3
+    patient = Pool(stand_in.address, 1.0, pauses=(0.4, 0.7), sleep=clock.turn, monotonic=clock)
+    with closing(patient), pytest.raises(Transient) as caught:
+        patient.ask("predict", model, films(1, model.size))
+    assert (caught.value.code, len(stand_in.requests)) == ("POOL_SLOW", 2)
 
 
 def test_this_machine_computes_while_the_pool_is_away(
