@@ -22,10 +22,11 @@ from cxr_node.imaging.instance import read_instance
 from cxr_node.imaging.part10 import read_complete, read_film
 from cxr_node.inference.gate import admission
 from cxr_node.inference.memory import keep_freed_memory
-from cxr_node.inference.predictor import Prediction, Predictor, analyse
+from cxr_node.inference.predictor import FilmPredictor, Prediction, analyse
 from cxr_node.message import Message
 from cxr_node.panel import draw_panel
 from cxr_node.plan import Plan
+from cxr_node.predicting import predictor_of
 from cxr_node.profiles import profile_of
 from cxr_node.stages.stage import attempt
 
@@ -91,19 +92,13 @@ class Analyst:
         self._plan, self._out, self._clock = plan, out, clock
         self._rules, self._profile = plan.rules(), profile_of(plan, "shadow")  # for research, whatever the node may do
         keep_freed_memory()
-        self._predictor = Predictor(
-            plan.manifest, plan.config.inference.device, plan.config.report.explain, plan.config.inference.backend
-        )
+        self._predictor = predictor_of(plan.config, plan.manifest)
         self._admit = admission(plan.gate())
-        self._beside: list[Predictor] = []
+        self._beside: list[FilmPredictor] = []
         self.lacking = dict(plan.lineup.missing)
         for model in plan.further:
             try:
-                self._beside.append(
-                    Predictor(
-                        model, plan.config.inference.device, plan.config.report.explain, plan.config.inference.backend
-                    )
-                )
+                self._beside.append(predictor_of(plan.config, model))
             except CxrNodeError as error:
                 self.lacking[model.called] = error.message
 

@@ -63,7 +63,7 @@ def examine(config: Config, *, offline: bool) -> Iterator[Finding]:
     yield from _guarded("model", lambda: _model(config))
     yield from _beside(config)
     yield from _guarded("gate", lambda: _gate(config))
-    yield from _guarded("device", lambda: Finding(*device_checks.look(config)))
+    yield from _each("device", lambda: (Finding(*found) for found in device_checks.look(config, offline=offline)))
     yield from _each("certificate", lambda: _certificates(config, datetime.now(UTC)))
     yield from _guarded("web page", lambda: _web(config))
     yield from _guarded("listener", lambda: _listener(config))

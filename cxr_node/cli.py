@@ -21,6 +21,7 @@ from cxr_node.commands.drift import drift, label
 from cxr_node.commands.export import export
 from cxr_node.commands.models import models
 from cxr_node.commands.options import DAY, as_json, config_file, midnight, operator, with_config
+from cxr_node.commands.pool import pool
 from cxr_node.commands.reading import priority, read, release, reopen, retell, withdraw
 from cxr_node.commands.simulate import simulate
 from cxr_node.config import Config
@@ -52,6 +53,7 @@ def main() -> None:
 main.add_command(audit)
 main.add_command(config_commands)
 main.add_command(export)
+main.add_command(pool)
 for command in (backfill, backup, restore, drift, label, models, read, reopen, priority):
     main.add_command(command)
 for command in (withdraw, release, retell, user, token, simulate):

@@ -23,12 +23,13 @@ from cxr_node.message import Message
 from cxr_node.observe import log as logging
 from cxr_node.pipeline import Role, assemble
 from cxr_node.plan import Plan, open_store
+from cxr_node.predicting import predictor_of
 from cxr_node.store import events
 from cxr_node.store.db import Store
 from cxr_node.worker import Bell, Lane, Worker
 
 if TYPE_CHECKING:
-    from cxr_node.inference.predictor import Predictor
+    from cxr_node.inference.predictor import FilmPredictor
 
 log = structlog.get_logger()
 
@@ -116,7 +117,7 @@ class _Life:
         grace.start()
 
 
-def _stand_by(link: Link, role: str, predictor: "Predictor", life: _Life) -> None:
+def _stand_by(link: Link, role: str, predictor: "FilmPredictor", life: _Life) -> None:
     """Show that the model computes here what it should, and wait until it is put in service."""
     from cxr_node.inference import golden  # noqa: PLC0415 - as the predictor's
 
@@ -177,14 +178,12 @@ def _wake(link: Link | None) -> None:
 def _inferring(plan: Plan, store: Store) -> Part:
     from cxr_node.inference.gate import admission  # noqa: PLC0415 - torch is loaded here and only here
     from cxr_node.inference.memory import keep_freed_memory  # noqa: PLC0415
-    from cxr_node.inference.predictor import Predictor, analyse  # noqa: PLC0415
+    from cxr_node.inference.predictor import analyse  # noqa: PLC0415
 
     keep_freed_memory()
     model = plan.manifest
     decoders = _decoders(plan)  # they start while the model is loaded
-    predictor = Predictor(
-        model, plan.config.inference.device, plan.config.report.explain, plan.config.inference.backend
-    )
+    predictor = predictor_of(plan.config, model)
     judge = partial(analyse, model, prevalence=plan.prevalence_of(model))
     values = _common(plan, store) | {"predictor": predictor, "judge": judge}
     values |= {"further": [each.digest for each in plan.further], "shadows": [each.digest for each in plan.shadows]}
@@ -212,16 +211,14 @@ def _shadowing(plan: Plan, store: Store) -> Part:
 def _beside(role: Role, models: Sequence[Manifest], plan: Plan, store: Store) -> Part:
     """A process for models beside the one in service; one that cannot be loaded is told, and the others go on."""
     from cxr_node.inference.memory import keep_freed_memory  # noqa: PLC0415 - torch again, in a process of its own
-    from cxr_node.inference.predictor import Predictor, analyse  # noqa: PLC0415
+    from cxr_node.inference.predictor import analyse  # noqa: PLC0415
     from cxr_node.stages.beside import Bench, Beside  # noqa: PLC0415
 
     keep_freed_memory()
     beside, lacking = {}, {}
     for model in models:
         try:
-            predictor = Predictor(
-                model, plan.config.inference.device, plan.config.report.explain, plan.config.inference.backend
-            )
+            predictor = predictor_of(plan.config, model)
         except CxrNodeError as error:
             log.error(f"{role}.lacking", model=model.called, code=error.code, reason=error.message)
             lacking[model.called] = error.message

@@ -138,21 +138,6 @@ class Eligibility(Section):
         return age
 
 
-class Inference(Section):
-    """The process that runs the network."""
-
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    backend: Literal["torch", "openvino"] = "torch"
-    batch_size: Annotated[int, Field(ge=1, le=256)] = 8
-    decoders: Literal["auto"] | Annotated[int, Field(ge=1, le=64)] = "auto"
-
-    @model_validator(mode="after")
-    def _one_place(self) -> Self:
-        if self.backend == "openvino" and self.device == "cuda":
-            raise ValueError("OpenVINO computes on the processor: set device to auto or cpu, or backend to torch")
-        return self
-
-
 class Report(Section):
     """What is written for a study."""
 

@@ -9,6 +9,7 @@ from cxr_node.config.basis import PemName, Port, Section, distinct, is_loopback,
 from cxr_node.config.corrections import Corrections
 from cxr_node.config.hl7 import Hl7
 from cxr_node.config.hub import Hub
+from cxr_node.config.inference import Inference
 from cxr_node.config.model import Model
 from cxr_node.config.pair import Pair
 from cxr_node.config.sections import (
@@ -16,7 +17,6 @@ from cxr_node.config.sections import (
     Backup,
     Destination,
     Eligibility,
-    Inference,
     Log,
     Modality,
     Node,
@@ -124,6 +124,12 @@ class Config(Section):
                     "hub.sites: a site shows by a token of its own who it is: name web.tokens, and leave web and ups "
                     "enabled"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _a_pool_gives_the_map_of_the_pass(self) -> Self:
+        if self.inference.backend == "ray" and self.report.explain != "cam":
+            raise ValueError('report.explain: a pool makes no other maps than "cam"; or set inference.backend to torch')
         return self
 
     @field_validator("destination")

@@ -1,7 +1,7 @@
 """Films to logits and activation maps, and those to an analysis in the node's terms."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -36,6 +36,24 @@ class Prediction:
     logits: Floats
     activations: Floats = field(repr=False)
     explanation: str = "cam"
+
+
+class FilmPredictor(Protocol):
+    """A model that judges films, wherever it is computed; `device` says where, for people, as `str` gives it."""
+
+    @property
+    def manifest(self) -> Manifest: ...
+
+    @property
+    def device(self) -> object: ...
+
+    def predict(self, batch: Floats, /) -> list[Prediction]:
+        """As of `Predictor`; raises Transient where that is elsewhere and cannot be reached."""
+        ...
+
+    def probe(self, batch: Floats, /) -> Floats:
+        """As of `Predictor`; raises as `predict` does."""
+        ...
 
 
 class Predictor:
@@ -156,6 +174,11 @@ def network_of(manifest: Manifest) -> FilmNetwork:
     fold_norms(network)
     channels_last(network)
     return network
+
+
+def device_name(device: torch.device) -> str:
+    """A device for people: with the name of the card, where it is one."""
+    return f"{device.type} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)
 
 
 def _device(name: str) -> torch.device:

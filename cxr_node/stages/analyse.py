@@ -21,7 +21,7 @@ from cxr_node.store.db import Store, Tx
 from cxr_node.store.studies import Arrival
 
 if TYPE_CHECKING:
-    from cxr_node.inference.predictor import Prediction, Predictor
+    from cxr_node.inference.predictor import FilmPredictor, Prediction
 
 
 Admission = tuple[Prepared, Assessment | None]
@@ -51,7 +51,7 @@ class Analyse(Stage):
 
     store: Store
     develop: Develop
-    predictor: "Predictor"
+    predictor: "FilmPredictor"
     admit: Admit
     judge: "Callable[[Prediction], Analysis]"
     judging: Judging

@@ -23,7 +23,7 @@ from cxr_node.store import assessments, events, results, studies
 from cxr_node.store.db import Store, Tx
 
 if TYPE_CHECKING:
-    from cxr_node.inference.predictor import Prediction, Predictor
+    from cxr_node.inference.predictor import FilmPredictor, Prediction
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Film:
 class Beside:
     """A model beside the one in service; `judge` as in `Analyse`."""
 
-    predictor: "Predictor"
+    predictor: "FilmPredictor"
     judge: "Callable[[Prediction], Analysis]"
 
 

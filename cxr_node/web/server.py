@@ -23,8 +23,9 @@ class Server(uvicorn.Server):
     def __init__(self, app: ASGIApp, secure: ssl.SSLContext | None, *, head_seconds: float = _HEAD_SECONDS) -> None:
         patient: Any = partial(PatientProtocol, head_seconds=head_seconds)
         config = uvicorn.Config(
-            app, http=patient, ws="wsproto", ws_max_size=_MOST_MESSAGE_BYTES, lifespan="on", log_config=None,
-            access_log=False, server_header=False, proxy_headers=False, limit_concurrency=_MOST_CONNECTIONS,
+            app, loop="asyncio", http=patient, ws="wsproto", ws_max_size=_MOST_MESSAGE_BYTES, lifespan="on",
+            log_config=None, access_log=False, server_header=False, proxy_headers=False,
+            limit_concurrency=_MOST_CONNECTIONS,
             timeout_keep_alive=_KEEP_ALIVE_SECONDS, timeout_graceful_shutdown=_LAST_ANSWERS_SECONDS,
             h11_max_incomplete_event_size=_MOST_HEAD_BYTES,
             ssl_context_factory=(lambda _, __: secure) if secure else None,

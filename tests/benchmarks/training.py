@@ -104,7 +104,8 @@ def measure(folder: Path, scale: Scale) -> Iterator[Figure | str]:
         for figure in figures.values():
             yield figure
             yield ratios(figure, figures[PLAIN], f"{column}, against {PLAIN}")
-    yield f"{RECIPE} ({recipe.network}, {recipe.size} pixels, batch {batch}), {len(films)} JPEG films of {SIDES[1]} x {SIDES[0]}."
+    what = f"{RECIPE} ({recipe.network}, {recipe.size} pixels, batch {batch})"
+    yield f"{what}, {len(films)} JPEG films of {SIDES[1]} x {SIDES[0]}."
     yield from _parts(films, recipe)
 
 

@@ -28,8 +28,10 @@ from tests.bench import NOON, Bench, header
 from tests.certificates import Authority, Pair, encrypted
 from tests.doctor import MISTAKES, TORCH, Doctor, own
 from tests.node import free_port
+from tests.pools import Reply, StandIn
 from tests.receiver import RESET, Receiver, tls_server
 from tests.ris import Ris
+from tests.toml import toml
 
 EXPLAINED = sentences.explained((sentences.PACKAGE.parent / "docs" / "operations.md").read_text("utf-8"))
 OWN = '[model]\ndirectory = "models"\nname = "cxr-own"\n'
@@ -236,6 +238,26 @@ def another_backend(check: Doctor) -> None:
         check(wanted)
 
 
+def pools(check: Doctor) -> None:
+    silent = check.done.enter_context(socket.create_server(("127.0.0.1", 0)))
+    with StandIn(manifest.find(None, "cxr-pneumonia")) as pool:
+
+        def look(*replies: Reply | None, offline: bool = False, **more: Any) -> None:
+            pool.replies = list(replies)
+            known = {"backend": "ray", "device": "cpu", "address": pool.address}
+            check(toml({"inference": known | more}, {}), offline=offline)
+
+        look()
+        look(offline=True)
+        look((404, {}, b""))
+        look((500, {}, b""), (500, {}, b""), (500, {}, b""))
+        look((200, {}, b"{}"))
+        look(address=f"http://127.0.0.1:{free_port()}", fallback=False)
+        look(address=f"http://127.0.0.1:{silent.getsockname()[1]}", answer_seconds=0.1)
+        pool.digest = "e" * 64
+        look()
+
+
 def certificates(check: Doctor) -> None:
     hospital = Authority(check.folder, "hospital")
     node, other = hospital.issue("node"), hospital.issue("other")
@@ -403,6 +425,6 @@ def a_server_that_does_not_answer(check: Doctor) -> None:
 
 SITUATIONS = (
     a_server_that_does_not_answer, mistakes, folders, databases, two_nodes, a_damaged_database, models,
-    models_that_misstate_themselves, a_model_that_was_activated, calibrations, devices, another_backend, certificates,
-    pages_and_ports, peers_that_speak_dicom, peers_that_do_not, a_hub_and_its_sites,
+    models_that_misstate_themselves, a_model_that_was_activated, calibrations, devices, another_backend, pools,
+    certificates, pages_and_ports, peers_that_speak_dicom, peers_that_do_not, a_hub_and_its_sites,
 )  # fmt: skip

@@ -35,6 +35,10 @@ CONTRACT = {
     "audit",
     "export",
     "simulate",
+    "backup",
+    "restore",
+    "backfill",
+    "pool",
 }
 """The commands of the contract that this release has."""
 
@@ -94,7 +98,9 @@ def test_every_command_takes_a_configuration(path: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [("worklist",), ("status",), ("study",), ("models", "compare"), ("simulate",)], ids=" ".join
+    "path",
+    [("worklist",), ("status",), ("study",), ("models", "compare"), ("simulate",), ("pool", "status")],
+    ids=" ".join,
 )
 def test_what_scripts_read_has_json(path: tuple[str, ...]) -> None:
     assert "--json" in run(*path, "--help").stdout
@@ -102,7 +108,15 @@ def test_what_scripts_read_has_json(path: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["nonsense"], ["worklist", "--nonsense"], ["study"], ["requeue"], ["requeue", "1.2", "--failed"], ["analyze"]],
+    [
+        ["nonsense"],
+        ["worklist", "--nonsense"],
+        ["study"],
+        ["requeue"],
+        ["requeue", "1.2", "--failed"],
+        ["analyze"],
+        ["pool", "deploy", "cxr-pneumonia", "--least", "3", "--most", "2"],
+    ],
 )
 def test_wrong_use_is_exit_status_2(arguments: list[str]) -> None:
     found = run(*arguments)
@@ -250,6 +264,14 @@ def test_check_says_what_films_are_judged_on(
     found = run("check", "--offline", "-c", "node.toml")
     assert found.exit_code == status
     assert said in found.stdout
+
+
+@pytest.mark.parametrize("arguments", [("deploy", "cxr-pneumonia"), ("status",), ("remove", "cxr-pneumonia:2.0.0")])
+def test_a_pool_wants_ray_and_says_so(monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    found = run("pool", *arguments)
+    assert (found.exit_code, found.stdout) == (78, "")
+    assert "install cxr-node[ray] on every machine of the pool" in found.stderr
 
 
 @pytest.mark.parametrize(

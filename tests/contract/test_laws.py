@@ -23,7 +23,8 @@ CATCH_ALL = {
 }
 """The only modules that may catch every exception, and why; each time it is turned into an answer, never swallowed."""
 OWN_PACKAGE = {
-    "torch": ("inference", "demo"), "pynetdicom": ("dimse",), "highdicom": ("documents",), "sqlite_utils": ("store",),
+    "torch": ("inference", "demo"), "ray": ("pool",), "pynetdicom": ("dimse",), "highdicom": ("documents",),
+    "sqlite_utils": ("store",),
 }  # fmt: skip
 SQL = ("SELECT ", "INSERT ", "UPDATE ", "DELETE FROM ")
 
@@ -54,6 +55,15 @@ def test_importing_the_daemon_loads_neither_torch_nor_highdicom_nor_a_web_server
     program = (
         "import sys, cxr_node.daemon; "
         "print(sorted({'torch', 'highdicom', 'monai', 'matplotlib', 'starlette', 'uvicorn'} & sys.modules.keys()))"
+    )
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert found.stdout.strip() == "[]"
+
+
+def test_a_node_loads_nothing_of_ray_even_where_a_pool_computes() -> None:
+    program = (
+        "import sys, cxr_node.cli, cxr_node.daemon, cxr_node.roles, cxr_node.analyst, cxr_node.inference.pooled; "
+        "print(sorted({name.partition('.')[0] for name in sys.modules} & {'ray', 'grpc', 'fastapi', 'aiohttp'}))"
     )
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
     assert found.stdout.strip() == "[]"
