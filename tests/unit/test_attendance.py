@@ -50,12 +50,15 @@ def test_status_says_who_works_and_who_stands_by(folder: Path) -> None:
     bench = Bench(folder)
     config = Config.model_validate({"node": {"data_dir": folder}, "pair": {"name": "north"}})
     known = {"name": "north", "works": "north", "term": 2, "since": "2026-01-01T12:00:00.000Z"}
-    assert standing(config, bench.store)["pair"] == known | {"stands_by": None}
+    assert standing(config, bench.store, NOON)["pair"] == known | {"stands_by": None}
     attendance.say(folder, "south")
-    assert standing(config, bench.store)["pair"] == known | {"stands_by": "south"}
+    assert standing(config, bench.store, NOON)["pair"] == known | {"stands_by": "south"}
     (folder / LEASE).unlink()
-    assert standing(config, bench.store)["pair"] == dict.fromkeys(known, None) | {"name": "north", "stands_by": None}
-    assert standing(Config.model_validate({"node": {"data_dir": folder}}), bench.store)["pair"] is None
+    assert standing(config, bench.store, NOON)["pair"] == dict.fromkeys(known, None) | {
+        "name": "north",
+        "stands_by": None,
+    }
+    assert standing(Config.model_validate({"node": {"data_dir": folder}}), bench.store, NOON)["pair"] is None
 
 
 @pytest.mark.parametrize(
