@@ -110,6 +110,11 @@ def states(cluster: Cluster) -> dict[str, tuple[str, int]]:
     }
 
 
+def replicas(cluster: Cluster, count: int) -> set[int]:
+    """The processes of so many replicas, as soon as there are so many: their titles change while they work."""
+    return wait_for(lambda: found if len(found := set(cluster.processes(REPLICA))) == count else None) or set()
+
+
 def test_a_pool_gives_what_is_computed_here(cluster: Cluster) -> None:
     serving(cluster, OLD, 2)
     model = named(OLD)
@@ -126,18 +131,17 @@ def test_a_pool_gives_what_is_computed_here(cluster: Cluster) -> None:
 
 def test_no_request_fails_while_replicas_die_and_a_version_is_rolled_out(cluster: Cluster) -> None:
     serving(cluster, OLD, 2)
-    assert len(cluster.processes(REPLICA)) == 2
+    replicas(cluster, 2)
     with Load(cluster.address, named(OLD)) as load:
         load.goes_on()
-        killed = [cluster.kill(REPLICA)]
+        killed = cluster.kill(REPLICA)
         load.goes_on()
-        wait_for(lambda: len(cluster.processes(REPLICA)) == 2, what="another replica in its place")
+        before = replicas(cluster, 2)  # another is in its place
         load.goes_on()
-        before = set(cluster.processes(REPLICA))
         cluster.pool("deploy", OLD, "--least", "2")  # the same again: each replica is replaced
         load.goes_on()
-        assert not before & set(cluster.processes(REPLICA))
-        assert killed[0] not in before
+        wait_for(lambda: not before & set(cluster.processes(REPLICA)), what="other replicas")
+        assert killed not in before
         early = cluster.tried("deploy", NEW, "--least", "1", "--wait", "0")
         assert early.returncode == 1
         assert early.stderr.startswith(f"POOL_DEPLOY: the model {NEW} does not serve in the pool; DEPLOYING")
