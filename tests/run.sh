@@ -88,7 +88,7 @@ part() {
             run layers $bin/lint-imports --no-logo
             ;;
         unit) run unit side_by_side 2 -m "not peers and not browser and not fault and not training" --ignore tests/docs ;;
-        peers) run peers pytest tests -m "peers and not fault and not training" ;;
+        peers) run peers side_by_side 2 -m "peers and not fault and not training" ;;
         browser) run browser pytest tests -m browser ;;
         faults) run faults side_by_side 3 -m fault ;;
         training) run training pytest tests -m training ;;

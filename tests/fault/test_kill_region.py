@@ -10,5 +10,5 @@ pytestmark = pytest.mark.fault
 
 
 def test_nothing_is_lost_and_there_is_one_order_whoever_dies(tmp_path: Path) -> None:
-    outcome = region(tmp_path, sites=3, studies=60, seed=1)
+    outcome = region(tmp_path, sites=3, studies=30, seed=1)
     assert outcome.failures == [], "\n".join(outcome.lines)
