@@ -74,7 +74,7 @@ run() {
     echo "== $part: $(($(date +%s) - began)) s"
 }
 
-pytest() { $bin/python -m pytest -q "$@"; }
+pytest() { $bin/python -m pytest -q --durations 12 "$@"; }
 
 # side_by_side COUNT: so many at a time, each file by one: nodes start and wait for most of these parts.
 side_by_side() { count=$1; shift; pytest tests -n "$count" --dist loadfile "$@"; }
@@ -87,7 +87,7 @@ part() {
             run types $bin/mypy
             run layers $bin/lint-imports --no-logo
             ;;
-        unit) run unit side_by_side 2 -m "not peers and not browser and not fault and not training" --ignore tests/docs ;;
+        unit) run unit side_by_side 3 -m "not peers and not browser and not fault and not training" --ignore tests/docs ;;
         peers) run peers side_by_side 2 -m "peers and not fault and not training" ;;
         browser) run browser pytest tests -m browser ;;
         faults) run faults side_by_side 3 -m fault ;;

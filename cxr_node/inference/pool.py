@@ -125,8 +125,7 @@ class Pool:
         return self._once(until, method, url, model, **more)
 
     def _once(self, until: float, method: str, url: str, model: Manifest, **more: Any) -> httpx2.Response:
-        where = {"address": self.address}
-        slow = Transient("POOL_SLOW", Message("the pool {address} does not answer in time", **where))
+        slow = Transient("POOL_SLOW", Message("the pool {address} does not answer in time", address=self.address))
         if (left := until - self._monotonic()) <= 0:
             raise slow
         limit = httpx2.Timeout(left, connect=min(left, _CONNECT_SECONDS))
@@ -135,20 +134,23 @@ class Pool:
         except httpx2.TimeoutException as error:
             raise slow from error
         except httpx2.TransportError as error:
-            why = Message("no connection with the pool {address}: {error}", **where, error=error)
+            why = Message("no connection with the pool {address}: {error}", address=self.address, error=error)
             raise _Passing("POOL_AWAY", why) from error
         if answer.status_code == 404:
             why = Message(
                 "the pool {address} does not have the model {model}; deploy it with `cxr-node pool deploy {model}`",
-                **where,
+                address=self.address,
                 model=model.called,
             )
             raise Transient("POOL_MODEL", why)
         if answer.status_code == 409:
             raise self._other_build(model, answer.headers.get(DIGEST, ""))
         if answer.status_code != 200:
-            status = answer.status_code
-            why = Message("the pool {address} answered with HTTP status {status}", **where, status=status)
+            why = Message(
+                "the pool {address} answered with HTTP status {status}",
+                address=self.address,
+                status=answer.status_code,
+            )
             raise _Passing("POOL_AWAY", why)
         return answer
 

@@ -30,7 +30,7 @@ def picture_of(store: Store, spool: Spool, digest: str) -> NDArray[np.uint8]:
         stored, judged = studies.by_digest(tx, digest), results.has_any(tx, digest)
         flags = assessments.flags(tx, digest) or ()
     if stored is None or not judged:
-        raise Permanent("PICTURE_MISSING", "there is no picture of this film yet")
+        raise Permanent("PICTURE_MISSING", Message("there is no picture of this film yet"))
     try:
         film = DecodedFilm.read(spool.path(stored.arrival.path))
     except (Permanent, Ineligible) as error:
