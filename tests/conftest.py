@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from pynetdicom.association import Association
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.transport import AssociationSocket
 
+from cxr_node.dimse.checkpoint import Checkpoint
 from tests.node import Node
 from tests.orthanc import Orthanc
 
@@ -33,10 +35,17 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _connections_are_closed() -> Iterator[None]:
-    """pynetdicom leaves a socket open whose peer was faster, or whose reader was stopped: a warning at some later time,
-    and so a failed test that has nothing to do with it."""
-    read = DULServiceProvider.run_reactor
+def _peers_are_steady() -> Iterator[None]:
+    """What the product mends of pynetdicom for itself, for the peers that tests make of it.
+
+    It leaves a socket open whose peer was faster, or whose reader was stopped: a warning at some later time, and so a
+    failed test that has nothing to do with it. And it loses answers on a busy machine (see `dimse.checkpoint`).
+    """
+    read, run = DULServiceProvider.run_reactor, Association.run
+
+    def run_with_checkpoint(self: Association) -> None:
+        Checkpoint.put_in(self)
+        run(self)
 
     def run_reactor(self: DULServiceProvider) -> None:
         try:
@@ -52,6 +61,7 @@ def _connections_are_closed() -> Iterator[None]:
             self.socket.close()
 
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Association, "run", run_with_checkpoint)
         patch.setattr(DULServiceProvider, "run_reactor", run_reactor)
         patch.setattr(AssociationSocket, "_shutdown_socket", shutdown_socket)
         yield

@@ -16,6 +16,7 @@ from pynetdicom.association import Association
 from pynetdicom.dul import DULServiceProvider
 
 from cxr_node.dimse import handshake
+from cxr_node.dimse.checkpoint import Checkpoint
 from cxr_node.dimse.contexts import VERIFICATION
 from cxr_node.domain.uid import IMPLEMENTATION_CLASS_UID
 from cxr_node.errors import ConfigError, Permanent, Transient
@@ -179,6 +180,7 @@ def associate(
             "UNREACHABLE", Message("no association with {where}: {error}", where=where, error=error.strerror)
         ) from error
     if association.is_established:
+        Checkpoint.put_in(association)
         return association
     if failures:
         raise Transient(

@@ -1,0 +1,103 @@
+"""The thread of an association rests while another one asks: not before it does, and not for ever."""
+
+import threading
+import time
+from typing import Any
+
+import pytest
+from pydicom.uid import UID
+from pynetdicom import AE, evt
+from pynetdicom.association import Association
+
+from cxr_node.dimse.checkpoint import Checkpoint
+
+VERIFICATION = UID("1.2.840.10008.1.1")
+
+
+def waits(thread: threading.Thread) -> bool:
+    thread.join(0.2)
+    return thread.is_alive()
+
+
+@pytest.fixture
+def asked() -> Any:
+    """An association whose thread the test plays."""
+    made = Association(AE(), "requestor")
+    made.run = lambda: None  # type: ignore[method-assign]
+    return made
+
+
+def test_who_asks_waits_until_the_thread_rests(asked: Any) -> None:
+    going = threading.Event()
+    checkpoint = Checkpoint(asked)
+
+    def reactor() -> None:
+        checkpoint.wait()  # the way is open: it has passed, and may still take what comes
+        going.wait(10)
+        checkpoint.wait()
+
+    asked.run = reactor
+    asked.start()
+    asking = threading.Thread(target=checkpoint.clear)
+    asking.start()
+    assert waits(asking)
+    going.set()
+    asking.join(10)
+    assert not asking.is_alive()
+    assert asked.is_alive()
+    assert asked.dimse.msg_queue.empty()
+    checkpoint.set()
+    asked.join(10)
+    assert not asked.is_alive()
+
+
+def test_one_that_rests_goes_on_resting_for_who_asks_next(asked: Any) -> None:
+    checkpoint = Checkpoint(asked)
+    asked.run = checkpoint.wait
+    with checkpoint._changed:  # so that it cannot wake between the two
+        checkpoint._open = False
+    asked.start()
+    checkpoint.clear()
+    checkpoint.clear()
+    assert asked.is_alive()
+    assert asked.dimse.msg_queue.empty()
+    checkpoint.set()
+    asked.join(10)
+
+
+def test_over_an_association_that_has_ended_nobody_waits_for_an_answer(asked: Any) -> None:
+    checkpoint = Checkpoint(asked)
+    asked.start()
+    asked.join(10)
+    checkpoint.clear()
+    assert asked.dimse.msg_queue.get(block=False) == (None, None)
+
+
+def test_the_thread_itself_does_not_wait(asked: Any) -> None:
+    checkpoint = Checkpoint(asked)
+    asked.run = checkpoint.clear
+    asked.start()
+    asked.join(10)
+    assert not asked.is_alive()
+    assert asked.dimse.msg_queue.empty()
+
+
+def test_pynetdicom_rests_at_it_before_anything_is_asked() -> None:
+    """Fails when pynetdicom pauses its thread in another way."""
+    peer = AE()
+    peer.add_supported_context(VERIFICATION)
+    server = peer.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_ECHO, lambda _: 0x0000)])
+    ae = AE()
+    ae.add_requested_context(VERIFICATION)
+    association = ae.associate("127.0.0.1", server.server_address[1])
+    checkpoint: Any = Checkpoint(association)
+    rested: list[bool] = []
+    clear = checkpoint.clear
+    checkpoint.clear = lambda: (clear(), rested.append(checkpoint._rests))
+    association._reactor_checkpoint = checkpoint
+    end = time.monotonic() + 10
+    while len(rested) < 50 and time.monotonic() < end:
+        assert association.send_c_echo().Status == 0x0000
+    association.release()
+    assert rested == [True] * 51
+    threading.Thread(target=server.shutdown).start()
