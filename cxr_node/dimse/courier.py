@@ -64,17 +64,17 @@ class Courier:
         return associate(ae, peer)
 
     def _over(self, association: Association, peer: Peer, kind: Kind, path: Path) -> int:
-        """Send over an association, and keep it, whatever the answer was; one that is lost may not know it yet."""
-        lost = False
+        """Send over an association, and keep it, whatever the answer was."""
         try:
             if kind not in _taken(association):
                 raise no_context(peer, *kind)
             return transmit(association, peer, path)
         except Transient as failure:
-            lost = failure.code in LOST
+            if failure.code in LOST:
+                association.abort()  # it may not know yet that it is
             raise
         finally:
-            if association.is_established and not lost:
+            if association.is_established:
                 self._keep(peer, association)
 
     def _take(self, peer: Peer) -> Association | None:
