@@ -5,20 +5,25 @@ then takes the answer, or the news that the peer is gone, off the queue, and who
 """
 
 import threading
+import time
 from typing import Any
 
 from pynetdicom.association import Association
 
-_LOOK_SECONDS = 0.05  # that a thread has ended is told by nobody
+_LOOK_SECONDS = 0.0001  # as pynetdicom does
 
 
 class Checkpoint:
-    """In the place of an association's `_reactor_checkpoint`, which is a threading.Event."""
+    """In the place of an association's `_reactor_checkpoint`, which is a threading.Event.
+
+    The association's thread says that it is paused before it comes here. Who passes takes that back in the moment of
+    passing; so whoever closes the way and still finds it said may rely on it.
+    """
 
     def __init__(self, association: Association) -> None:
-        self._association = association
+        self._association: Any = association
         self._changed = threading.Condition()
-        self._open, self._rests = True, False
+        self._open = True
 
     @classmethod
     def put_in(cls, association: Association) -> None:
@@ -30,10 +35,9 @@ class Checkpoint:
         """Rest until the way is open; for the association's own thread."""
         with self._changed:
             while not self._open:
-                self._rests = True
-                self._changed.notify_all()
+                self._association._is_paused = True  # whoever asks takes it back after a request that came meanwhile
                 self._changed.wait()
-            self._rests = False
+            self._association._is_paused = False
 
     def set(self) -> None:
         """Open the way."""
@@ -42,16 +46,17 @@ class Checkpoint:
             self._changed.notify_all()
 
     def clear(self) -> None:
-        """Close the way, and return when the association's thread rests; at once, if it is that which asks.
+        """Close the way, and return when the association's thread is paused; at once, if it is that which asks.
 
         Where the association has ended meanwhile, whoever waits for an answer over it is woken: nobody else will.
         """
-        if threading.current_thread() is self._association:
-            return
+        of = self._association
         with self._changed:
             self._open = False
-            while not (self._rests or self._open) and self._association.is_alive():
-                self._changed.wait(_LOOK_SECONDS)
-            ended = self._open or not self._association.is_alive()
-        if ended:
-            self._association.dimse.msg_queue.put((None, None))
+        if threading.get_ident() == of.ident:
+            of._is_paused = True
+            return
+        while not of._is_paused and of.is_alive():
+            time.sleep(_LOOK_SECONDS)
+        if of._kill or not of.is_alive():
+            of.dimse.msg_queue.put((None, None))

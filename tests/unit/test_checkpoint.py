@@ -28,13 +28,53 @@ def asked() -> Any:
 
 
 def test_who_asks_waits_until_the_thread_rests(asked: Any) -> None:
+    passed, going = threading.Event(), threading.Event()
+    checkpoint = Checkpoint(asked)
+
+    def reactor() -> None:
+        asked._is_paused = True
+        checkpoint.wait()  # the way is open: it may still take what comes
+        passed.set()
+        going.wait(10)
+        asked._is_paused = True
+        checkpoint.wait()
+
+    asked.run = reactor
+    asked.start()
+    assert passed.wait(10)
+    asking = threading.Thread(target=checkpoint.clear)
+    asking.start()
+    assert waits(asking)
+    going.set()
+    asking.join(10)
+    assert not asking.is_alive()
+    assert waits(asked)
+    assert asked.dimse.msg_queue.empty()
+    checkpoint.set()
+    asked.join(10)
+    assert not asked.is_alive()
+
+
+def test_nobody_waits_for_a_thread_that_serves_a_request(asked: Any) -> None:
+    going = threading.Event()
+    checkpoint = Checkpoint(asked)
+    asked.run, asked._is_paused = lambda: going.wait(10), True
+    asked.start()
+    checkpoint.clear()
+    assert asked.is_alive()
+    assert asked.dimse.msg_queue.empty()
+    going.set()
+    asked.join(10)
+
+
+def test_over_an_association_that_ends_meanwhile_nobody_waits_for_an_answer(asked: Any) -> None:
     going = threading.Event()
     checkpoint = Checkpoint(asked)
 
     def reactor() -> None:
-        checkpoint.wait()  # the way is open: it has passed, and may still take what comes
         going.wait(10)
-        checkpoint.wait()
+        asked._reactor_checkpoint = checkpoint
+        asked.kill()
 
     asked.run = reactor
     asked.start()
@@ -43,26 +83,7 @@ def test_who_asks_waits_until_the_thread_rests(asked: Any) -> None:
     assert waits(asking)
     going.set()
     asking.join(10)
-    assert not asking.is_alive()
-    assert asked.is_alive()
-    assert asked.dimse.msg_queue.empty()
-    checkpoint.set()
-    asked.join(10)
-    assert not asked.is_alive()
-
-
-def test_one_that_rests_goes_on_resting_for_who_asks_next(asked: Any) -> None:
-    checkpoint = Checkpoint(asked)
-    asked.run = checkpoint.wait
-    with checkpoint._changed:  # so that it cannot wake between the two
-        checkpoint._open = False
-    asked.start()
-    checkpoint.clear()
-    checkpoint.clear()
-    assert asked.is_alive()
-    assert asked.dimse.msg_queue.empty()
-    checkpoint.set()
-    asked.join(10)
+    assert asked.dimse.msg_queue.get(block=False) == (None, None)
 
 
 def test_over_an_association_that_has_ended_nobody_waits_for_an_answer(asked: Any) -> None:
@@ -79,6 +100,7 @@ def test_the_thread_itself_does_not_wait(asked: Any) -> None:
     asked.start()
     asked.join(10)
     assert not asked.is_alive()
+    assert asked._is_paused
     assert asked.dimse.msg_queue.empty()
 
 
@@ -93,7 +115,7 @@ def test_pynetdicom_rests_at_it_before_anything_is_asked() -> None:
     checkpoint: Any = Checkpoint(association)
     rested: list[bool] = []
     clear = checkpoint.clear
-    checkpoint.clear = lambda: (clear(), rested.append(checkpoint._rests))
+    checkpoint.clear = lambda: (clear(), rested.append(association._is_paused))
     association._reactor_checkpoint = checkpoint
     end = time.monotonic() + 10
     while len(rested) < 50 and time.monotonic() < end:
