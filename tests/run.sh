@@ -6,6 +6,7 @@ cd "$(dirname "$0")/.."
 bin=.venv/bin
 peers="dcmtk dicom3tools gcc haproxy iproute2 keepalived libc6-dev openssl orthanc orthanc-dicomweb pixelmed-apps systemd"
 browser="chromium chromium-driver"
+plain="not peers and not browser and not fault and not training"
 failed=
 
 have_peers() {
@@ -87,12 +88,12 @@ part() {
             run types $bin/mypy
             run layers $bin/lint-imports --no-logo
             ;;
-        unit) run unit side_by_side 3 -m "not peers and not browser and not fault and not training" --ignore tests/docs ;;
+        unit) run unit side_by_side 3 -m "$plain" --ignore tests/docs --ignore tests/acceptance ;;
         peers) run peers side_by_side 2 -m "peers and not fault and not training" ;;
         browser) run browser pytest tests -m browser ;;
         faults) run faults side_by_side 3 -m fault ;;
         training) run training pytest tests -m training ;;
-        docs) run docs pytest tests/docs ;;
+        docs) run docs pytest tests/docs tests/acceptance -m "$plain" ;;  # commands, too, do as they are described
         *) echo "unknown part: $1 (lint unit peers browser faults training docs)" >&2; exit 2 ;;
     esac
 }
