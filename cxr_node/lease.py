@@ -26,6 +26,7 @@ import structlog
 from cxr_node import fence
 from cxr_node.errors import ConfigError, Permanent, Transient
 from cxr_node.lock import LOCK, hold
+from cxr_node.message import Message
 
 log = structlog.get_logger()
 
@@ -220,7 +221,8 @@ def guard(data_dir: Path, environment: Mapping[str, str] = os.environ) -> Callab
         try:
             lease = read(data_dir)
         except (OSError, ConfigError) as error:
-            raise Transient("LEASE_UNREADABLE", f"whether this node still works cannot be read: {error}") from error
+            why = Message("whether this node still works cannot be read: {error}", error=error)
+            raise Transient("LEASE_UNREADABLE", why) from error
         if lease is None or lease.term != term:
             _end(node)
 

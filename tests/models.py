@@ -1,6 +1,8 @@
 """Small models for tests: a real network with random weights, whole in every file, in either form."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,15 @@ CLASSES: dict[str, Any] = {
     "calibration": {"scales": [1, 1, 1], "biases": [0, 0, 0], "prevalence": 0.25},
     "codes": {"covid19": COVID, "other_pneumonia": PNEUMONIA},
 }
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Small networks gain nothing from more threads, which wait for each other where the machine is busy."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def small_model(models: Path, name: str, version: str = "1.0.0", *, seed: int = 1, **ours: Any) -> Manifest:

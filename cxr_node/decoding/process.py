@@ -3,7 +3,6 @@
 The pixels stay here from the one to the other, so that a film is decoded once, and is judged while it is drawn.
 """
 
-import ctypes
 import os
 import signal
 from contextlib import suppress
@@ -12,6 +11,7 @@ from multiprocessing.connection import Connection
 
 import structlog
 
+from cxr_node import fence
 from cxr_node.decoding import line
 from cxr_node.errors import CxrNodeError
 from cxr_node.imaging.decoded import DecodedFilm
@@ -24,13 +24,12 @@ from cxr_node.stages.stage import attempt
 
 log = structlog.get_logger()
 
-_PR_SET_PDEATHSIG = 1  # prctl(2)
 _NO_WATERMARK = 0  # which is for what is received
 
 
 def run() -> None:
     """The whole life of such a process: until the other end of its line is gone."""
-    _end_with_parent()
+    fence.end_with(os.getppid())  # also where it hangs in a decoder, and cannot see that the other end is gone
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who started it
     with suppress(EOFError, OSError), Connection(int(os.environ.pop(line.VARIABLE))) as connection:
         settings = line.settings(connection)
@@ -76,8 +75,3 @@ class Decoder:
             self.spool.write(self.spool.picture(order.digest), picture)
         except CxrNodeError as error:
             log.warning("picture.unwritten", film=order.digest[:12], code=error.code, reason=error.message)
-
-
-def _end_with_parent() -> None:
-    """Also where this process is stopped, or hangs in a decoder, and cannot see that the other end is gone."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

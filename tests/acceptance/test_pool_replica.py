@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-import torch
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -16,7 +15,7 @@ from cxr_node.errors import ConfigError, Permanent
 from cxr_node.inference.manifest import Manifest
 from cxr_node.inference.pool import DIGEST, packed, unpacked
 from cxr_node.inference.predictor import Predictor
-from tests.models import small_model
+from tests.models import one_thread, small_model
 
 if TYPE_CHECKING:
     from cxr_node.pool.replica import Replica
@@ -29,10 +28,8 @@ pytestmark = [
 
 @pytest.fixture(scope="module", autouse=True)
 def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+    with one_thread():
+        yield
 
 
 @pytest.fixture(scope="module")

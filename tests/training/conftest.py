@@ -5,9 +5,9 @@ from pathlib import Path
 
 import cv2
 import pytest
-import torch
 
 from cxr_node.inference import golden
+from tests.models import one_thread
 from tests.training.runs import small_recipe
 from training.data import Film, write_manifest
 from training.fit import fit
@@ -18,11 +18,8 @@ LABELS = ("normal", "bacterial_pneumonia", "viral_pneumonia")
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> Iterator[None]:
-    """Small films gain nothing from more threads, which wait for each other where the machine is busy."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+    with one_thread():
+        yield
 
 
 @pytest.fixture(scope="session")

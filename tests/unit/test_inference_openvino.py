@@ -21,7 +21,7 @@ from cxr_node.inference.agreement import Agreement
 from cxr_node.inference.manifest import Manifest
 from cxr_node.inference.network import FilmNetwork
 from cxr_node.inference.predictor import Predictor, analyse
-from tests.models import small_model
+from tests.models import one_thread, small_model
 from training.agree import agree
 
 pytestmark = pytest.mark.skipif(find_spec("openvino") is None, reason="OpenVINO is not installed")
@@ -31,10 +31,8 @@ SERVING = [model for model in manifest.list_models() if model.network]
 
 @pytest.fixture(scope="module", autouse=True)
 def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+    with one_thread():
+        yield
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from cxr_node.errors import Permanent, Transient
 from cxr_node.inference import golden
@@ -17,16 +16,14 @@ from cxr_node.inference.pool import DIGEST, MOST_FILMS, Pool, films_of, packed, 
 from cxr_node.inference.pooled import PooledPredictor
 from cxr_node.inference.predictor import Predictor
 from tests.bench import Clock
-from tests.models import CLASSES, small_model
+from tests.models import CLASSES, one_thread, small_model
 from tests.pools import Reply, StandIn
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+    with one_thread():
+        yield
 
 
 @pytest.fixture(scope="module")
