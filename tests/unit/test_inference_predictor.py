@@ -13,6 +13,7 @@ from cxr_node.inference import golden, manifest
 from cxr_node.inference.explain import explain, grad_cam
 from cxr_node.inference.network import EfficientNetLite0, FilmNetwork, SameConv2d, channels_last, fold_norms
 from cxr_node.inference.predictor import Prediction, Predictor, analyse
+from tests.models import one_thread
 
 SIZE = 224
 
@@ -20,10 +21,8 @@ SIZE = 224
 @pytest.fixture(scope="module")
 def shipped() -> Iterator[Predictor]:
     """The shipped model on the processor, in one thread."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield Predictor(manifest.find(None, "cxr-pneumonia"), "cpu")
-    torch.set_num_threads(threads)
+    with one_thread():
+        yield Predictor(manifest.find(None, "cxr-pneumonia"), "cpu")
 
 
 @pytest.fixture(scope="module")
