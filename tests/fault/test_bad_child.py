@@ -28,9 +28,10 @@ def test_a_child_whose_every_prediction_fails_from_now_on(node: Node) -> None:
     node.send(chest())
     node.wait_idle()
     (child,) = node.processes("infer")
+    os.kill(child, signal.SIGSTOP)
     starve(child)
-
     node.send(*films)
+    os.kill(child, signal.SIGCONT)  # eight films at once, which need more than one took
 
     studies = node.wait_final(*(film.StudyInstanceUID for film in films))
     assert [[output["kind"] for output in study["outputs"]] for study in studies] == [["sr", "sc"]] * 8
