@@ -18,10 +18,21 @@ from cxr_node.plan import open_store
 Write = Callable[[Sequence[Message]], None]
 
 
-def exporters(config: Config) -> list[Exporter]:
-    """One for each target. Each has its own way to the database, so that none waits for another or for the node."""
+def exporters(config: Config, guard: Callable[[], None]) -> list[Exporter]:
+    """One for each target. Each has its own way to the database, so that none waits for another or for the node.
+
+    `guard` is called in the moment before messages leave.
+    """
     reporter = reporter_of(config)
-    return [Exporter(open_store(config), name, write, reporter, time.time) for name, write in _targets(config).items()]
+
+    def guarded(write: Write, told: Sequence[Message]) -> None:
+        guard()
+        write(told)
+
+    return [
+        Exporter(open_store(config), name, partial(guarded, write), reporter, time.time)
+        for name, write in _targets(config).items()
+    ]
 
 
 def targets(config: Config) -> list[str]:

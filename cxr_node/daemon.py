@@ -15,7 +15,7 @@ from functools import partial
 
 import structlog
 
-from cxr_node import auditing, keys, trust
+from cxr_node import auditing, keys, lease, trust
 from cxr_node.config import Config
 from cxr_node.dimse.listener import Listener
 from cxr_node.dimse.mpps import PerformedProcedureStep
@@ -84,7 +84,7 @@ class Daemon:
             [PerformedProcedureStep(procedure), *plan.commitment(self._store), *self._workitems()],
             self._counts,
         )
-        self._exporters = auditing.exporters(config)
+        self._exporters = auditing.exporters(config, lease.guard(config.node.data_dir))
         self._upkeep = Upkeep(
             lambda: self._config, self._store, self._spool, self._intake, service=self._service, counts=self._counts
         )

@@ -82,7 +82,7 @@ def values(
         "exchange": guarded(mllp.exchange),
         "notify": guarded(lambda peer, uid, outcomes: commitment.notify(peer, calling, uid, outcomes)),
         "subscribers": subscribers_of(config),
-        "hub": hub_of(config),
+        "hub": hub_of(config, guard),
         "ris": ris_of(config),
         "pacs": pacs_of(config),
         "look_up_study": lambda peer, *query: studies.look_up(peer, calling, *query),

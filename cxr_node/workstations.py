@@ -48,8 +48,8 @@ def desk_of(
     return Desk(store, policy, judging, called, by_web, archive, title, time.time, wake, Looks(), sites=sites)
 
 
-def hub_of(config: Config) -> Workitems | None:
-    """Where this node tells its worklist to; in shadow nowhere.
+def hub_of(config: Config, guard: Callable[[], None] = lambda: None) -> Workitems | None:
+    """Where this node tells its worklist to; in shadow nowhere. `guard` as of `Workitems`.
 
     Raises ConfigError for a credential that is not there.
     """
@@ -57,7 +57,7 @@ def hub_of(config: Config) -> Workitems | None:
     if hub.url is None or config.node.mode == "shadow":
         return None
     login = tls.located("hub.authorization", hub.authorization).path if hub.authorization else None
-    return Workitems(Server("the hub", hub.url, authorization=login, tls=trust.called(config, "hub", hub)))
+    return Workitems(Server("the hub", hub.url, authorization=login, tls=trust.called(config, "hub", hub)), guard)
 
 
 def ris_of(config: Config) -> Peer | None:

@@ -1,6 +1,7 @@
 """Workitems at another system by UPS-RS (PS3.18 chapter 11): looked at, created, changed."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
@@ -23,9 +24,13 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Workitems:
-    """Those of a server. What is called raises Transient; Permanent where the server does not take this workitem."""
+    """Those of a server. What is called raises Transient; Permanent where the server does not take this workitem.
+
+    `guard` is called in the moment before anything is changed there.
+    """
 
     server: Server
+    guard: Callable[[], None] = lambda: None
 
     def look(self, uid: str) -> State | None:
         """In which state it stands there (11.5); None where it is not known."""
@@ -85,6 +90,7 @@ class Workitems:
 
     def _told(self, method: str, path: str, said: Attributes) -> None:
         headers = {"Accept": JSON, "Content-Type": JSON}
+        self.guard()
         with requested(self.server, method, path, headers=headers, content=json.dumps([said]).encode()) as answer:
             status = answer.status_code
         if status in (400, 409):
