@@ -2,7 +2,7 @@
 
 import shutil
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -127,13 +127,7 @@ class Web:
         return f"dicomweb {self.server.url}"
 
     def items(self) -> Iterator[str]:
-        for day in self.days.each():
-            found: dict[str, None] = {}
-            for modality in sorted(self.door.modalities):
-                query = {"StudyDate": f"{day:%Y%m%d}", "ModalitiesInStudy": modality}
-                for one in client.search(self.server, "/studies", query):
-                    found |= dict.fromkeys(value_of(one, _STUDY))
-            yield from found
+        yield from studies_of(self.server, self.days, self.door.modalities)
 
     def study_of(self, item: str) -> str:
         return item
@@ -151,13 +145,29 @@ class Web:
             except Skipped:
                 taken.append(False)
 
-        for series in client.search(self.server, f"/studies/{item}/series", {}):
-            if set(value_of(series, _MODALITY)) & self.door.modalities:
-                for uid in value_of(series, _SERIES):
-                    client.retrieve(self.server, f"/studies/{item}/series/{uid}", write)
+        for uid in series_of(self.server, item, self.door.modalities):
+            client.retrieve(self.server, f"/studies/{item}/series/{uid}", write)
         if not any(taken):
             raise Skipped("it has no radiograph")
         return sum(taken)
+
+
+def studies_of(server: Server, days: Days, modalities: Collection[str]) -> Iterator[str]:
+    """The Study Instance UIDs that a DICOMweb server has of these modalities, day by day (QIDO-RS)."""
+    for day in days.each():
+        found: dict[str, None] = {}
+        for modality in sorted(modalities):
+            query = {"StudyDate": f"{day:%Y%m%d}", "ModalitiesInStudy": modality}
+            for one in client.search(server, "/studies", query):
+                found |= dict.fromkeys(value_of(one, _STUDY))
+        yield from found
+
+
+def series_of(server: Server, study: str, modalities: Collection[str]) -> Iterator[str]:
+    """The Series Instance UIDs of a study that are of these modalities."""
+    for series in client.search(server, f"/studies/{study}/series", {}):
+        if set(value_of(series, _MODALITY)) & set(modalities):
+            yield from value_of(series, _SERIES)
 
 
 @dataclass(frozen=True, slots=True)

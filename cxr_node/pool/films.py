@@ -1,0 +1,99 @@
+"""Films judged by the workers of a Ray cluster, with Ray Data: it gives out their names, and takes back rows.
+
+Ray begins a worker that ended again, and gives its films to another one: a film that kills who reads it ends a process
+of the worker alone (`backfill.reader`), so that what ends a worker is never a film.
+"""
+
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import pyarrow as pa
+import ray
+import ray.data
+from ray.exceptions import RayError
+
+from cxr_node.backfill.judge import Work, Worker
+from cxr_node.backfill.places import Place
+from cxr_node.backfill.table import Row, packed, unpacked
+from cxr_node.errors import ConfigError, Permanent
+from cxr_node.message import Message
+from cxr_node.pool.cluster import joined
+
+_NAME: Final = "film"
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What a worker has: cores (below 1: several share one), and of a card; 0: it judges on its cores."""
+
+    cpus: float
+    gpus: float
+
+
+@contextmanager
+def begun() -> Iterator[None]:
+    """Ray on this machine alone, for as long as this goes on; it ends with this process, however that ends."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it tells nobody of its uses
+    ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def judged(films: Sequence[str], place: Place, work: Work, share: Share, cluster: str | None) -> Iterator[list[Row]]:
+    """A row for each film of a place, in whatever order, by the workers of a cluster (None: of this machine).
+
+    Raises as `joined`; ConfigError where there is no room for a worker, Permanent("RAY") where one fails in itself.
+    """
+    with joined(cluster) if cluster else begun():
+        yield from _judged(films, place, work, share)
+
+
+def _judged(films: Sequence[str], place: Place, work: Work, share: Share) -> Iterator[list[Row]]:
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    workers = _room(share)
+    blocks = -(-len(films) // work.batch)
+    given = ray.data.from_items([{_NAME: film} for film in films], override_num_blocks=blocks)
+    rows = given.map_batches(
+        _Worker,
+        fn_constructor_args=(place, work, max(1, int(share.cpus))),
+        batch_size=work.batch,
+        batch_format="pyarrow",
+        num_cpus=share.cpus,
+        num_gpus=share.gpus,
+        compute=ray.data.ActorPoolStrategy(min_size=min(workers, blocks), max_size=min(workers, blocks)),
+    )
+    try:
+        for table in rows.iter_batches(batch_size=None, batch_format="pyarrow"):
+            yield unpacked(table)
+    except RayError as error:
+        why = str(error).strip().splitlines()[-1]
+        raise Permanent("RAY", Message("the workers failed: {error}", error=why)) from error
+
+
+class _Worker:
+    """A worker as Ray Data has it."""
+
+    def __init__(self, place: Place, work: Work, readers: int) -> None:
+        self._worker = Worker(place, work, readers)
+
+    def __call__(self, films: pa.Table) -> pa.Table:
+        return packed(self._worker.rows(films[_NAME].to_pylist()))
+
+
+def _room(share: Share) -> int:
+    """How many workers the cluster has room for."""
+    has = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    room = [has.get(name, 0.0) / each for name, each in (("CPU", share.cpus), ("GPU", share.gpus)) if each]
+    if (workers := int(min(room))) < 1:
+        raise ConfigError(
+            f"Ray has {has.get('CPU', 0.0):g} cores and {has.get('GPU', 0.0):g} cards, which is too little for a "
+            f"worker of {share.cpus:g} and {share.gpus:g}"
+        )
+    return workers
