@@ -20,7 +20,7 @@ from tests.node import TIMEOUT, free_port, wait_for
 
 REPLICA, PROXY = "ray::ServeReplica", "ray::ProxyActor"
 """How Ray calls its processes."""
-_MARK = "CXR_NODE_TEST_CLUSTER"
+MARK = "CXR_NODE_TEST_CLUSTER"
 
 
 class Cluster:
@@ -33,7 +33,7 @@ class Cluster:
         self._file = self.folder / "pool.toml"
         self._file.write_text(f'[model]\ndirectory = "{models}"\n')
         self._environment = os.environ | {
-            _MARK: str(self.folder),
+            MARK: str(self.folder),
             "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_memory_monitor_refresh_ms": "0",  # others use this machine's memory, too
         }
@@ -78,7 +78,7 @@ class Cluster:
 
     def processes(self, title: str) -> list[int]:
         """The living processes that Ray calls so."""
-        return [pid for pid in self._living() if _title(pid).startswith(title)]
+        return [pid for pid in self._living() if title(pid).startswith(title)]
 
     def kill(self, title: str, number: int = signal.SIGKILL) -> int:
         """Signal one process of a title; its number."""
@@ -97,19 +97,24 @@ class Cluster:
         )
 
     def _living(self) -> list[int]:
-        """Its processes: those with its mark, and their children, some of which write their titles over their marks."""
-        mark = f"{_MARK}={self.folder}".encode()
-        parents: dict[int, int] = {}
-        marked = set()
-        for folder in Path("/proc").glob("[0-9]*"):
-            with suppress(OSError):
-                parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-                if mark in (folder / "environ").read_bytes().split(b"\0"):
-                    marked.add(int(folder.name))
-        return [pid for pid, parent in parents.items() if pid in marked or parent in marked]
+        return living(str(self.folder))
 
 
-def _title(pid: int) -> str:
+def living(mark: str) -> list[int]:
+    """The processes with a `mark` in their environment (`MARK`), and their children, some of which write their titles
+    over their marks."""
+    sought = f"{MARK}={mark}".encode()
+    parents: dict[int, int] = {}
+    marked = set()
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            if sought in (folder / "environ").read_bytes().split(b"\0"):
+                marked.add(int(folder.name))
+    return [pid for pid, parent in parents.items() if pid in marked or parent in marked]
+
+
+def title(pid: int) -> str:
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().decode("utf-8", "replace")
     except OSError:

@@ -10,7 +10,7 @@ from typing import Final
 import cxr_node
 from cxr_node.backfill.places import Place
 from cxr_node.backfill.record import Manifest
-from cxr_node.backfill.table import Row, Table
+from cxr_node.backfill.table import FOLDER, Row, Table
 from cxr_node.domain.clock import Clock, system_clock
 
 Judged = Callable[[Sequence[str]], Iterable[Sequence[Row]]]
@@ -70,7 +70,7 @@ class Bulk:
 
         Raises as the place and `judged` do; what has come by then is in the table.
         """
-        table = Table(self.manifest.folder)
+        table = Table(self.manifest.folder / FOLDER)
         films = list(self.place.films())
         todo = list(islice((film for film in films if film not in table.done), limit))
         progress = Progress(len(films), len(todo))

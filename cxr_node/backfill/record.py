@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
-from cxr_node.backfill.table import State, durably
+from cxr_node.backfill.table import FOLDER, State, durably
 from cxr_node.domain.clock import moment
 from cxr_node.errors import Permanent
 from cxr_node.message import Message
@@ -33,7 +33,7 @@ class Manifest:
         path = folder / MANIFEST
         plain = json.loads(json.dumps(of))
         if not path.exists():
-            if any(folder.glob("*.parquet")):
+            if (folder / FOLDER).exists():
                 raise Permanent("OUTPUT", Message("{folder} has results and no manifest: give another", folder=folder))
             return cls(folder, plain, [])
         try:

@@ -1,4 +1,4 @@
-"""The table of results: a folder of Parquet files, each written whole. What is in it is done."""
+"""The table of results: a folder of Parquet files, each written whole, which readers take for one."""
 
 import os
 from collections import Counter
@@ -30,9 +30,11 @@ SCHEMA: Final = pa.schema(
     ]
 )
 """The columns of the table, as docs/operations.md describes them."""
+FOLDER: Final = "films.parquet"
+"""What the table is called where its manifest lies."""
 _PARTS: Final = "part-*.parquet"
 _HALF: Final = ".half"
-"""What the name of a file ends with while it is written."""
+"""What the name of a file ends with while it is written; it begins with a point then, so that no reader takes it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,17 +69,18 @@ class Row:
 
 
 class Table:
-    """The results in a folder, written by one process at a time; what a killed one left half is never read.
+    """The results in a folder, which is made; one process writes at a time, and what a killed one left half is not read.
 
     `done` has the `source` of every row, `counts` rows by state and code. Raises Permanent("TABLE") where a file of it
     is damaged.
     """
 
     def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
         self._folder, self._last = folder, 0
         self.done: set[str] = set()
         self.counts: Counter[tuple[State, str]] = Counter()
-        for half in folder.glob(f"*{_HALF}"):
+        for half in folder.glob(f".*{_HALF}"):
             half.unlink()
         for part in sorted(folder.glob(_PARTS)):
             self._last = int(part.stem.rpartition("-")[2])
@@ -115,7 +118,7 @@ def unpacked(table: pa.Table) -> list[Row]:
 
 def durably(path: Path, write: Callable[[Path], object]) -> None:
     """A file that is there whole, on the disk, or not at all. `write` makes it, at the path that it is given."""
-    half = path.with_name(path.name + _HALF)
+    half = path.with_name(f".{path.name}{_HALF}")
     write(half)
     _sync(half)
     half.replace(path)

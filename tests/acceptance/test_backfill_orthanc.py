@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
+from cxr_node.backfill.table import FOLDER
 from tests.films import chest
 from tests.node import Node
 from tests.orthanc import Orthanc
@@ -39,12 +41,18 @@ def test_priors_come_by_either_way_and_nothing_is_sent(tmp_path: Path) -> None:
             april = ("--since", "2026-04-01", "--until", "2026-04-02")
             web = node.command("backfill", orthanc.web, *april)
             assert "1 films taken in; 1 done" in web.stdout, web.stderr
+            table = node.command("backfill", orthanc.web, *april, "--ray", "--output", str(tmp_path / "results"))
+            assert "1 of 1 films" in table.stdout, table.stderr
             node.wait_idle()
             for study in studies:
                 found = node.study(study)
                 assert found["state"] == "read"
                 assert [each["model"] for each in found["results"]] == ["cxr-pneumonia"]
                 assert (found["outputs"], found["deliveries"]) == ([], [])
+            (row,) = pq.read_table(tmp_path / "results" / FOLDER).to_pylist()
+            assert (row["state"], row["study_instance_uid"]) == ("analysed", studies[2])
+            judged = node.study(studies[2])["results"][0]
+            assert row["probability"] == pytest.approx(judged["probability"], abs=1e-5), "as the node itself judged it"
             assert node.worklist() == []
             assert len(node.events("peer.queried")) >= 31 * 2
             assert orthanc.modalities(studies[0]) == ["DX"], "nothing of ours was sent"

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from cxr_node.observe import log
 from tests.benchmarks import (
+    backfill,
     crowd,
     device,
     document,
@@ -51,6 +52,7 @@ PARTS: Mapping[str, tuple[str, Measure]] = {
     "explaining": ("Maps of what the model looked at", explaining.measure),
     "device": ("The network on a graphics card", device.measure),
     "pool": ("A pool of networks", pool.measure),
+    "backfill": ("Films of years", backfill.measure),
     "memory": ("Memory that is kept", memory.measure),
     "latency": ("Latency of one study", latency.measure),
     "throughput": ("Throughput", throughput.measure),

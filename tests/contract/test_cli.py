@@ -116,6 +116,11 @@ def test_what_scripts_read_has_json(path: tuple[str, ...]) -> None:
         ["requeue", "1.2", "--failed"],
         ["analyze"],
         ["pool", "deploy", "cxr-pneumonia", "--least", "3", "--most", "2"],
+        ["backfill", "films", "--ray"],
+        ["backfill", "films", "--ray", "--output", "results", "--report"],
+        ["backfill", "films", "--ray", "--output", "results", "--per-minute", "10"],
+        ["backfill", "films", "--output", "results"],
+        ["backfill", "films", "--gpus", "1"],
     ],
 )
 def test_wrong_use_is_exit_status_2(arguments: list[str]) -> None:
@@ -272,6 +277,17 @@ def test_a_pool_wants_ray_and_says_so(monkeypatch: pytest.MonkeyPatch, arguments
     found = run("pool", *arguments)
     assert (found.exit_code, found.stdout) == (78, "")
     assert "install cxr-node[ray] on every machine of the pool" in found.stderr
+
+
+@pytest.mark.parametrize("library", ["ray", "pyarrow", "pandas"])
+def test_a_table_wants_ray_and_says_so(monkeypatch: pytest.MonkeyPatch, folder: Path, library: str) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "ray" or name == "cxr_node.pool.films"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, library, None)
+    found = run("backfill", str(folder), "--ray", "--output", "results")
+    assert (found.exit_code, found.stdout) == (78, "")
+    assert "install cxr-node[ray] on every machine that is to judge films" in found.stderr
+    assert not (folder / "results").exists()
 
 
 @pytest.mark.parametrize(
