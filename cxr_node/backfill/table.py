@@ -69,7 +69,7 @@ class Row:
 
 
 class Table:
-    """The results in a folder, which is made; one process writes at a time, and what a killed one left half is not read.
+    """The results in a folder, which is made. One process writes at a time; what a killed one left half is not read.
 
     `done` has the `source` of every row, `counts` rows by state and code. Raises Permanent("TABLE") where a file of it
     is damaged.

@@ -1,1 +1,1 @@
-"""The pool's own side: networks as replicas of a Ray Serve application. The only importer of Ray; see ADR 13."""
+"""Ray, and its only importer: the pool's own side (ADR 13), and films of years, judged into a table (ADR 16)."""

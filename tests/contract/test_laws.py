@@ -23,8 +23,8 @@ CATCH_ALL = {
 }
 """The only modules that may catch every exception, and why; each time it is turned into an answer, never swallowed."""
 OWN_PACKAGE = {
-    "torch": ("inference", "demo"), "ray": ("pool",), "pyarrow": ("backfill", "pool"), "pynetdicom": ("dimse",), "highdicom": ("documents",),
-    "sqlite_utils": ("store",),
+    "torch": ("inference", "demo"), "ray": ("pool",), "pyarrow": ("backfill", "pool"), "pynetdicom": ("dimse",),
+    "highdicom": ("documents",), "sqlite_utils": ("store",),
 }  # fmt: skip
 SQL = ("SELECT ", "INSERT ", "UPDATE ", "DELETE FROM ")
 
@@ -55,7 +55,8 @@ LARGE = (
     ("cxr_node.daemon", {"torch", "highdicom", "monai", "matplotlib", "starlette", "uvicorn"}),
     ("cxr_node.cli", {"torch", "pynetdicom", "numpy", "pydicom"}),  # --help waits for none of them
     (  # even where a pool computes
-        "cxr_node.cli, cxr_node.daemon, cxr_node.roles, cxr_node.analyst, cxr_node.inference.pooled, cxr_node.backfilling",
+        "cxr_node.cli, cxr_node.daemon, cxr_node.roles, cxr_node.analyst, cxr_node.inference.pooled, "
+        "cxr_node.backfilling",
         {"ray", "pyarrow", "pandas", "grpc", "fastapi", "aiohttp"},
     ),
 )
