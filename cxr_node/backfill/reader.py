@@ -35,7 +35,7 @@ from cxr_node.message import Message
 from cxr_node.stages.stage import attempt
 
 LONGEST: Final = 120.0
-"""Seconds that a film may take to be read; the largest take five."""
+"""Seconds that a film may take to be read, whatever else the machine does."""
 _COMMAND: Final = (sys.executable, "-m", "cxr_node.backfill")
 _STARTING_SECONDS: Final = 120.0
 _TRIES: Final = 2

@@ -6,6 +6,7 @@ of the worker alone (`backfill.reader`), so that what ends a worker is never a f
 
 import logging
 import os
+import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ from cxr_node.message import Message
 from cxr_node.pool.cluster import joined
 
 _NAME: Final = "film"
+_MOST, _LOTS = 32, 4
+"""Films that a worker is given at a time, so that Ray's share of each is small: at most so many, or a batch, and so few
+that each worker gets several lots."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +40,13 @@ class Share:
 
 @contextmanager
 def begun() -> Iterator[None]:
-    """Ray on this machine alone, for as long as this goes on; it ends with this process, however that ends."""
+    """Ray on this machine alone, for as long as this goes on; it ends with this process, however that ends.
+
+    Who wants to use it needs a token, which no one else has. Without one Ray would leave one in the home directory, and
+    every cluster that is begun there later would ask for it.
+    """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it tells nobody of its uses
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     try:
         yield
@@ -58,16 +67,17 @@ def _judged(films: Sequence[str], place: Place, work: Work, share: Share) -> Ite
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     ray.data.DataContext.get_current().enable_progress_bars = False
     workers = _room(share)
-    blocks = -(-len(films) // work.batch)
-    given = ray.data.from_items([{_NAME: film} for film in films], override_num_blocks=blocks)
-    rows = given.map_batches(
+    size = max(work.batch, min(_MOST, len(films) // (_LOTS * workers)))
+    given = [pa.table({_NAME: films[start : start + size]}) for start in range(0, len(films), size)]
+    count = min(workers, len(given))
+    rows = ray.data.from_arrow(given).map_batches(
         _Worker,
         fn_constructor_args=(place, work, max(1, int(share.cpus))),
         batch_size=work.batch,
         batch_format="pyarrow",
         num_cpus=share.cpus,
         num_gpus=share.gpus,
-        compute=ray.data.ActorPoolStrategy(min_size=min(workers, blocks), max_size=min(workers, blocks)),
+        compute=ray.data.ActorPoolStrategy(min_size=count, max_size=count),
     )
     try:
         for table in rows.iter_batches(batch_size=None, batch_format="pyarrow"):

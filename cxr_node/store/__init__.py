@@ -1,7 +1,7 @@
 """The node's database, the only place of SQL.
 
-sqlite-utils loads pandas where that is installed (Ray Data brings it), for a type of it that the node does not use: here
-it is loaded as if pandas were not there, so that no process of a node waits for that.
+sqlite-utils loads pandas where that is installed (Ray Data brings it), for a type that the node does not use. Here it
+is loaded as if pandas were not there, so that no process of a node waits for that.
 """
 
 import sys

@@ -48,7 +48,12 @@ def poison(tmp_path: Path) -> dict[str, str]:
     folder = tmp_path / "poison"
     folder.mkdir()
     (folder / "sitecustomize.py").write_text(POISON, "utf-8")
-    known = {"PYTHONPATH": str(folder), "RAY_memory_monitor_refresh_ms": "0", MARK: str(tmp_path)}
+    known = {
+        "PYTHONPATH": str(folder),
+        "RAY_memory_monitor_refresh_ms": "0",
+        MARK: str(tmp_path),
+        "HOME": str(tmp_path),
+    }
     return os.environ | known
 
 
@@ -105,6 +110,8 @@ def test_each_film_stands_in_the_table_once_and_as_the_node_would_judge_it(
     said, complained = again.communicate()
     assert again.returncode == 0, complained
     assert f"{COUNT + 4} of {COUNT + 4} films" in said
+
+    assert not (tmp_path / ".ray").exists(), "no token that clusters of later would ask for"
 
     found = rows(out)
     assert found.keys() == {path.name for path in source.iterdir()}
