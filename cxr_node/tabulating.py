@@ -104,7 +104,7 @@ def _plain(value: object) -> object:
 
 @contextmanager
 def _alone(out: Path) -> Iterator[None]:
-    out.mkdir(parents=True, exist_ok=True)
+    out.mkdir(mode=0o700, parents=True, exist_ok=True)  # UIDs and file names identify
     descriptor = lock.hold(out / lock.LOCK)
     if descriptor is None:
         raise CxrNodeError("OUTPUT", f"another backfill is writing to {out}")

@@ -1,7 +1,7 @@
 """Where films lie that are judged for a table: a folder, an object store, a DICOMweb server. Workers fetch them."""
 
+import os
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -141,8 +141,12 @@ class Instances:
 
 @contextmanager
 def _file() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="cxr-node-") as folder:
-        yield Path(folder, "film")
+    """In memory alone, so that nothing of it is left on a disk, whoever is killed. Our other processes can open it."""
+    descriptor = os.memfd_create("film")
+    try:
+        yield Path(f"/proc/{os.getpid()}/fd/{descriptor}")
+    finally:
+        os.close(descriptor)
 
 
 def _is_text(name: str) -> bool:

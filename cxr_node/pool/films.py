@@ -6,6 +6,7 @@ of the worker alone (`backfill.reader`), so that what ends a worker is never a f
 
 import logging
 import os
+import re
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,6 +26,8 @@ from cxr_node.message import Message
 from cxr_node.pool.cluster import joined
 
 _NAME: Final = "film"
+_OURS: Final = re.compile(r"^cxr_node\.errors\.\w+: (.+)$", re.MULTILINE)
+"""In the text that Ray makes of what a worker raised."""
 _MOST, _LOTS = 32, 4
 """Films that a worker is given at a time, so that Ray's share of each is small: at most so many, or a batch, and so few
 that each worker gets several lots."""
@@ -64,7 +67,7 @@ def judged(films: Sequence[str], place: Place, work: Work, share: Share, cluster
 
 
 def _judged(films: Sequence[str], place: Place, work: Work, share: Share) -> Iterator[list[Row]]:
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what goes wrong is told below
     ray.data.DataContext.get_current().enable_progress_bars = False
     workers = _room(share)
     size = max(work.batch, min(_MOST, len(films) // (_LOTS * workers)))
@@ -83,8 +86,8 @@ def _judged(films: Sequence[str], place: Place, work: Work, share: Share) -> Ite
         for table in rows.iter_batches(batch_size=None, batch_format="pyarrow"):
             yield unpacked(table)
     except RayError as error:
-        why = str(error).strip().splitlines()[-1]
-        raise Permanent("RAY", Message("the workers failed: {error}", error=why)) from error
+        why = Message("a worker failed: {error}; Ray's logs have more", error=_why(error))
+        raise Permanent("RAY", why) from error
 
 
 class _Worker:
@@ -107,3 +110,8 @@ def _room(share: Share) -> int:
             f"worker of {share.cpus:g} and {share.gpus:g}"
         )
     return workers
+
+
+def _why(error: RayError) -> str:
+    """What of a worker's failure is a sentence of ours; others could quote a film."""
+    return (_OURS.findall(str(error)) or [type(error).__name__])[-1]

@@ -190,6 +190,8 @@ def test_two_do_not_write_one_table(tmp_path: Path) -> None:
         run(out)
     os.close(held)
     assert run(out).found == 0
+    assert run(tmp_path / "other").found == 0
+    assert (tmp_path / "other").stat().st_mode & 0o077 == 0, "for its owner alone"
     told = json.loads((out / MANIFEST).read_text())
     assert told["model"]["digest"] == work.model.digest
     assert told["rules"]["modalities"] == ["CR", "DX"]
