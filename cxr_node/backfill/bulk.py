@@ -24,7 +24,8 @@ _SECONDS: Final = 5.0
 class Progress:
     """How far a run is: films of the place, how many of them it is to do, and how many are done.
 
-    `seconds` since it began. `set_aside` and `left`, as in a `Row`, are among `done`; `codes` has why, by code.
+    `seconds` since the first were, so that the start of workers is no part of the rate. `set_aside` and `left`, as in a
+    `Row`, are among `done`; `codes` has why, by code.
     """
 
     found: int
@@ -36,7 +37,7 @@ class Progress:
     codes: Counter[str] = field(default_factory=Counter)
 
     def count(self, rows: Sequence[Row], seconds: float) -> None:
-        """These are done, too, so long after it began."""
+        """These are done, too, so long after the first."""
         self.seconds = seconds
         self.done += len(rows)
         self.set_aside += sum(row.state == "set_aside" for row in rows)
@@ -81,13 +82,14 @@ class Bulk:
 
     def _fill(self, table: Table, run: int, todo: Sequence[str], progress: Progress) -> int:
         """How many rows were written."""
-        began = written = self.monotonic()
+        written, began = self.monotonic(), None
         lot: list[Row] = []
         done = 0
         try:
             for rows in self.judged(todo):
                 lot += rows
                 now = self.monotonic()
+                began = now if began is None else began
                 progress.count(rows, now - began)
                 self.progress(progress)
                 if len(lot) >= _ROWS or now - written >= _SECONDS:

@@ -114,4 +114,4 @@ def _room(share: Share) -> int:
 
 def _why(error: RayError) -> str:
     """What of a worker's failure is a sentence of ours; others could quote a film."""
-    return (_OURS.findall(str(error)) or [type(error).__name__])[-1]
+    return str((_OURS.findall(str(error)) or [type(error).__name__])[-1])

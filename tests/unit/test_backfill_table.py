@@ -2,38 +2,26 @@
 
 import json
 import os
-import threading
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
-from multiprocessing import Pipe
 from pathlib import Path
 
-import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 from cxr_node import lock, tabulating
 from cxr_node.backfill.bulk import Bulk, Progress
-from cxr_node.backfill.judge import Judge, Work
 from cxr_node.backfill.places import Files, Instances, Objects
-from cxr_node.backfill.reader import Read, Uids, serve
 from cxr_node.backfill.record import MANIFEST, Manifest
 from cxr_node.backfill.sources import Days
 from cxr_node.backfill.table import FOLDER, SCHEMA, Row, Table, packed, unpacked
 from cxr_node.commands.backfill import said
 from cxr_node.config import Config
-from cxr_node.decoding import line
-from cxr_node.domain.eligibility import Rules
-from cxr_node.errors import CxrNodeError, Ineligible, Permanent, Transient
-from cxr_node.imaging import decode, prepare
-from tests import films
-from tests.models import one_thread, small_model
+from cxr_node.errors import CxrNodeError, Permanent, Transient
 
 DAYS = Days(date(2026, 1, 1), date(2026, 1, 2))
 OF = {"source": "folder /films", "model": {"name": "m", "digest": "d"}}
-SIDE = 128
 
 
 def row(name: str, **known: object) -> Row:
@@ -176,6 +164,18 @@ def test_how_far_it_is(progress: Progress, text: str) -> None:
     assert said(progress).startswith(text)
 
 
+def test_the_start_of_workers_is_no_part_of_the_rate(tmp_path: Path) -> None:
+    told: list[tuple[int, float, float | None]] = []
+    clock = iter([0.0, 100.0, 101.0, 102.0, 103.0, 104.0])
+
+    def progress(now: Progress) -> None:
+        told.append((now.done, now.rate, now.eta))
+
+    shelf = Shelf(NAMES[:8])
+    Bulk(shelf, Manifest.opened(tmp_path, OF), shelf.judged, progress, monotonic=lambda: next(clock)).run()  # type: ignore[arg-type]
+    assert told == [(2, 0.0, None), (4, 4.0, 1.0), (6, 3.0, pytest.approx(2 / 3)), (8, pytest.approx(8 / 3), 0.0)]
+
+
 def test_two_do_not_write_one_table(tmp_path: Path) -> None:
     (tmp_path / "films").mkdir()
     out, place = tmp_path / "out", Files(tmp_path / "films")
@@ -234,67 +234,6 @@ def test_films_of_a_folder_and_of_an_object_store(tmp_path: Path) -> None:
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.dcm")).write_text("")
     with pytest.raises(Permanent, match="the names of 1 files"):
         list(Files(tmp_path).films())
-
-
-@pytest.fixture(scope="module")
-def work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Work]:
-    with one_thread():
-        model = small_model(tmp_path_factory.mktemp("models"), "small")
-        yield replace(tabulating.work_of(Config()), model=model, device="cpu")
-
-
-def read(outcome: np.ndarray | Exception) -> Read:
-    return Read("a" * 64, Uids("1.2", "1.3", "1.4"), outcome, 0.25)
-
-
-def test_failures_become_rows_and_do_not_end_their_neighbours(work: Work) -> None:
-    film = films.chest(3)
-    seen = prepare(decode(film), film, work.side)
-    failures = [
-        Ineligible("VIEW", "a lateral"), Permanent("TRUNCATED", "half"), Transient("SOURCE_AWAY", "away"),
-        OSError(5, "Input/output error"), MemoryError(), KeyError("Doe^Jane"),
-    ]  # fmt: skip
-    rows = Judge(work, monotonic=lambda: 0.0).rows(
-        [("film", read(seen)), *((str(each), read(each)) for each in failures)]
-    )
-    assert [(row.state, row.code) for row in rows] == [
-        ("analysed", None), ("not_analysed", "VIEW"), ("set_aside", "TRUNCATED"), ("left", "SOURCE_AWAY"),
-        ("left", "IO_ERROR"), ("set_aside", "NO_MEMORY"), ("set_aside", "BUG"),
-    ]  # fmt: skip
-    assert "Doe" not in f"{rows[-1].reason}"
-    assert rows[0].probability is not None
-    assert (rows[0].model, rows[0].gate, rows[0].seconds) == ("small", "cxr-gate:1.0.0", 0.25)
-
-
-def test_who_reads_says_whose_a_film_is_before_it_is_decoded(tmp_path: Path) -> None:
-    ours, theirs = Pipe()
-
-    def run() -> None:
-        with suppress(EOFError, OSError), theirs:
-            serve(theirs, Rules(), SIDE)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    with ours:
-        assert ours.recv_bytes() == line.READY
-        film = films.chest(5)
-        for name, made in (("film", film), ("leg", films.leg(6))):
-            ours.send_bytes(os.fsencode(films.write(made, tmp_path / name)))
-            assert json.loads(ours.recv_bytes())["study"] == str(made.StudyInstanceUID)
-            outcome = line.answered(ours, SIDE)
-            if name == "film":
-                assert isinstance(outcome, np.ndarray)
-                np.testing.assert_array_equal(outcome, prepare(decode(film), film, SIDE))
-            else:
-                assert isinstance(outcome, Ineligible)
-        (tmp_path / "text").write_text("no film")
-        ours.send_bytes(os.fsencode(tmp_path / "text"))
-        assert json.loads(ours.recv_bytes()) == {"instance": None, "study": None, "series": None}
-        outcome = line.answered(ours, SIDE)
-        assert isinstance(outcome, Ineligible)
-        assert outcome.code == "NO_DICOM"
-    thread.join(30)
-    assert not thread.is_alive()
 
 
 def test_instances_are_known_from_day_to_day(tmp_path: Path) -> None:
