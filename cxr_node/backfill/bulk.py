@@ -4,7 +4,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Final
 
 import cxr_node
@@ -22,13 +21,14 @@ _SECONDS: Final = 5.0
 
 @dataclass
 class Progress:
-    """How far a run is: films of the place, how many of them it is to do, and how many are done.
+    """How far a run is: films of the place, those of them that were done `before`, that it is to do, and that are done.
 
     `seconds` since the first were, so that the start of workers is no part of the rate. `set_aside` and `left`, as in a
     `Row`, are among `done`; `codes` has why, by code.
     """
 
     found: int
+    before: int
     todo: int
     done: int = 0
     set_aside: int = 0
@@ -73,8 +73,9 @@ class Bulk:
         """
         table = Table(self.manifest.folder / FOLDER)
         films = list(self.place.films())
-        todo = list(islice((film for film in films if film not in table.done), limit))
-        progress = Progress(len(films), len(todo))
+        fresh = [film for film in films if film not in table.done]
+        todo = fresh[:limit]
+        progress = Progress(len(films), len(films) - len(fresh), len(todo))
         run = self.manifest.begin(self.clock(), cxr_node.__version__, len(films), table.counts)
         done = self._fill(table, run, todo, progress) if todo else 0
         self.manifest.end(self.clock(), done, progress.left, len(films), table.counts)

@@ -17,6 +17,7 @@ from cxr_node.domain.finding import Cutoffs
 from cxr_node.domain.quality import LEAST_SIDE, Assessment
 from cxr_node.errors import CxrNodeError, Ineligible, Transient
 from cxr_node.imaging.film import Prepared, resized
+from cxr_node.inference import golden
 from cxr_node.inference.explain import Explanation
 from cxr_node.inference.gate import admission
 from cxr_node.inference.gate_manifest import GateManifest
@@ -52,13 +53,16 @@ class Work:
 
 
 class Judge:
-    """The model and the gate, verified and loaded; not to be shared between threads. Raises as `Predictor` and `Gate`
-    do."""
+    """The model and the gate, verified and loaded; not to be shared between threads.
+
+    Raises as `Predictor` and `Gate` do, and MODEL_GOLDEN: the model computes something else here than at release.
+    """
 
     def __init__(self, work: Work, monotonic: Callable[[], float] = time.monotonic) -> None:
         keep_freed_memory()
         self._work, self._monotonic = work, monotonic
         self._predictor = Predictor(work.model, work.device, work.explanation, work.backend)
+        golden.check(self._predictor)
         self._admit = admission(work.gate)
 
     def rows(self, films: Sequence[tuple[str, Read]]) -> list[Row]:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:  # they are loaded late, so that `--help` waits for nothing
     from cxr_node.backfill.sources import Days
 
 _SHOWN = 10
+_LINE = "\r\x1b[K"
+"""Takes the place of the line before."""
 _TO_THE_NODE, _TO_A_TABLE = ("per_minute", "report"), ("output", "cluster", "cpus", "gpus")
 
 
@@ -133,7 +135,7 @@ def _into_table(
         click.echo(f"RESTRICTED: {work.model.restriction}", err=True)
     judged = partial(films.judged, place=place, work=work, share=films.Share(cpus, gpus), cluster=cluster)
     progress = tabulate(place, work, out, judged, limit=limit, progress=_Shown())
-    click.echo(f"\r{said(progress)}")
+    click.echo(f"{_LINE if sys.stdout.isatty() else ''}{said(progress)}")
     for code, count in sorted(progress.codes.items()):
         click.echo(f"{code}: {count} films", err=True)
     sys.exit(1 if progress.left else 0)
@@ -149,13 +151,13 @@ class _Shown:
         terminal = sys.stdout.isatty()
         if (now := time.monotonic()) >= self._next:
             self._next = now + (0.5 if terminal else 60.0)
-            click.echo(f"\r{said(progress)}" if terminal else said(progress), nl=not terminal)
+            click.echo(f"{_LINE if terminal else ''}{said(progress)}", nl=not terminal)
 
 
 def said(progress: "Progress") -> str:
     """A line on how far it is."""
-    done = progress.found - progress.todo + progress.done
-    left = "" if progress.eta is None or progress.done == progress.todo else f", {_span(progress.eta)} left"
+    done = progress.before + progress.done
+    left = f", {_span(progress.eta)} left" if progress.eta else ""
     return (
         f"{done} of {progress.found} films, {progress.rate:.1f} films/s{left}; "
         f"{progress.set_aside} set aside, {progress.left} left for the next run"

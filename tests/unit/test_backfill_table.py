@@ -75,7 +75,7 @@ def test_a_run_that_ended_early_is_gone_on_with_and_each_film_is_there_once(tmp_
     shelf = Shelf(NAMES)
     progress = shelf.into(tmp_path)
     assert shelf.asked == NAMES[4:]
-    assert (progress.found, progress.todo, progress.done) == (9, 5, 5)
+    assert (progress.found, progress.before, progress.todo, progress.done) == (9, 4, 5, 5)
     assert named(tmp_path) == NAMES
     told = json.loads((tmp_path / MANIFEST).read_text())
     assert told["counts"] == {"found": 9, "analysed": 9, "not_analysed": {}, "set_aside": {}, "left": 0}
@@ -151,13 +151,14 @@ def test_a_row_is_read_as_it_was_written_and_names_no_patient() -> None:
 @pytest.mark.parametrize(
     ("progress", "text"),
     [
-        (Progress(100, 80, 20, seconds=10.0), "40 of 100 films, 2.0 films/s, 1 min left; 0 set aside"),
+        (Progress(100, 20, 80, 20, seconds=10.0), "40 of 100 films, 2.0 films/s, 1 min left; 0 set aside"),
         (
-            Progress(10**6, 10**6, 100, 3, 1, 10.0),
+            Progress(10**6, 0, 10**6, 100, 3, 1, 10.0),
             "100 of 1000000 films, 10.0 films/s, 27 h 47 min left; 3 set aside, 1 l",
         ),
-        (Progress(100, 80, 80, seconds=10.0), "100 of 100 films, 8.0 films/s; 0 set aside"),
-        (Progress(100, 0), "100 of 100 films, 0.0 films/s; 0 set aside"),
+        (Progress(100, 20, 80, 80, seconds=10.0), "100 of 100 films, 8.0 films/s; 0 set aside"),
+        (Progress(100, 20, 10, 10, seconds=10.0), "30 of 100 films, 1.0 films/s; 0 set aside"),
+        (Progress(100, 100, 0), "100 of 100 films, 0.0 films/s; 0 set aside"),
     ],
 )
 def test_how_far_it_is(progress: Progress, text: str) -> None:
