@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Final
 
-from cxr_node.backfill.run import Skipped
+from cxr_node.backfill.run import Skipped, Source
 from cxr_node.dicomweb import client
 from cxr_node.dicomweb.client import Server, value_of
 from cxr_node.dimse import retrieval
@@ -84,6 +84,27 @@ class Door:
         if sop_class not in FILMS or modality not in self.modalities:
             raise Skipped("it is no radiograph")
         return sop_class, str(meta.get("MediaStorageSOPInstanceUID", "")), str(meta.TransferSyntaxUID)
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Of a source what is among the items `wanted`, in its order."""
+
+    source: Source
+    wanted: Collection[str]
+
+    @property
+    def name(self) -> str:
+        return self.source.name
+
+    def items(self) -> Iterator[str]:
+        return (item for item in self.source.items() if item in self.wanted)
+
+    def study_of(self, item: str) -> str:
+        return self.source.study_of(item)
+
+    def fetch(self, item: str) -> int:
+        return self.source.fetch(item)
 
 
 @dataclass(frozen=True, slots=True)

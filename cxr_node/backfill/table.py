@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final, Literal
@@ -84,7 +84,7 @@ class Table:
             half.unlink()
         for part in sorted(folder.glob(_PARTS)):
             self._last = int(part.stem.rpartition("-")[2])
-            self._count(_read(part))
+            self._count(_read(part, ["source", "state", "code"]))
 
     def add(self, rows: Sequence[Row], run: int) -> int:
         """Write rows of a run into one file, whole or not at all; how many.
@@ -103,6 +103,18 @@ class Table:
         self.done.update(table["source"].to_pylist())
         codes = [code or "" for code in table["code"].to_pylist()]
         self.counts.update(zip(table["state"].to_pylist(), codes, strict=True))
+
+
+def positives(folder: Path) -> frozenset[str]:
+    """The studies of a table of results with a positive film, and the `source` of each film of theirs.
+
+    Raises Permanent("TABLE") where there is no table, or a file of it is damaged.
+    """
+    parts = sorted(folder.glob(_PARTS))
+    if not parts:
+        raise Permanent("TABLE", Message("{folder} has no table of results", folder=folder))
+    studies = {study for study, _, positive in _judged(parts) if positive}
+    return frozenset(studies | {source for study, source, _ in _judged(parts) if study in studies})
 
 
 def packed(rows: Sequence[Row], run: int = 0) -> pa.Table:
@@ -137,9 +149,20 @@ def _plain(row: Row) -> dict[str, object]:
     return asdict(row) | {"probabilities": None if row.probabilities is None else list(row.probabilities.items())}
 
 
-def _read(part: Path) -> pa.Table:
+def _judged(parts: Iterable[Path]) -> Iterator[tuple[str, str, bool]]:
+    """Study, source, and whether it is positive, of each film that was analysed or could have been."""
+    for part in parts:
+        table = _read(part, ["study_instance_uid", "source", "positive"])
+        yield from (
+            (study.as_py(), source.as_py(), bool(positive.as_py()))
+            for study, source, positive in zip(*table.columns, strict=True)
+            if study.is_valid
+        )
+
+
+def _read(part: Path, columns: list[str]) -> pa.Table:
     try:
-        return pq.read_table(part, columns=["source", "state", "code"])
+        return pq.read_table(part, columns=columns)
     except (pa.ArrowException, OSError) as error:
         why = Message("{path} is damaged: remove it, and its films are judged again", path=part)
         raise Permanent("TABLE", why) from error

@@ -2,6 +2,8 @@
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -25,7 +27,7 @@ if TYPE_CHECKING:  # they are loaded late, so that `--help` waits for nothing
 _SHOWN = 10
 _LINE = "\r\x1b[K"
 """Takes the place of the line before."""
-_TO_THE_NODE, _TO_A_TABLE = ("per_minute", "report"), ("output", "cluster", "cpus", "gpus")
+_TO_THE_NODE, _TO_A_TABLE = ("per_minute", "report", "positive_in"), ("output", "cluster", "cpus", "gpus")
 
 
 @click.command(
@@ -39,6 +41,11 @@ _TO_THE_NODE, _TO_A_TABLE = ("per_minute", "report"), ("output", "cluster", "cpu
 @click.option("--per-minute", type=click.FloatRange(0.1, 6000), default=60.0, show_default=True, help="Films at most.")
 @click.option("--limit", type=click.IntRange(1), help="End after so many files or studies.")
 @click.option("--report", is_flag=True, help="Write and send documents of them, too; else they are analysed in shadow.")
+@click.option(
+    "--positive-in",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Only studies with a positive film in this table; the --output of a run with --ray.",
+)
 @click.option("--ray", is_flag=True, help="By the workers of a Ray cluster, into a table; no node takes part.")
 @click.option("--output", type=click.Path(file_okay=False, path_type=Path), help="Folder of the table.  [for --ray]")
 @click.option("--cluster", metavar="HOST:PORT", help="auto: the one of this machine; one for this run.  [for --ray]")
@@ -58,6 +65,7 @@ def backfill(
     per_minute: float,
     limit: int | None,
     report: bool,
+    positive_in: Path | None,
     ray: bool,
     output: Path | None,
     cluster: str | None,
@@ -77,7 +85,7 @@ def backfill(
     if output is not None:
         _into_table(config, source, days, output, limit=limit, cluster=cluster, cpus=cpus, gpus=gpus)
     else:
-        _into_node(config, source, days, per_minute=per_minute, limit=limit, report=report)
+        _into_node(config, source, days, positive_in, per_minute=per_minute, limit=limit, report=report)
 
 
 def _require_fitting(context: click.Context, config: Config, *, ray: bool) -> None:
@@ -92,9 +100,17 @@ def _require_fitting(context: click.Context, config: Config, *, ray: bool) -> No
 
 
 def _into_node(
-    config: Config, source: str, days: "Days", *, per_minute: float, limit: int | None, report: bool
+    config: Config,
+    named: str,
+    days: "Days",
+    positive_in: Path | None,
+    *,
+    per_minute: float,
+    limit: int | None,
+    report: bool,
 ) -> None:
     from cxr_node.backfill.run import Backfill, Tally
+    from cxr_node.backfill.sources import Chosen
     from cxr_node.backfilling import source_of
     from cxr_node.plan import open_store, spool_of
 
@@ -104,8 +120,10 @@ def _into_node(
         if sys.stdout.isatty():
             click.echo(f"\r{_said(tally)}", nl=False)
 
-    run = Backfill(store, per_minute, report, lambda: not spool.below_watermark(), show)
-    tally = run.run(source_of(config, store, source, days), limit)
+    source = source_of(config, store, named, days)
+    if positive_in is not None:
+        source = Chosen(source, _positives(positive_in))
+    tally = Backfill(store, per_minute, report, lambda: not spool.below_watermark(), show).run(source, limit)
     click.echo(f"\r{_said(tally)}")
     for failure in dict.fromkeys(tally.failures[:_SHOWN]):
         click.echo(failure, err=True)
@@ -169,14 +187,27 @@ def _span(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02} min" if minutes >= 60 else f"{minutes} min"
 
 
+def _positives(folder: Path) -> frozenset[str]:
+    """As `table.positives`, of an output. Raises ConfigError where nothing can read it here."""
+    with _with_the_extra():
+        from cxr_node.backfill.table import FOLDER, positives
+    return positives(folder / FOLDER)
+
+
 def _ray() -> "ModuleType":
     """What speaks with Ray. Raises ConfigError where it, or what Ray Data needs, is not installed."""
-    try:
+    with _with_the_extra():
         from cxr_node.pool import films
+    return films
+
+
+@contextmanager
+def _with_the_extra() -> Iterator[None]:
+    try:
+        yield
     except ImportError as error:
         if (error.name or "").partition(".")[0] not in ("ray", "pyarrow", "pandas"):
             raise
         raise ConfigError(
-            "Ray is not installed: install cxr-node[ray] on every machine that is to judge films"
+            "Ray is not installed: install cxr-node[ray] here, and on every machine that is to judge films"
         ) from error
-    return films

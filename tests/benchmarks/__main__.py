@@ -3,7 +3,7 @@
     --quick           small films and few of them: minutes; it shows that all works, and says nothing of a machine
     --out DIR         where results.jsonl and index.html go, dist/benchmarks unless told otherwise
     --from FILE       measure nothing: goals, page and document of results of before
-    --write           put the tables into docs/benchmarks.md
+    --write           put the tables into docs/benchmarks.md, and the goals where each was measured
 
 The results of parts that are not run again are kept.
 """

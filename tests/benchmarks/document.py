@@ -12,13 +12,14 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 
 
 def write(parts: Mapping[str, Part], told: Sequence[Mapping[str, Any]], document: Path = DOCUMENT) -> None:
-    """Write the goals, and the tables of `parts`; `told` says when, on what and by which command each was taken."""
+    """Write the tables of `parts`, and the goals where each was measured; `told` says when, on what and by which
+    command each part was."""
     text = document.read_text("utf-8")
     for name, part in parts.items():
         taken = next(each for each in told if each["part"] == name)
         text = _replaced(text, name, [f"## {part.title}", "", *part.markdown(), "", _taken(taken)])
-    newest = max(told, key=lambda each: each["date"])
-    text = _replaced(text, "goals", [*goals.markdown(parts), "", _taken(newest)])
+    if goals.complete(parts):
+        text = _replaced(text, "goals", [*goals.markdown(parts), "", _taken(max(told, key=lambda each: each["date"]))])
     document.write_text(text, "utf-8")
 
 

@@ -109,6 +109,11 @@ def verdicts(parts: Mapping[str, Part]) -> Iterator[tuple[str, str, str, str, st
         yield goal.title, goal.wanted, f"{number(value)} {found.unit}", spread, goal.reached(value)
 
 
+def complete(parts: Mapping[str, Part]) -> bool:
+    """Whether every goal was measured."""
+    return all(goal.find(parts) for goal in GOALS)
+
+
 def caution(told: Iterable[Mapping[str, Any]]) -> str:
     """What to mind about the verdicts on figures of which `told` says how they were taken; empty for nothing."""
     if any(each["scale"] != FULL.name for each in told):

@@ -118,6 +118,7 @@ def test_what_scripts_read_has_json(path: tuple[str, ...]) -> None:
         ["pool", "deploy", "cxr-pneumonia", "--least", "3", "--most", "2"],
         ["backfill", "films", "--ray"],
         ["backfill", "films", "--ray", "--output", "results", "--report"],
+        ["backfill", "films", "--ray", "--output", "results", "--positive-in", "results"],
         ["backfill", "films", "--ray", "--output", "results", "--per-minute", "10"],
         ["backfill", "films", "--output", "results"],
         ["backfill", "films", "--gpus", "1"],
@@ -286,7 +287,7 @@ def test_a_table_wants_ray_and_says_so(monkeypatch: pytest.MonkeyPatch, folder: 
     monkeypatch.setitem(sys.modules, library, None)
     found = run("backfill", str(folder), "--ray", "--output", "results")
     assert (found.exit_code, found.stdout) == (78, "")
-    assert "install cxr-node[ray] on every machine that is to judge films" in found.stderr
+    assert "install cxr-node[ray] here, and on every machine that is to judge films" in found.stderr
     assert not (folder / "results").exists()
 
 

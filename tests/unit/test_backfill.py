@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from cxr_node import cli, keys
 from cxr_node.backfill.run import Backfill, Skipped, Tally
 from cxr_node.backfill.sources import Days, Door, Folder
+from cxr_node.backfill.table import FOLDER, Row, Table
 from cxr_node.backfilling import days_of, source_of
 from cxr_node.config import Config
 from cxr_node.domain.job import NewJob
@@ -244,6 +245,25 @@ def test_the_command(bench: Bench, folder: Path, tmp_path: Path) -> None:
     assert "3 films taken in; 3 done, 2 left out, 0 failed" in run.output
     shutil.rmtree(folder)
     assert "SOURCE" in CliRunner().invoke(cli.main, ["backfill", str(folder), "-c", str(file)]).output
+
+
+def test_the_command_takes_only_what_a_table_calls_positive(bench: Bench, folder: Path, tmp_path: Path) -> None:
+    file, results = tmp_path / "node.toml", tmp_path / "results"
+    file.write_text(f'[node]\ndata_dir = "{bench.root}"\n[retention]\nwatermark_gigabytes = 0\n')
+    rows = [
+        Row(
+            source=f"{number}.dcm", sha256="a", sop_instance_uid="1.1", study_instance_uid=f"1.3.{number}",
+            series_instance_uid="1.2", state="analysed", positive=number == 1, model="m", version="1",
+            model_digest="d", gate=None, seconds=0.1,
+        )
+        for number in range(3)
+    ]  # fmt: skip
+    Table(results / FOLDER).add(rows, 1)
+    asked = ["backfill", str(folder), "--positive-in", str(results), "--per-minute", "6000", "-c", str(file)]
+    run = CliRunner().invoke(cli.main, asked)
+    assert run.exit_code == 0, run.output
+    assert "1 films taken in; 1 done, 0 left out, 0 failed" in run.output
+    assert [entry["item"] for entry in bench.rows("SELECT item FROM backfill")] == ["1.dcm"]
 
 
 def test_a_tally_begins_at_nothing() -> None:

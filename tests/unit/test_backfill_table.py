@@ -15,7 +15,7 @@ from cxr_node.backfill.bulk import Bulk, Progress
 from cxr_node.backfill.places import Files, Instances, Objects
 from cxr_node.backfill.record import MANIFEST, Manifest
 from cxr_node.backfill.sources import Days
-from cxr_node.backfill.table import FOLDER, SCHEMA, Row, Table, packed, unpacked
+from cxr_node.backfill.table import FOLDER, SCHEMA, Row, Table, packed, positives, unpacked
 from cxr_node.commands.backfill import said
 from cxr_node.config import Config
 from cxr_node.errors import CxrNodeError, Permanent, Transient
@@ -101,6 +101,25 @@ def test_a_film_that_is_given_twice_stands_there_once(tmp_path: Path) -> None:
     assert table.add([row("1"), row("1"), row("2")], 1) == 2
     assert table.add([row("2"), row("3")], 1) == 1
     assert Table(tmp_path).done == {"1", "2", "3"}
+
+
+def test_studies_with_a_positive_film_are_known_with_all_films_that_they_have(tmp_path: Path) -> None:
+    found = [
+        row("a", study_instance_uid="1.1", positive=False),
+        row("b", study_instance_uid="1.2", positive=True),
+        row("c", study_instance_uid="1.2", state="not_analysed", code="LATERAL"),
+        row("d", study_instance_uid=None, state="set_aside", code="UNPARSEABLE"),
+    ]
+    table = Table(tmp_path)
+    table.add(found[2:], 1)
+    table.add(found[:2], 2)
+    assert positives(tmp_path) == {"1.2", "b", "c"}
+
+
+def test_no_table_is_no_table_without_positives(tmp_path: Path) -> None:
+    with pytest.raises(Permanent) as refused:
+        positives(tmp_path / "elsewhere")
+    assert refused.value.code == "TABLE"
 
 
 def test_what_the_machine_failed_at_is_tried_again_and_what_a_film_failed_at_is_not(tmp_path: Path) -> None:

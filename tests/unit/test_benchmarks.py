@@ -98,16 +98,33 @@ def test_the_page_has_goals_tables_and_plots_and_needs_nothing_else() -> None:
     assert "http" not in html
 
 
-def test_sections_of_the_document_are_replaced_and_the_rest_stays(tmp_path: Path) -> None:
+@pytest.fixture
+def before(tmp_path: Path) -> Path:
+    """A document with figures of before."""
     path = tmp_path / "benchmarks.md"
-    path.write_text(
-        "# Benchmarks\n<!-- goals -->\nold\n<!-- /goals -->\nby hand\n<!-- receive -->\nold\n<!-- /receive -->\n"
-    )
-    document.write(*load(record(received([30.0], [30.0]), FULL, "python -m tests.benchmarks receive")), path)
-    text = path.read_text()
+    sections = (f"<!-- {name} -->\nold {name}\n<!-- /{name} -->\n" for name in ("goals", "receive"))
+    path.write_text("# Benchmarks\n" + "by hand\n".join(sections))
+    return path
+
+
+def test_sections_of_the_document_are_replaced_and_the_rest_stays(before: Path) -> None:
+    parts: dict[str, Part] = {}
+    for goal in goals.GOALS:
+        part = parts.setdefault(goal.part, Part(goal.part, goal.part))
+        part.add(Figure(goal.row, goal.column, goal.unit, [1.0], goal.group))
+    lines = [line for part in parts.values() for line in record(part, FULL, "python -m tests.benchmarks")]
+    document.write(*load(lines), before)
+    text = before.read_text()
     assert "old" not in text
     assert "\nby hand\n" in text
     assert "| receive, 1 association, against storescp | at least 0.7, better 1 x | 1 x |" in text
+    assert "`python -m tests.benchmarks`; " in text
+
+
+def test_goals_are_not_replaced_by_fewer(before: Path) -> None:
+    document.write(*load(record(received([30.0], [30.0]), FULL, "python -m tests.benchmarks receive")), before)
+    text = before.read_text()
+    assert ("old goals" in text, "old receive" in text) == (True, False)
     assert "`python -m tests.benchmarks receive`; " in text
 
 
