@@ -76,13 +76,13 @@ class Cluster:
         cluster = ["--ray", f"127.0.0.1:{self._gcs}"]
         return self._run(sys.executable, "-m", "cxr_node", "pool", command, *more, *cluster)
 
-    def processes(self, title: str) -> list[int]:
+    def processes(self, called: str) -> list[int]:
         """The living processes that Ray calls so."""
-        return [pid for pid in self._living() if title(pid).startswith(title)]
+        return [pid for pid in self._living() if title(pid).startswith(called)]
 
-    def kill(self, title: str, number: int = signal.SIGKILL) -> int:
-        """Signal one process of a title; its number."""
-        pid = wait_for(lambda: self.processes(title), what=title)[0]
+    def kill(self, called: str, number: int = signal.SIGKILL) -> int:
+        """Signal one process that Ray calls so; its number."""
+        pid = wait_for(lambda: self.processes(called), what=called)[0]
         os.kill(pid, number)
         return pid
 

@@ -16,7 +16,7 @@ DONE = "SELECT count(*) FROM delivery WHERE sent_at"
 
 def measure(folder: Path, scale: Scale) -> Iterator[Figure]:
     """Films of the first size over two associations at full speed, documents to dcmtk's storescp."""
-    films, count, done = Films(folder / "films", next(iter(scale.sizes.values()))), 2 * scale.batch, 0
+    films, count, done = Films(folder / "films", next(iter(scale.sizes.values()))), 6 * scale.batch, 0
     rates, freed, memory = [], [], []
     with rig.storescp(folder / "archive") as archive, rig.node(folder / "node", destination=archive) as node:
         for number in range(scale.rounds + 1):
