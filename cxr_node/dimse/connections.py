@@ -26,6 +26,8 @@ from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
 from cxr_node.dimse import handshake
 from cxr_node.dimse.answers import Answers
+from cxr_node.dimse.checkpoint import Checkpoint
+from cxr_node.dimse.waking import Waker
 from cxr_node.dimse.wire import Connection, Reader
 from cxr_node.domain.callers import Network, within
 
@@ -135,11 +137,13 @@ class _Handler(RequestHandler):
 
     def _create_association(self) -> Association:
         association = super()._create_association()
+        setattr(association.dul.socket, "waker", Waker())  # noqa: B010
         setattr(association.dul.socket, "__class__", Connection)  # noqa: B010 - pynetdicom names its classes itself
         setattr(association.dul, "__class__", Reader)  # noqa: B010
         setattr(association.dul.state_machine, "__class__", _States)  # noqa: B010
         setattr(association.acse, "__class__", _Negotiation)  # noqa: B010
         setattr(association.dimse, "__class__", Answers)  # noqa: B010
+        Checkpoint.put_in(association)
         return association
 
 

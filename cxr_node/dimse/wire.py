@@ -11,13 +11,14 @@ import select
 import socket
 import ssl
 import time
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import structlog
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.transport import AssociationSocket
 
 from cxr_node.dimse.reception import Part, unfinished_part
+from cxr_node.dimse.waking import Waker
 
 log = structlog.get_logger()
 
@@ -30,6 +31,7 @@ _LONGEST_DATA = 8 << 20
 _LONGEST_OTHER = 256 << 10  # an A-ASSOCIATE-RQ of 128 contexts with every transfer syntax takes a tenth
 _LONGEST_MESSAGE = 8 << 20  # what is no object is held in memory: a request for 5000 instances takes a tenth
 _PAUSE = 20  # milliseconds; then pynetdicom looks after its timers and what is to be sent
+_REST = 200  # milliseconds, with nothing to read or to send; the same for timers
 _FOR_DATA = "Sta6"  # the state in which data is transferred (PS3.8 9.2)
 
 
@@ -38,6 +40,7 @@ class Connection(AssociationSocket):
 
     _longest = _HEADER
     _unread = b""
+    waker: Waker
 
     @property
     def ready(self) -> bool:
@@ -63,6 +66,13 @@ class Connection(AssociationSocket):
             return False
         self._acknowledge()
         return bool(poll.poll(milliseconds))
+
+    def rest(self) -> None:
+        """Wait a little for something to read, or until `waker` is woken."""
+        self._acknowledge()
+        with contextlib.suppress(OSError, ValueError):  # it is closed
+            if self.socket is not None:
+                self.waker.wait(self.socket, _REST)
 
     def recv(self, nr_bytes: int) -> bytearray:
         """As the original, in pieces of up to 1 MiB that are taken as they come, never ahead of what came.
@@ -148,6 +158,7 @@ class Connection(AssociationSocket):
 
     def _shutdown_socket(self) -> None:
         """As the original, which leaves a socket open whose peer was faster."""
+        self.waker.close()
         if self.socket is not None:
             with contextlib.suppress(OSError):
                 self.socket.shutdown(socket.SHUT_RDWR)
@@ -174,6 +185,28 @@ class Reader(DULServiceProvider):
 
     All else, and the end of each object, is pynetdicom's.
     """
+
+    def send_pdu(self, primitive: Any) -> None:
+        """As the original, whose thread finds it when it looks next."""
+        super().send_pdu(primitive)
+        self._wake()
+
+    def kill_dul(self) -> None:
+        super().kill_dul()
+        self._wake()
+
+    def _wake(self) -> None:
+        if isinstance(self.socket, Connection):
+            self.socket.waker.wake()
+
+    def _is_transport_event(self) -> bool:
+        """As the original, which does not wait for something to read or to send."""
+        if super()._is_transport_event():
+            return True
+        if self.event_queue.queue or self._kill_thread or not isinstance(self.socket, Connection):
+            return False
+        self.socket.rest()
+        return not self._process_recv_primitive() and super()._is_transport_event()
 
     def _read_pdu_data(self) -> None:
         """As the original, which makes of each fragment a PDU, of that a primitive, and of that a message's piece."""

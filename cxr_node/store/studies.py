@@ -3,7 +3,8 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
 from cxr_node.domain.eligibility import Refusal
 from cxr_node.domain.instance import Header, InstanceState
@@ -12,6 +13,9 @@ from cxr_node.message import Message
 from cxr_node.store.db import Row, Tx
 from cxr_node.store.kept import keep, told
 from cxr_node.store.served import SERVED, UNJUDGED
+
+_HEADERS: Final = 256
+"""Headers that a process keeps parsed: within one transaction those of a study are looked at many times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,11 +184,16 @@ def _stored(row: Row) -> Stored:
         transfer_syntax=row["transfer_syntax"],
         calling_ae_title=row["calling_ae_title"],
         received_at=row["received_at"],
-        header=Header.from_json(json.loads(row["header"])),
+        header=_header(row["header"]),
     )
     reason = told(row["refusal_reason"], row["refusal_message"])
     refusal = Refusal(row["refusal_code"], reason or "") if row["refusal_code"] else None
     return Stored(arrival, InstanceState(row["state"]), refusal)
+
+
+@lru_cache(_HEADERS)
+def _header(written: str) -> Header:
+    return Header.from_json(json.loads(written))
 
 
 def comparing(tx: Tx, study: str) -> bool:

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from operator import attrgetter
 from typing import Any
 
 import pytest
@@ -102,6 +103,45 @@ def test_the_thread_itself_does_not_wait(asked: Any) -> None:
     assert not asked.is_alive()
     assert asked._is_paused
     assert asked.dimse.msg_queue.empty()
+
+
+@pytest.mark.parametrize("queue", ["dimse.msg_queue", "dul.to_user_queue"])
+def test_the_thread_rests_until_something_comes(asked: Any, queue: str) -> None:
+    checkpoint = Checkpoint(asked, seconds=60)
+    asked.run = checkpoint.wait
+    asked.start()
+    assert waits(asked)
+    attrgetter(queue)(asked).put((None, None))
+    asked.join(10)
+    assert not asked.is_alive()
+    assert not asked._is_paused
+
+
+def test_it_looks_around_now_and_then(asked: Any) -> None:
+    checkpoint = Checkpoint(asked, seconds=0.01)
+    asked.run = checkpoint.wait
+    asked.start()
+    asked.join(10)
+    assert not asked.is_alive()
+
+
+def test_what_comes_while_another_one_asks_is_not_for_the_thread(asked: Any) -> None:
+    checkpoint = Checkpoint(asked, seconds=60)
+
+    def reactor() -> None:
+        asked._is_paused = True
+        checkpoint.wait()
+
+    asked.run = reactor
+    asked.start()
+    checkpoint.clear()
+    asked.dimse.msg_queue.put((1, "answer"))
+    assert waits(asked)
+    assert asked.dimse.msg_queue.get(block=False) == (1, "answer")
+    checkpoint.set()
+    asked.dimse.msg_queue.put((None, None))
+    asked.join(10)
+    assert not asked.is_alive()
 
 
 def test_pynetdicom_rests_at_it_before_anything_is_asked() -> None:
