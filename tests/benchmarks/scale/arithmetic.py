@@ -13,6 +13,7 @@ def shares(place: Region, costs: Costs) -> dict[str, float]:
     return {
         "listener": films * costs.receive,
         "infer": films * (costs.analyse + costs.network),
+        "draw": films * costs.beside,
         "work": place.studies_per_second * costs.documents,
         "cores": place.studies_per_second * costs.of_study(place.films_per_study) / costs.cores,
         "line of the centre": films * place.transfer(place.centre_megabits),

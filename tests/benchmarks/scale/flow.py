@@ -97,7 +97,8 @@ class _Machine:
     """The processes of a node, each one interpreter, on its cores."""
 
     def __init__(self, station: Callable[[int], Station], cores: int) -> None:
-        self.listener, self.infer, self.work, self.cores = station(1), station(1), station(1), station(cores)
+        self.listener, self.infer, self.draw, self.work = (station(1) for _ in range(4))
+        self.cores = station(cores)
 
 
 class Play:
@@ -136,7 +137,7 @@ class Play:
     def _busy(self) -> dict[str, float]:
         found = {
             name: max(getattr(machine, name).busy for machine in self.machines)
-            for name in ("listener", "infer", "work", "cores")
+            for name in ("listener", "infer", "draw", "work", "cores")
         }
         found["line of a hospital"] = max(line.busy for line in self.lines)
         if self.layout.machines:
@@ -168,6 +169,7 @@ class Play:
         acknowledged = self.world.now
         yield from self._judged(machine, study.site)
         ranked = self.world.now
+        self.world.process(machine.draw.serve(costs.beside, machine.cores))
         self._open -= 1
         if self._counts(study):
             self.waits.acknowledged.append(acknowledged - study.made)

@@ -21,9 +21,9 @@ def figures(scales: Scales) -> Lines:
     films = scales.value("films_per_study")
     yield ""
     yield (
-        f"A study of one film so takes {costs.of_study(1):.2f} s of a core, and {costs.cores} cores can do "
-        f"{costs.cores / costs.of_study(1):.1f} a second. Measured were {scales.value('studies_per_second'):g}, with "
-        "the sender and the archive on the same cores, who are not counted here, and a smaller network."
+        f"A study of one film so takes {costs.of_study(1):.2f} s of a core. {costs.beside:.2f} s of that nobody waits "
+        f"for: what {costs.cores} cores had left at {scales.value('studies_per_second'):g} studies a second, for "
+        "drawing films for people, for what processes tell each other, and for sender and archive there."
     )
     yield f"A study of {films:g} films takes {costs.of_study(films):.2f} s."
 
