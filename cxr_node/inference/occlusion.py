@@ -17,8 +17,7 @@ STRIDE = 10
 CELLS = 28
 """Rows and columns of a map."""
 _SIZE = 224
-_AT_ONCE = 16
-_AT_ONCE_CPU = 2  # of more, glibc maps the widest layers (4.8 MB a film) anew each time: 1.6 times the processor time
+_AT_ONCE = 16  # on a processor, too: the memory of the widest layers is kept there (`memory.keep_freed_memory`)
 
 Place = tuple[slice, slice]
 
@@ -48,9 +47,8 @@ def _places(size: int) -> list[Place]:
 def _falls(network: FilmNetwork, film: Tensor, places: Sequence[Place], logit: Tensor) -> Tensor:
     """By how much each logit (outputs,) falls at each place: (places, outputs). `film` is (1, size, size)."""
     grey, found = film.mean(), []
-    at_once = _AT_ONCE_CPU if film.device.type == "cpu" else _AT_ONCE
-    for begin in range(0, len(places), at_once):
-        some = places[begin : begin + at_once]
+    for begin in range(0, len(places), _AT_ONCE):
+        some = places[begin : begin + _AT_ONCE]
         covered = film.repeat(len(some), 1, 1, 1).contiguous(memory_format=torch.channels_last)
         for one, (rows, columns) in zip(covered, some, strict=True):
             one[:, rows, columns] = grey

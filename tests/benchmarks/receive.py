@@ -3,6 +3,7 @@
 All of them run all the time, and each is given some films in turn, so that a busy moment of the machine falls on all.
 """
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -47,7 +48,9 @@ def _rounds(
     taken: dict[str, list[float]] = {name: [] for name in receivers}
     for number in range(scale.rounds + 1):
         for name, receiver in receivers.items():
-            speed = count / send(receiver, films.make(count), associations, films.syntax)
+            batch = films.make(count)
+            os.sync()  # what others have not written yet is not to be written in this one's time
+            speed = count / send(receiver, batch, associations, films.syntax)
             if name == ANALYSING:
                 rig.await_idle(receiver.folder)
             if number:  # the first round warms up
