@@ -19,7 +19,8 @@ def write(parts: Mapping[str, Part], told: Sequence[Mapping[str, Any]], document
         taken = next(each for each in told if each["part"] == name)
         text = _replaced(text, name, [f"## {part.title}", "", *part.markdown(), "", _taken(taken)])
     if goals.complete(parts):
-        text = _replaced(text, "goals", [*goals.markdown(parts), "", _taken(max(told, key=lambda each: each["date"]))])
+        where = "Each figure is of a part below, where its command, day and machine stand."
+        text = _replaced(text, "goals", [*goals.markdown(parts), "", where])
     document.write_text(text, "utf-8")
 
 
