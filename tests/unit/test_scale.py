@@ -113,8 +113,12 @@ def test_a_pool_that_loses_all_its_replicas_costs_a_film_the_time_out_and_no_fil
 
 def test_more_films_than_a_machine_can_judge_pile_up_and_a_second_machine_takes_them() -> None:
     one, two = (played(1000, Layout(machines=count), centre_megabits=10_000.0, peak_share=0.2) for count in (1, 2))
-    assert percentile(one.ranked, 99) > 10
-    assert percentile(two.ranked, 99) < 1
+    piled, taken = (
+        percentile([before + after for before, after in zip(waits.acknowledged, waits.ranked, strict=True)], 99)
+        for waits in (one, two)
+    )  # before or after they are acknowledged: the process that is the slowest by a little holds them all
+    assert piled > 10
+    assert taken < 5
 
 
 def test_a_hospital_that_comes_back_sends_the_day_at_the_pace_of_its_line() -> None:
