@@ -21,6 +21,7 @@ import cxr_node
 from cxr_node import lease
 from cxr_node.config import Config
 from cxr_node.domain.clock import iso
+from cxr_node.durable import sync
 from cxr_node.errors import ConfigError, Permanent
 from cxr_node.lock import only_one
 from cxr_node.plan import database_of
@@ -195,8 +196,4 @@ def _settle(folder: Path, data: Path) -> None:
         if (data / name).is_dir():
             shutil.rmtree(data / name)  # holds no file: looked at above
         (folder / name).replace(data / name)
-    descriptor = os.open(data, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(data)

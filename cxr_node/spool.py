@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 from typing import BinaryIO
 
+from cxr_node.durable import sync
 from cxr_node.errors import Transient
 from cxr_node.message import Message
 
@@ -32,8 +33,8 @@ class Spool:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for number in range(256):
             (self.films / f"{number:02x}").mkdir(mode=0o700, exist_ok=True)
-        _sync_folder(self.films)
-        _sync_folder(self.root)
+        sync(self.films)
+        sync(self.root)
 
     def free_bytes(self) -> int:
         return shutil.disk_usage(self.root).free
@@ -81,15 +82,7 @@ class Spool:
         os.fsync(stream.fileno())
         if not target.parent.is_dir():
             target.parent.mkdir(mode=0o700, exist_ok=True)
-            _sync_folder(target.parent.parent)
+            sync(target.parent.parent)
         part.replace(target)
-        _sync_folder(target.parent)
+        sync(target.parent)
         return str(target.relative_to(self.root))
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

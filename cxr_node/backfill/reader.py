@@ -150,7 +150,7 @@ class Reader:
 
     def _buried(self) -> str:
         """How the process ended, which is gone, or is to go."""
-        assert self._process is not None  # noqa: S101
+        assert self._process is not None  # noqa: S101 - what is buried was begun
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(5.0)
         status = self._process.poll()

@@ -1,6 +1,5 @@
 """The table of results: a folder of Parquet files, each written whole, which readers take for one."""
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -10,6 +9,7 @@ from typing import Final, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cxr_node.durable import sync
 from cxr_node.errors import Permanent
 from cxr_node.message import Message
 
@@ -132,17 +132,9 @@ def durably(path: Path, write: Callable[[Path], object]) -> None:
     """A file that is there whole, on the disk, or not at all. `write` makes it, at the path that it is given."""
     half = path.with_name(f".{path.name}{_HALF}")
     write(half)
-    _sync(half)
+    sync(half)
     half.replace(path)
-    _sync(path.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(path.parent)
 
 
 def _plain(row: Row) -> dict[str, object]:

@@ -136,15 +136,16 @@ class _Handler(RequestHandler):
         self.request.settimeout(self.ae.network_timeout)
 
     def _create_association(self) -> Association:
-        association = super()._create_association()
-        setattr(association.dul.socket, "waker", Waker())  # noqa: B010
-        setattr(association.dul.socket, "__class__", Connection)  # noqa: B010 - pynetdicom names its classes itself
-        setattr(association.dul, "__class__", Reader)  # noqa: B010
-        setattr(association.dul.state_machine, "__class__", _States)  # noqa: B010
-        setattr(association.acse, "__class__", _Negotiation)  # noqa: B010
-        setattr(association.dimse, "__class__", Answers)  # noqa: B010
+        association: Any = super()._create_association()  # pynetdicom names the classes of its parts itself
+        association.dul.socket.waker = Waker()
+        association.dul.socket.__class__ = Connection
+        association.dul.__class__ = Reader
+        association.dul.state_machine.__class__ = _States
+        association.acse.__class__ = _Negotiation
+        association.dimse.__class__ = Answers
         Checkpoint.put_in(association)
-        return association
+        made: Association = association
+        return made
 
 
 class _Negotiation(ACSE):

@@ -5,6 +5,7 @@ import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path
 
+from cxr_node.durable import sync
 from cxr_node.errors import Permanent
 
 _PAGES_AT_ONCE = 4096  # 16 MB, then writers have their turn
@@ -26,19 +27,11 @@ def copy(path: Path, target: Path) -> int:
             source.execute("BEGIN")  # one moment, however long it takes
             source.backup(copied, pages=_PAGES_AT_ONCE)
             copied.execute("PRAGMA journal_mode = DELETE")  # one file, without a log beside it
-        _sync(part)
+        sync(part)
         part.replace(target)
-        _sync(target.parent)
+        sync(target.parent)
         return target.stat().st_size
     except (sqlite3.Error, OSError) as error:
         with suppress(OSError):
             part.unlink(missing_ok=True)
         raise Permanent("BACKUP", f"cannot copy the database {path} to {target}: {error}") from error
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
