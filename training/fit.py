@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from cxr_node.errors import ConfigError
 from cxr_node.inference.build import sha256
 from cxr_node.inference.network import FilmNetwork
-from training import curves
+from training import curves, precision
 from training.data import Film
 from training.epochs import Pictures, Shown, batches_of, chances_of, loaded, prepared
 from training.files import write_whole
@@ -140,8 +140,9 @@ def fit(
     digest = sha256(start) if start else ""
     card = f"{torch.cuda.get_device_name()}, torch {torch.__version__}" if device == "cuda" else ""
     conditions = Conditions(
-        name, digest, scratch, limit, short.fit.all_epochs, recipe.fit.all_epochs, variants, stand_in, card, ranks.count
-    )
+        name, digest, scratch, limit, short.fit.all_epochs, recipe.fit.all_epochs, variants, stand_in,
+        card, ranks.count, precision.name(torch.device(device)),
+    )  # fmt: skip
     resumed = ranks.by_first(lambda: _begun(run, short, conditions, used))
     torch.manual_seed(recipe.seed)
     task = task_of(short, train)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from cxr_node.inference.network import FilmNetwork
 from training.epochs import Key
 from training.networks.parts import PublicNetwork
+from training.precision import learning
 from training.recipe import Recipe
 from training.task import Batch
 from training.trainer import Trainer
@@ -80,7 +81,7 @@ def features_of(network: FilmNetwork, batches: Iterable[Tensor]) -> Tensor:
     pooled = isinstance(network, PublicNetwork) and network.POOLED
     parts = []
     for films in batches:
-        with torch.autocast(device.type, dtype=torch.bfloat16):
+        with learning(device):
             maps = network.features(films.to(device).contiguous(memory_format=torch.channels_last))
         parts.append((maps.float().mean(dim=(2, 3), keepdim=True) if pooled else maps.float()).cpu())
     return torch.cat(parts)

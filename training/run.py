@@ -43,6 +43,8 @@ class Conditions:
     """The graphics card that it was last trained on; empty: the processor."""
     processes: int = field(default=1, compare=False)
     """How many it was last trained in."""
+    precision: str = field(default="", compare=False)
+    """What its network last multiplied in: bfloat16 or float32 (`training.precision`)."""
 
 
 def network_of(recipe: Recipe) -> FilmNetwork:

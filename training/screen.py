@@ -16,6 +16,7 @@ import torch
 from pydantic import BaseModel, Field
 
 from cxr_node.errors import ConfigError, CxrNodeError
+from cxr_node.inference.memory import keep_freed_memory
 from training import recipe as recipes
 from training.augmentation import FROZEN
 from training.calibrating import calibrate_run
@@ -182,6 +183,7 @@ def _each_taken(screen: Screen, wanted: Sequence[Trial], bench: Bench, jobs: int
 def _alone(screen: Screen, trial: Trial, bench: Bench) -> str:
     """`_taken` in a process that shares the machine with others of its kind."""
     torch.set_num_threads(1)
+    keep_freed_memory()
     return _taken(screen, trial, bench)
 
 

@@ -14,6 +14,7 @@ from cxr_node.inference.network import FilmNetwork, channels_last
 from training.files import write_whole
 from training.networks import NETWORKS
 from training.optimisation import FitRecipe, Optimiser
+from training.precision import learning
 from training.recipe import Recipe
 from training.robust import Robust
 from training.run import network_of
@@ -222,7 +223,7 @@ class _Pass(nn.Module):
 
     def forward(self, shown: Tensor, sources: Tensor, seen: str) -> tuple[Tensor, Tensor | None]:
         """Logits (n, outputs) of films or of their features, as `seen` says, and the adversary's losses (n,)."""
-        with torch.autocast(shown.device.type, dtype=torch.bfloat16):
+        with learning(shown.device):
             features = shown if seen == "features" else self.network.features(shown)
             logits = self.network.classify(features)
         adversary = self.robust.adversary

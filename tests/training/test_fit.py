@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from cxr_node.errors import ConfigError, Transient
 from cxr_node.inference import golden
-from training import curves
+from training import curves, precision
 from training import recipe as recipes
 from training.cli import commands
 from training.data import Film, read_manifest, write_manifest
@@ -98,6 +98,7 @@ def test_a_run_learns_and_keeps_what_it_did(films: list[Film], small: Change, tm
     assert [film.split for film in read_manifest(run.splits)] == [film.split for film in films]
     conditions = run.conditions()
     assert (conditions.name, conditions.from_scratch, conditions.epochs, conditions.limit) == ("small", False, 12, None)
+    assert conditions.precision == precision.name(torch.device("cpu"))
     assert run.network()(torch.rand(1, 1, 64, 64)).shape == (1, 3)
 
 
