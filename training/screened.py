@@ -1,7 +1,8 @@
 """The levers of a screen put side by side, from the runs that are done."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,26 @@ from training.run import Run
 from training.screen import ALL, Length, Lever, Screen, trials
 
 
+@dataclass(frozen=True, slots=True)
+class _Fold:
+    """A run on films of the hospital that it was trained without, and on validation films of those it learned from."""
+
+    area: float
+    specificity: float
+    learned: Mapping[str, float]
+
+
 def table(screen: Screen, levers: Sequence[Lever], length: Length, folder: Path) -> list[dict[str, Any]]:
     """Of each lever, ready for JSON: figures of the hospital left out, its own validation, and films elsewhere.
 
-    Each figure is the mean over seeds; `spread` is the standard deviation of the areas between them, None of one.
+    Each figure is the mean over seeds; `spread` is the standard deviation of the areas between them, None of one. What
+    the runs without a hospital make of validation films of the others stands beside, as `learned_from_auc`.
     """
     return [_row(screen, lever, length, folder) for lever in levers]
 
 
 def _row(screen: Screen, lever: Lever, length: Length, folder: Path) -> dict[str, Any]:
-    folds: dict[str, list[tuple[float, float]]] = {name: [] for name in screen.hospitals}
+    folds: dict[str, list[_Fold]] = {name: [] for name in screen.hospitals}
     own: dict[str, list[float]] = {name: [] for name in screen.hospitals}
     called: dict[str, list[float]] = {}
     seconds = 0.0
@@ -29,14 +40,16 @@ def _row(screen: Screen, lever: Lever, length: Length, folder: Path) -> dict[str
         if not run.tried_elsewhere:
             continue
         seconds += sum(entry["seconds"] for entry in run.history())
-        found = run.elsewhere()
+        found, last = run.elsewhere(), run.history()[-1]
         if trial.left_out != ALL:
             there = found[trial.left_out]
             if there["roc_auc"] is not None:  # the hospital has films enough
-                folds[trial.left_out].append((there["roc_auc"]["value"], there["specificity_at"]["0.8"]["value"]))
+                learned = {name: last[name] for name in screen.hospitals if name != trial.left_out}
+                at = there["specificity_at"]["0.8"]["value"]
+                folds[trial.left_out].append(_Fold(there["roc_auc"]["value"], at, learned))
             continue
         for name in screen.hospitals:
-            own[name].append(run.history()[-1][name])
+            own[name].append(last[name])
         for source, figures in found.items():
             for label, each in figures["called"].items():
                 called.setdefault(f"{source}, {label}", []).append(each["positive"]["value"])
@@ -50,12 +63,16 @@ def _row(screen: Screen, lever: Lever, length: Length, folder: Path) -> dict[str
     }
 
 
-def _figures(found: Sequence[tuple[float, float]]) -> dict[str, float | None] | None:
+def _figures(found: Sequence[_Fold]) -> dict[str, Any] | None:
     if not found:
         return None
-    areas, specificities = zip(*found, strict=True)
-    spread = float(np.std(areas, ddof=1)) if len(areas) > 1 else None
-    return {"auc": _mean(areas), "spread": spread, "specificity_at_0.8": _mean(specificities)}
+    areas = [each.area for each in found]
+    return {
+        "auc": _mean(areas),
+        "spread": float(np.std(areas, ddof=1)) if len(areas) > 1 else None,
+        "specificity_at_0.8": _mean([each.specificity for each in found]),
+        "learned_from_auc": {name: _mean([each.learned[name] for each in found]) for name in found[0].learned},
+    }
 
 
 def _mean(values: Sequence[float]) -> float | None:
@@ -66,7 +83,7 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
     """The table as a page has it."""
     hospitals = list(rows[0]["left_out"])
     shown = sorted({name for row in rows for name in row["called_positive"]})
-    head = ["lever", *(f"{name} left out: AUC, specificity at 0.8" for name in hospitals)]
+    head = ["lever", *(f"{name} left out: AUC, specificity at 0.8 (own validation AUC)" for name in hospitals)]
     head += [f"{name}, own validation AUC" for name in hospitals] + [f"called positive: {name}" for name in shown]
     lines = [f"| {' | '.join(head)} |", "|" + " --- |" * len(head)]
     for row in rows:
@@ -77,11 +94,12 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _fold(found: dict[str, float | None] | None) -> str:
+def _fold(found: Mapping[str, Any] | None) -> str:
     if found is None:
         return "not run"
     spread = "" if found["spread"] is None else f" ± {found['spread']:.3f}"
-    return f"{_cell(found['auc'])}{spread}, {_cell(found['specificity_at_0.8'])}"
+    learned = ", ".join(_cell(area) for area in found["learned_from_auc"].values())
+    return f"{_cell(found['auc'])}{spread}, {_cell(found['specificity_at_0.8'])} ({learned})"
 
 
 def _cell(value: float | None) -> str:

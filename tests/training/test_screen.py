@@ -87,6 +87,8 @@ def test_levers_are_tried_without_each_hospital_and_put_side_by_side(screen: tup
     plain, mixed, shares = found["levers"]
     assert [each["lever"] for each in found["levers"]] == ["none: plain", "mixup, and normalised anew", "shares"]
     assert 0 <= plain["left_out"]["nih_chestxray14"]["auc"] <= 1
+    last = Run(screen[0].parent / "runs" / "levers" / "none-plain" / "1-epochs-1-without-nih_chestxray14").history()[-1]
+    assert plain["left_out"]["nih_chestxray14"]["learned_from_auc"] == {"kermany": last["kermany"]}
     assert mixed["left_out"]["nih_chestxray14"]["spread"] is None, "of one seed"
     assert shares["left_out"] == {"kermany": None, "nih_chestxray14": None}, "it means nothing with one hospital"
     assert 0 <= shares["own_validation_auc"]["kermany"] <= 1
