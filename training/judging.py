@@ -218,21 +218,22 @@ def reproduce(
 ) -> None:
     """Train and evaluate the systems of the five documents, and make the table of their figures and ours.
 
-    What is done is not done again, what was cut off goes on. The table has a row for every system, or for each RECIPE.
+    What is done is not done again, what was cut off goes on. The table has a row for every system, or for each RECIPE;
+    one that --out has already keeps its rows of systems with no run here.
 
     Example: cxr-train reproduce 000-cnn 003-xception --data data --out docs --minutes 30 --variants 4
     """
     from training.reproduce import Bench, Budget, in_order
     from training.reproduce import reproduce as train_all
     from training.sources import read_films
-    from training.table import as_json, markdown, rows
+    from training.table import as_json, earlier, joined, markdown, rows
 
     documents = [name for name, path in recipes.shipped().items() if recipes.load(path).published]
-    wanted, failed = in_order(names or documents), {}
+    wanted, failed, before = in_order(names or documents), {}, earlier(out / "reproduction.json")
     if not only_table:
         budget = Budget(limit, epochs, minutes, variants)
         failed = train_all(wanted, Bench(read_films(data), weights, runs, budget, device_named(device), click.echo))
-    table = rows(wanted, runs, failed)
+    table = joined(rows(wanted, runs, failed), before, in_order(documents) | wanted)
     facts = {
         "made": datetime.now(UTC).date().isoformat(),
         "by": f"{os.cpu_count()} CPU cores, torch {version('torch')}",

@@ -1,13 +1,15 @@
 """The reproduction table: each system's figure in its document and ours, and what to know before comparing them."""
 
+import json
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from cxr_node.errors import ConfigError
 from training.data import read_manifest
 from training.recipe import Recipe
 from training.reproduce import published_by, run_of
@@ -42,10 +44,41 @@ class Row:
     notes: tuple[str, ...]
     command: str
 
+    @property
+    def come_to(self) -> bool:
+        """Whether a run came to anything, be it one epoch."""
+        return bool(self.done or self.epochs[0])
+
 
 def rows(wanted: Mapping[str, Recipe], runs: Path, failed: Mapping[str, str]) -> list[Row]:
     """A row for each recipe, whatever became of it."""
     return [_row(name, recipe, runs, failed.get(name, "")) for name, recipe in wanted.items()]
+
+
+def earlier(path: Path) -> dict[str, Row]:
+    """The rows of a table that `as_json` made, by recipe; none where there is no file.
+
+    Raises:
+        ConfigError: the file is no such table.
+    """
+    if not path.exists():
+        return {}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))["rows"]
+        table = [Row(**row | {"epochs": tuple(row["epochs"]), "notes": tuple(row["notes"])}) for row in found]
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise ConfigError(
+            f"{path} is no table of `cxr-train reproduce` ({error}); move it away, or name another folder with --out."
+        ) from error
+    return {row.recipe: row for row in table}
+
+
+def joined(table: Iterable[Row], before: Mapping[str, Row], order: Iterable[str]) -> list[Row]:
+    """The table in this order, with the rows of one before for systems that it has not, or whose runs are elsewhere."""
+    rows = {row.recipe: row for row in table}
+    kept = {name: row for name, row in before.items() if name not in rows or not rows[name].come_to}
+    found = rows | kept
+    return [found[name] for name in order if name in found]
 
 
 def markdown(table: list[Row], facts: Mapping[str, str]) -> str:

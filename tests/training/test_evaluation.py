@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import numpy as np
@@ -268,6 +269,37 @@ def test_the_table_can_be_made_of_what_is_there(films: list[Film], runs: Path, t
     assert "nothing can stand in" in four["notes"][0]
 
 
+def test_a_table_keeps_the_rows_of_systems_trained_elsewhere(films: list[Film], runs: Path, tmp_path: Path) -> None:
+    place = ["--data", str(films[0].path.parent), "--out", str(tmp_path), "--only-table"]
+
+    def table(*more: str) -> dict[str, dict[str, Any]]:
+        done = CliRunner().invoke(commands, ["reproduce", *more, *place])
+        assert done.exit_code == 0, done.output
+        return {row["recipe"]: row for row in json.loads((tmp_path / "reproduction.json").read_text())["rows"]}
+
+    first = table("--runs", str(runs))
+    assert first["000-cnn"]["done"], "a run is there"
+    assert table("--runs", str(tmp_path / "none")) == first, "no run is there"
+    assert table("--runs", str(tmp_path / "none"), "000-lenet5") == first, "nor was it asked for"
+    (tmp_path / "fewer").mkdir()
+    copytree(runs / "000-cnn", tmp_path / "fewer" / "000-cnn")
+    log = tmp_path / "fewer" / "000-cnn" / "log.jsonl"
+    log.write_text("".join(log.read_text().splitlines(keepends=True)[:1]))
+    again = table("--runs", str(tmp_path / "fewer"), "000-cnn")
+    assert list(again) == list(first)
+    assert {name for name, row in again.items() if row != first[name]} == {"000-cnn"}
+
+
+def test_a_file_that_is_no_table_is_said_and_stays(films: list[Film], tmp_path: Path) -> None:
+    (tmp_path / "reproduction.json").write_text('{"rows": [{"recipe": "x"}]}')
+    done = CliRunner().invoke(
+        commands, ["reproduce", "--data", str(films[0].path.parent), "--out", str(tmp_path), "--only-table"]
+    )
+    assert isinstance(done.exception, ConfigError)
+    assert "reproduction.json is no table of `cxr-train reproduce`" in done.exception.message
+    assert (tmp_path / "reproduction.json").read_text() == '{"rows": [{"recipe": "x"}]}'
+
+
 def test_a_manifest_keeps_the_age_group(films: list[Film]) -> None:
     assert [film.age for film in read_manifest(films[0].path.parent)][11:13] == ["adult", "paediatric"]
 
@@ -316,6 +348,7 @@ def test_results_that_cannot_be_written_are_said_and_the_earlier_are_kept(tmp_pa
 FULL = """
 import resource, signal, sys
 from pathlib import Path
+from shutil import copytree
 from cxr_node.errors import Transient
 from training.files import write_text
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
