@@ -26,6 +26,7 @@ from training.data import Film
 from training.epochs import Pictures, batches_of, loaded, prepared
 from training.fit import THREADS, answers_of
 from training.pictures import prepared_film
+from training.precision import half
 from training.ranks import ALONE
 from training.recipe import Recipe
 from training.robust import Robust
@@ -91,7 +92,9 @@ def measure(folder: Path, scale: Scale) -> Iterator[Figure | str]:
     recipe = recipe.changed({"fit.batch": batch, "fit.warm_up_epochs": 0})
     films = _films(folder, STEPS * batch)
     ways: dict[str, Callable[[], Iterator[float]]] = {OURS: lambda: _ours(films, recipe)}
-    ways |= {name: lambda means=means: _plainly(films, recipe, means) for name, means in LOOPS.items()}
+    own = half(torch.device("cpu"))
+    loops = {name: means for name, means in LOOPS.items() if own or not means.mixed}
+    ways |= {name: lambda means=means: _plainly(films, recipe, means) for name, means in loops.items()}
     taken: dict[str, list[tuple[float, ...]]] = {name: [] for name in ways}
     for _ in range(scale.rounds):
         for name, way in ways.items():
@@ -106,6 +109,8 @@ def measure(folder: Path, scale: Scale) -> Iterator[Figure | str]:
             yield ratios(figure, figures[PLAIN], f"{column}, against {PLAIN}")
     what = f"{RECIPE} ({recipe.network}, {recipe.size} pixels, batch {batch})"
     yield f"{what}, {len(films)} JPEG films of {SIDES[1]} x {SIDES[0]}."
+    if not own:
+        yield "This processor does not multiply in bfloat16: single precision throughout, and no loop with bfloat16."
     yield from _parts(films, recipe)
 
 
