@@ -56,6 +56,7 @@ def _row(screen: Screen, lever: Lever, length: Length, folder: Path) -> dict[str
     return {
         "lever": lever.name,
         "changes": lever.changes,
+        "needs_both": lever.both,
         "minutes": round(seconds / 60, 1),
         "left_out": {name: _figures(found) for name, found in folds.items()},
         "own_validation_auc": {name: _mean(values) for name, values in own.items()},
@@ -68,6 +69,7 @@ def _figures(found: Sequence[_Fold]) -> dict[str, Any] | None:
         return None
     areas = [each.area for each in found]
     return {
+        "runs": len(found),
         "auc": _mean(areas),
         "spread": float(np.std(areas, ddof=1)) if len(areas) > 1 else None,
         "specificity_at_0.8": _mean([each.specificity for each in found]),
@@ -87,16 +89,16 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
     head += [f"{name}, own validation AUC" for name in hospitals] + [f"called positive: {name}" for name in shown]
     lines = [f"| {' | '.join(head)} |", "|" + " --- |" * len(head)]
     for row in rows:
-        cells = [row["lever"], *(_fold(row["left_out"][name]) for name in hospitals)]
+        cells = [row["lever"], *(_fold(row["left_out"][name], row["needs_both"]) for name in hospitals)]
         cells += [_cell(row["own_validation_auc"][name]) for name in hospitals]
         cells += [_cell(row["called_positive"].get(name)) for name in shown]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
-def _fold(found: Mapping[str, Any] | None) -> str:
+def _fold(found: Mapping[str, Any] | None, needs_both: bool) -> str:
     if found is None:
-        return "not run"
+        return "needs both" if needs_both else "not run"
     spread = "" if found["spread"] is None else f" ± {found['spread']:.3f}"
     learned = ", ".join(_cell(area) for area in found["learned_from_auc"].values())
     return f"{_cell(found['auc'])}{spread}, {_cell(found['specificity_at_0.8'])} ({learned})"

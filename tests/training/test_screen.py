@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -12,9 +13,11 @@ from training import screen as screens
 from training.cli import commands
 from training.data import Film, write_manifest
 from training.run import Run
+from training.screened import markdown
 
 pytestmark = pytest.mark.training
 
+DOCS = Path(__file__).parents[2] / "docs"
 LEVERS = """
 recipe = "{recipe}"
 epochs = 1
@@ -89,8 +92,10 @@ def test_levers_are_tried_without_each_hospital_and_put_side_by_side(screen: tup
     assert 0 <= plain["left_out"]["nih_chestxray14"]["auc"] <= 1
     last = Run(screen[0].parent / "runs" / "levers" / "none-plain" / "1-epochs-1-without-nih_chestxray14").history()[-1]
     assert plain["left_out"]["nih_chestxray14"]["learned_from_auc"] == {"kermany": last["kermany"]}
-    assert mixed["left_out"]["nih_chestxray14"]["spread"] is None, "of one seed"
+    there = mixed["left_out"]["nih_chestxray14"]
+    assert (there["runs"], there["spread"]) == (1, None), "of one seed"
     assert shares["left_out"] == {"kermany": None, "nih_chestxray14": None}, "it means nothing with one hospital"
+    assert "| shares | needs both | needs both | " in said
     assert 0 <= shares["own_validation_auc"]["kermany"] <= 1
     runs = screen[0].parent / "runs" / "levers"
     kept = Run(runs / "mixup-and-normalised-anew" / "1-epochs-1-without-kermany").recipe()
@@ -122,6 +127,24 @@ def test_every_lever_of_a_shipped_screen_is_understood(name: str) -> None:
         for trial in screens.trials(wanted, lever, screens.Length(wanted.epochs, 1)):
             recipe = screens.recipe_of(wanted, trial)
             assert set(recipe.data.shares) | {trial.left_out} >= set(wanted.hospitals)
+
+
+def _committed(name: str) -> list[dict[str, Any]]:
+    levers: list[dict[str, Any]] = json.loads((DOCS / f"{name}.json").read_text(encoding="utf-8"))["levers"]
+    assert [each["lever"] for each in levers] == [each.name for each in screens.find(name).lever]
+    return levers
+
+
+def test_the_page_has_what_the_levers_came_to() -> None:
+    page = (DOCS / "training.md").read_text(encoding="utf-8")
+    for line in markdown(_committed("next-hospital")).splitlines()[2:]:
+        assert f"{' | '.join(line.split(' | ')[:3])} |" in page
+
+
+def test_the_page_has_the_learning_curve() -> None:
+    page = (DOCS / "training.md").read_text(encoding="utf-8")
+    found = [f"{each['own_validation_auc']['nih_chestxray14']:.3f}" for each in _committed("learning-curve")]
+    assert f"| {' | '.join(found)} |" in page
 
 
 @pytest.mark.parametrize(
