@@ -74,10 +74,13 @@ def earlier(path: Path) -> dict[str, Row]:
 
 
 def joined(table: Iterable[Row], before: Mapping[str, Row], order: Iterable[str]) -> list[Row]:
-    """The table in this order, with the rows of one before for systems that it has not, or whose runs are elsewhere."""
+    """The table in this order, with the rows of one before for systems that it has not, or whose runs are elsewhere.
+
+    A row that came to nothing before makes room for what is known now of why.
+    """
     rows = {row.recipe: row for row in table}
-    kept = {name: row for name, row in before.items() if name not in rows or not rows[name].come_to}
-    found = rows | kept
+    elsewhere = {name: row for name, row in before.items() if row.come_to and not (name in rows and rows[name].come_to)}
+    found = dict(before) | rows | elsewhere
     return [found[name] for name in order if name in found]
 
 

@@ -30,7 +30,7 @@ from training.reproduce import Bench, Budget, in_order
 from training.run import Run
 from training.scaling import Scaling
 from training.subject import Cascade, open_subject
-from training.table import markdown, rows
+from training.table import joined, markdown, rows
 
 pytestmark = pytest.mark.training
 
@@ -288,6 +288,14 @@ def test_a_table_keeps_the_rows_of_systems_trained_elsewhere(films: list[Film], 
     again = table("--runs", str(tmp_path / "fewer"), "000-cnn")
     assert list(again) == list(first)
     assert {name for name, row in again.items() if row != first[name]} == {"000-cnn"}
+
+
+def test_a_table_keeps_no_reason_that_is_out_of_date(tmp_path: Path) -> None:
+    wanted = {"000-cnn": small_recipe("000-cnn")}
+    before, now = (rows(wanted, tmp_path, {"000-cnn": why})[0] for why in ("The disk is full.", "No film is there."))
+    assert joined([now], {"000-cnn": before}, wanted) == [now]
+    trained = replace(before, epochs=(12, 12))
+    assert joined([now], {"000-cnn": trained}, wanted) == [trained], "it was trained elsewhere"
 
 
 def test_a_file_that_is_no_table_is_said_and_stays(films: list[Film], tmp_path: Path) -> None:
