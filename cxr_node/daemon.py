@@ -31,6 +31,7 @@ from cxr_node.reloading import Reread, reread
 from cxr_node.service import Service
 from cxr_node.stages.procedure import Procedure
 from cxr_node.stages.receive import Receive
+from cxr_node.stages.turned_away import TurnedAway
 from cxr_node.store import events, jobs, subscriptions
 from cxr_node.upkeep import Upkeep
 from cxr_node.workstations import asking, desk_of
@@ -75,18 +76,25 @@ class Daemon:
             self._service.wake,
             self._pseudonyms.study,
         )
-        self._counts = Counts()
+        self._counts, self._turned_away = Counts(), TurnedAway(self._store, time.time)
         self._listens_for_commitment = plan.commits()
         self._listener = Listener(
             plan.endpoint(),
             self._intake,
             self._spool.incoming,
             [PerformedProcedureStep(procedure), *plan.commitment(self._store), *self._workitems()],
-            self._counts,
+            refused=self._turned_away.note,
+            counts=self._counts,
         )
         self._exporters = auditing.exporters(config, lease.guard(config.node.data_dir))
         self._upkeep = Upkeep(
-            lambda: self._config, self._store, self._spool, self._intake, service=self._service, counts=self._counts
+            lambda: self._config,
+            self._store,
+            self._spool,
+            self._intake,
+            service=self._service,
+            counts=self._counts,
+            turned_away=self._turned_away,
         )
 
     def _workitems(self) -> Sequence[UnifiedProcedureStep | ModalityWorklist]:

@@ -4,14 +4,12 @@ import contextlib
 import os
 import threading
 import time
-from functools import partial
 
 import structlog
 
 from cxr_node import keys, messaging
 from cxr_node.config import Config
 from cxr_node.domain.callers import Refusals
-from cxr_node.domain.intake import Refusal
 from cxr_node.errors import CxrNodeError, Transient
 from cxr_node.hl7.server import Server
 from cxr_node.link import Link, attend
@@ -19,7 +17,7 @@ from cxr_node.observe import log as logging
 from cxr_node.plan import Plan, open_store
 from cxr_node.roles import configuration_of, plan_of
 from cxr_node.stages.orders import Orders
-from cxr_node.store import events
+from cxr_node.stages.turned_away import TurnedAway
 from cxr_node.store.db import Store
 
 log = structlog.get_logger()
@@ -42,7 +40,8 @@ def run(config: Config | None) -> int:
         if config.hl7.port is None:
             raise Transient("HL7_PORT", "no messages are taken: hl7.port is not set")
         store = open_store(config, create=False)
-        refusals = Refusals(partial(_refused, store))
+        turned_away = TurnedAway(store, time.time)
+        refusals = Refusals(turned_away.note)
         desk = orders(plan_of(config, model), store, refusals, link)
         server = Server((config.hl7.host, config.hl7.port), messaging.gate(config), desk.answer, refusals)
     except CxrNodeError as error:
@@ -56,7 +55,7 @@ def run(config: Config | None) -> int:
     log.info("hl7.ready", host=config.hl7.host, port=server.port, tls=config.hl7.tls)
     with contextlib.suppress(KeyboardInterrupt):
         while not ending.wait(_POLL_SECONDS) and server.alive():
-            pass
+            turned_away.record()
     server.stop()
     _let_finish(server)
     os._exit(0 if ending.is_set() else 1)  # a caller that says nothing does not keep the process
@@ -75,14 +74,6 @@ def orders(plan: Plan, store: Store, refusals: Refusals, link: Link | None) -> O
         wake=lambda: link.hint("wake") if link else None,
         pseudonym=keys.pseudonyms(config.node.data_dir, create=False).study,
     )
-
-
-def _refused(store: Store, refusal: Refusal) -> None:
-    """Log a caller or a message that was refused, and record it where the database can."""
-    known = {"calling": refusal.calling, "reason": refusal.reason, "times": refusal.times}
-    log.warning(refusal.event, address=refusal.address, **known)
-    with contextlib.suppress(Transient), store.transaction() as tx:
-        events.append(tx, time.time(), refusal.event, None, address=refusal.address, **known)
 
 
 def _let_finish(server: Server) -> None:

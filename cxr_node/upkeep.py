@@ -3,7 +3,7 @@
 | what | how often |
 | --- | --- |
 | what a hub has not been told; what it asks for | 1 s; 5 s |
-| leases that ran out, counts | 15 to 30 s |
+| leases that ran out, counts, refusals not recorded yet | 15 to 30 s |
 | disk; what time does to the worklist: overdue, read by age | 15 s; 1 min |
 | X-ray machines gone silent | 5 min |
 | the trail's newest events, workitems that are over, files given up, a copy of the database where one is due | 1 h |
@@ -29,6 +29,7 @@ from cxr_node.reconcile import reconcile
 from cxr_node.regional import INFORM, HubWatch
 from cxr_node.service import Service
 from cxr_node.spool import Spool
+from cxr_node.stages.turned_away import TurnedAway
 from cxr_node.store import events, hub, jobs, passing, reading, tallies, trail, workitems, worklist
 from cxr_node.store.db import Store
 
@@ -41,7 +42,8 @@ _IN_FLIGHT_SECONDS = 600.0  # a film may stand in the spool this long before its
 
 
 class Upkeep:
-    """`config` gives the configuration of now. `counts` are what the listener counted since they were last taken."""
+    """`config` gives the configuration of now. `counts` are what the listener counted since they were last taken;
+    `turned_away` has the refusals that could not be recorded."""
 
     def __init__(
         self,
@@ -52,9 +54,10 @@ class Upkeep:
         *,
         service: Service,
         counts: Counts,
+        turned_away: TurnedAway,
     ) -> None:
         self._config, self._store, self._spool, self._intake = config, store, spool, intake
-        self._service, self._counts = service, counts
+        self._service, self._counts, self._turned_away = service, counts, turned_away
         self._began = time.time()
         self._clock_ahead = self._began - time.monotonic()
         self._scheduler = self._schedule()
@@ -125,6 +128,7 @@ class Upkeep:
             self._service.wake()
 
     def _count(self) -> None:
+        self._turned_away.record()
         counted = self._counts.take()
         if not counted:
             return

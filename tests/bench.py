@@ -30,6 +30,7 @@ from cxr_node.stages.analyse import Admission, Admit, Develop
 from cxr_node.stages.deliver import Deliver
 from cxr_node.stages.receive import Receive
 from cxr_node.stages.stage import attempt
+from cxr_node.stages.turned_away import TurnedAway
 from cxr_node.store import results, studies
 from cxr_node.store.db import Row, Store, Tx
 from cxr_node.store.studies import Arrival
@@ -89,6 +90,7 @@ class Bench:
         self.intake = Receive(
             self.store, self.spool, self.rules, lambda: JUDGING, self.waiting, {}, self.clock, self._wake, str
         )
+        self.turned_away = TurnedAway(self.store, self.clock)
 
     def _wake(self) -> None:
         self.woken += 1

@@ -20,7 +20,7 @@ from cxr_node.dimse.connections import Gate, NodeServer
 from cxr_node.dimse.endpoint import Endpoint
 from cxr_node.dimse.reception import finished_part, receive_into, unfinished_part, wake
 from cxr_node.domain.callers import Counts, Refusals
-from cxr_node.domain.intake import Answer, Intake, Received
+from cxr_node.domain.intake import Answer, Intake, Received, Refusal
 from cxr_node.domain.uid import IMPLEMENTATION_CLASS_UID
 from cxr_node.errors import ConfigError
 
@@ -44,7 +44,8 @@ class Service(Protocol):
 class Listener:
     """Receives until it is stopped; films go to `intake`, their parts are written in `incoming`.
 
-    `counts` gets how many associations there were, by calling AE title, and how many were refused, by reason."""
+    `refused` is told of callers that get no association, as `Refusals` has it; `counts` gets how many associations
+    there were, by calling AE title, and how many were refused, by reason."""
 
     def __init__(
         self,
@@ -52,6 +53,8 @@ class Listener:
         intake: Intake,
         incoming: Path,
         services: Sequence[Service] = (),
+        *,
+        refused: Callable[[Refusal], None],
         counts: Counts | None = None,
     ) -> None:
         self._endpoint, self._intake, self._incoming, self._services = endpoint, intake, incoming, services
@@ -63,7 +66,7 @@ class Listener:
         self._ae.network_timeout = self._ae.dimse_timeout = endpoint.timeout
         self._ae.acse_timeout = min(endpoint.timeout, 30.0)
         self._counts = counts or Counts()
-        refusals = Refusals(intake.refused, counts=self._counts)
+        refusals = Refusals(refused, counts=self._counts)
         self._admission = Admission(endpoint, refusals)
         networks = [ipaddress.ip_network(text) for text in endpoint.allowed_networks]
         self._gate = Gate(networks, endpoint.tls, refusals.refused)

@@ -72,7 +72,3 @@ class Intake(Protocol):
     def released(self, studies: frozenset[str]) -> None:
         """The association over which films of these studies came was released."""
         ...
-
-    def refused(self, refusal: Refusal) -> None:
-        """A caller got no association."""
-        ...

@@ -4,7 +4,6 @@ A film is acknowledged when its bytes are synced under their final name and its 
 jobs that follow from it. What cannot be taken for a film is kept aside, and the sender is told why.
 """
 
-import contextlib
 import errno
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +15,7 @@ from pydicom.dataset import Dataset
 from cxr_node.domain.clock import Clock
 from cxr_node.domain.eligibility import PROJECTION_CLASSES, SECONDARY_CAPTURE, Rules, judge
 from cxr_node.domain.instance import Header, InstanceState
-from cxr_node.domain.intake import Answer, Received, Refusal, Verdict
+from cxr_node.domain.intake import Answer, Received, Verdict
 from cxr_node.domain.job import NewJob
 from cxr_node.domain.study import Judging, Waiting
 from cxr_node.errors import Permanent, Transient
@@ -96,13 +95,6 @@ class Receive:
                 if not steps.in_progress(tx, study):  # its X-ray machine says that more is to come
                     jobs.hasten(tx, NewJob("settle", study, not_before=due))
         self.wake()
-
-    def refused(self, refusal: Refusal) -> None:
-        """Log a caller that got no association, and record it where the database can."""
-        known = {"calling": refusal.calling, "reason": refusal.reason, "times": refusal.times}
-        log.warning(refusal.event, address=refusal.address, **known)
-        with contextlib.suppress(Transient), self.store.transaction() as tx:
-            events.append(tx, self.clock(), refusal.event, None, address=refusal.address, **known)
 
     def _file(self, received: Received) -> Verdict:
         if received.sop_class_uid not in {*_FILM_CLASSES, KEY_OBJECTS}:

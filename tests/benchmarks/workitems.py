@@ -37,7 +37,9 @@ def measure(folder: Path, scale: Scale) -> Iterator[Figure]:
         tx.execute("UPDATE worklist_entry SET state = 'analysed', tier = iif(rowid % 10, 'none', 'high')")
     asked = desk(bench)
     endpoint = Endpoint("CXR_NODE", "127.0.0.1", 0, max_associations=8, max_pdu=131072, timeout=60.0)
-    listener = Listener(endpoint, bench.intake, bench.spool.incoming, [UnifiedProcedureStep(asked)])
+    listener = Listener(
+        endpoint, bench.intake, bench.spool.incoming, [UnifiedProcedureStep(asked)], refused=bench.turned_away.note
+    )
     listener.start()
     middle, row = scale.open_studies // 2, f"C-FIND of what is scheduled, until its first {_PAGE} answers"
     still = _at_a_workstation(listener.port, lambda: None, scale.repeats)

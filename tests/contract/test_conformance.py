@@ -61,7 +61,7 @@ def listening(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Plan, 
         UnifiedProcedureStep(desk),
         ModalityWorklist(desk),
     ]
-    listener = Listener(endpoint, Recorder(), folder / "incoming", services)
+    listener = Listener(endpoint, Recorder(), folder / "incoming", services, refused=[].append)
     (folder / "incoming").mkdir()
     listener.start()
     yield found, listener.port

@@ -1,15 +1,18 @@
 """More than the node can take at once: everyone is served in the end, readers first, and memory stays bounded."""
 
+import sqlite3
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydicom.dataset import FileDataset
 
+from cxr_node.plan import database_of
 from tests.fault.peer import Destination
 from tests.films import chest
 from tests.node import Node, wait_for
@@ -17,6 +20,7 @@ from tests.node import Node, wait_for
 pytestmark = pytest.mark.fault
 
 MACHINES, PLACES = 100, 64
+LONGER_THAN_BUSY = 17.0  # seconds; a transaction waits 15 for the file
 VERIFICATION = ("1.2.840.10008.1.1", "1.2.840.10008.1.2")
 REJECTED_FOR_THE_MOMENT = (2, 3, 2)
 
@@ -78,6 +82,20 @@ def test_callers_that_send_no_objects_find_a_place_when_senders_find_none(crowde
         for one in held:
             one.__exit__(None, None, None)
     wait_for(lambda: taken(crowded, film), what="a place for the sender")
+
+
+def test_a_refusal_is_in_the_trail_however_busy_the_database_was(tmp_path: Path) -> None:
+    """Another process holds the database for longer than the node waits for it."""
+    with Node(tmp_path, receive__allowed_ae_titles=["CT1"]) as node:
+        with closing(sqlite3.connect(database_of(node.config), isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with node.association(calling="STRANGER") as association:
+                assert association.is_rejected
+            wait_for(lambda: node.logged("association.rejected"), what="a line in the log")
+            time.sleep(LONGER_THAN_BUSY)
+            other.execute("ROLLBACK")
+        wait_for(lambda: node.events("association.rejected"), what="an event")
+        assert [event["calling"] for event in node.events("association.rejected")] == ["STRANGER"]
 
 
 def taken(node: Node, film: FileDataset) -> bool:

@@ -213,7 +213,13 @@ def ledger() -> Ledger:
 def listener(request: pytest.FixtureRequest, tmp_path: Path, ledger: Ledger) -> Iterator[Listener]:
     bench = Bench(tmp_path)
     endpoint = Endpoint("CXR_NODE", "127.0.0.1", 0, 10, 16384, 10.0)
-    running = Listener(endpoint, bench.intake, bench.spool.incoming, [Commitment(ledger, serving=request.param)])
+    running = Listener(
+        endpoint,
+        bench.intake,
+        bench.spool.incoming,
+        [Commitment(ledger, serving=request.param)],
+        refused=bench.turned_away.note,
+    )
     running.start()
     yield running
     running.stop(1.0)

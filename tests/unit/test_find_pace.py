@@ -37,7 +37,9 @@ class Shelf(Workitems):
 def listening(folder: Path, shelf: Shelf) -> Listener:
     bench = Bench(folder)
     endpoint = Endpoint("CXR_NODE", "127.0.0.1", 0, max_associations=8, max_pdu=131072, timeout=60.0)
-    listener = Listener(endpoint, bench.intake, bench.spool.incoming, [UnifiedProcedureStep(shelf)])
+    listener = Listener(
+        endpoint, bench.intake, bench.spool.incoming, [UnifiedProcedureStep(shelf)], refused=bench.turned_away.note
+    )
     listener.start()
     return listener
 

@@ -84,7 +84,7 @@ def listen(intake: Recorder, incoming: Path, listeners: list[Listener]) -> Liste
     """Start a listener with other settings than LOCAL's, if any; how to call it."""
 
     def start(**settings: Any) -> sender.Peer:
-        listener = Listener(replace(LOCAL, **settings), intake, incoming)
+        listener = Listener(replace(LOCAL, **settings), intake, incoming, refused=intake.refused)
         listener.start()
         listeners.append(listener)
         assert listener.alive()

@@ -26,7 +26,9 @@ def bench(tmp_path: Path) -> Bench:
 @pytest.fixture
 def port(bench: Bench) -> Iterator[int]:
     endpoint = Endpoint("CXR_NODE", "127.0.0.1", 0, max_associations=8, max_pdu=131072, timeout=60.0)
-    listener = Listener(endpoint, bench.intake, bench.spool.incoming, [ModalityWorklist(desk(bench))])
+    listener = Listener(
+        endpoint, bench.intake, bench.spool.incoming, [ModalityWorklist(desk(bench))], refused=bench.turned_away.note
+    )
     listener.start()
     yield listener.port
     listener.stop(grace=5.0)

@@ -39,7 +39,13 @@ def modality(bench: Bench) -> Iterator[Modality]:
         bench.store, lambda: JUDGING, bench.waiting, bench.clock, lambda: None, Pseudonyms(b"k" * 32).study
     )
     endpoint = Endpoint("CXR_NODE", "127.0.0.1", 0, max_associations=8, max_pdu=131072, timeout=60.0)
-    listener = Listener(endpoint, bench.intake, bench.spool.incoming, [PerformedProcedureStep(procedure)])
+    listener = Listener(
+        endpoint,
+        bench.intake,
+        bench.spool.incoming,
+        [PerformedProcedureStep(procedure)],
+        refused=bench.turned_away.note,
+    )
     listener.start()
     with Modality(listener.port) as association:
         yield association

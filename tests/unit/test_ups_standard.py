@@ -49,7 +49,13 @@ def bench(tmp_path: Path) -> Bench:
 @pytest.fixture
 def station(bench: Bench) -> Iterator[Workstation]:
     endpoint = Endpoint("CXR_NODE", "127.0.0.1", 0, max_associations=8, max_pdu=131072, timeout=60.0)
-    listener = Listener(endpoint, bench.intake, bench.spool.incoming, [UnifiedProcedureStep(desk(bench))])
+    listener = Listener(
+        endpoint,
+        bench.intake,
+        bench.spool.incoming,
+        [UnifiedProcedureStep(desk(bench))],
+        refused=bench.turned_away.note,
+    )
     listener.start()
     with Workstation(listener.port) as association:
         yield association

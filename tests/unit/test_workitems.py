@@ -48,7 +48,7 @@ def port(bench: Bench) -> Iterator[int]:
     )
     endpoint = Endpoint("CXR_NODE", "127.0.0.1", 0, max_associations=8, max_pdu=131072, timeout=60.0)
     services = [PerformedProcedureStep(procedure), UnifiedProcedureStep(desk(bench))]
-    listener = Listener(endpoint, bench.intake, bench.spool.incoming, services)
+    listener = Listener(endpoint, bench.intake, bench.spool.incoming, services, refused=bench.turned_away.note)
     listener.start()
     yield listener.port
     threading.Thread(target=listener.stop, args=(60.0,)).start()  # its loop looks every fifth of a second
