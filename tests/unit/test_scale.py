@@ -17,8 +17,17 @@ from tests.benchmarks.scale.flow import Layout, Play, Station, Waits
 from tests.benchmarks.scale.hub import Hub
 from tests.benchmarks.scale.scenarios import Scales, percentile
 
+TIMES = ("ranked_ms", "network_then_ms", "network_ms", "sr_stored_ms", "heatmap_stored_ms", "ranked_within_seconds")
+PACES = ("films_received_per_second", "studies_per_second")
 FIGURES = costs.load()
 COSTS = costs.costs(FIGURES)
+SLOWER = 8  # a machine so much slower serves so many fewer hospitals: the same queues, of fewer films to play
+SLOW = {
+    **FIGURES,
+    **{name: replace(FIGURES[name], value=FIGURES[name].value * SLOWER) for name in TIMES},
+    **{name: replace(FIGURES[name], value=FIGURES[name].value / SLOWER) for name in PACES},
+    "centre_megabits": replace(FIGURES["centre_megabits"], value=10_000.0),
+}
 
 
 def waits_at(places: int, pace: float, service: Callable[[], float], customers: int, seed: int = 1) -> np.ndarray:
@@ -72,10 +81,13 @@ def test_several_places_and_a_fixed_time_wait_as_cosmetatos_says(places: int, bu
     assert found == pytest.approx(erlang_wait(places, places * busy, 1.0) / 2 * (1 + more), rel=0.1)
 
 
-def played(hospitals: int, layout: Layout, seed: int = 1, **change: float) -> Waits:
-    place = replace(region.region(hospitals, FIGURES), **change)
-    play = Play(place, COSTS, layout, seed)
+def hour(place: region.Region, spent: costs.Costs, layout: Layout, seed: int = 1) -> Waits:
+    play = Play(place, spent, layout, seed)
     return play.run(region.fresh(place, play.until, np.random.default_rng(seed)))
+
+
+def played(hospitals: int, layout: Layout, seed: int = 1) -> Waits:
+    return hour(region.region(hospitals, FIGURES), COSTS, layout, seed)
 
 
 def test_a_film_alone_waits_for_nothing_but_its_own_steps() -> None:
@@ -112,13 +124,14 @@ def test_a_pool_that_loses_all_its_replicas_costs_a_film_the_time_out_and_no_fil
 
 
 def test_more_films_than_a_machine_can_judge_pile_up_and_a_second_machine_takes_them() -> None:
-    one, two = (played(1000, Layout(machines=count), centre_megabits=10_000.0, peak_share=0.2) for count in (1, 2))
+    place = replace(region.region(1000 // SLOWER, SLOW), peak_share=0.2)
+    one, two = (hour(place, costs.costs(SLOW), Layout(machines=count)) for count in (1, 2))
     piled, taken = (
         percentile([before + after for before, after in zip(waits.acknowledged, waits.ranked, strict=True)], 99)
         for waits in (one, two)
     )  # before or after they are acknowledged: the process that is the slowest by a little holds them all
-    assert piled > 10
-    assert taken < 5
+    assert piled > 100
+    assert taken < 10
 
 
 def test_a_hospital_that_comes_back_sends_the_day_at_the_pace_of_its_line() -> None:
@@ -151,9 +164,9 @@ def test_who_reads_and_looks_follows_from_what_comes() -> None:
 
 
 def test_a_centre_is_sized_so_that_one_machine_may_be_lost() -> None:
-    scales = Scales({**FIGURES, "centre_megabits": replace(FIGURES["centre_megabits"], value=10_000.0)}, 1)
+    scales = Scales(SLOW, 1)
     assert scales.machines(10) == 2
-    assert scales.machines(1400) == 3
+    assert scales.machines(1400 // SLOWER) == 3
 
 
 def test_a_line_that_is_full_is_helped_by_no_number_of_machines() -> None:
@@ -188,8 +201,6 @@ def test_the_command_prints_every_part_of_the_page() -> None:
     page = DOCUMENT.read_text("utf-8")
     assert len(parts) == 9
     assert [part for part in parts if f"<!-- {part} -->" not in page or f"<!-- /{part} -->" not in page] == []
-    again = CliRunner().invoke(main, ["--hospitals", "20"], catch_exceptions=False)
-    assert again.output == result.output
 
 
 @pytest.mark.parametrize("said", ["", "ten", "0", "10,", "3000", "-1"])
