@@ -92,7 +92,7 @@ part() {
         peers) run peers side_by_side 2 -m "peers and not fault and not training" ;;
         browser) run browser pytest tests -m browser ;;
         faults) run faults side_by_side 3 --no-loadscope-reorder -m fault ;;  # files of one long test are not kept for the end
-        training) run training pytest tests -m training ;;
+        training) run training side_by_side 2 -m training ;;  # each computes with one thread
         docs) run docs pytest tests/docs tests/acceptance -m "$plain" ;;  # commands, too, do as they are described
         *) echo "unknown part: $1 (lint unit peers browser faults training docs)" >&2; exit 2 ;;
     esac

@@ -137,7 +137,8 @@ def test_a_run_goes_on_from_another(films: list[Film], small: Change, tmp_path: 
     fit(small(), films, first := Run(tmp_path / "first"), epochs=1)
     recipe = small(warm_up_epochs=0, epochs=0).model_copy(update={"starts_from": "first"})
     fit(recipe, films, second := Run(tmp_path / "second"), before=first)
-    assert all(torch.equal(first.state()[name], value) for name, value in second.state().items())
+    one, other = first.state(), second.state()
+    assert all(torch.equal(one[name], other[name]) for name in one)
     with pytest.raises(ConfigError, match="no finished run"):
         fit(recipe, films, Run(tmp_path / "third"), before=Run(tmp_path / "nothing"))
     wider = recipe.changed({"options.widths": [4, 8, 9]})
@@ -165,7 +166,8 @@ def test_the_mean_and_deviation_of_the_training_films_go_into_the_network(films:
     content |= {"size": 32, "data": {}, "classes": {"normal": ["normal"], "ill": list(LABELS[1:])}}
     content["fit"] |= {"warm_up_epochs": 0}
     fit(Recipe.model_validate(content), films, run := Run(tmp_path / "run"), limit=6)
-    mean, deviation = run.state()["front.mean"], run.state()["front.deviation"]
+    state = run.state()
+    mean, deviation = state["front.mean"], state["front.deviation"]
     assert 0.2 < float(mean) < 0.8
     assert 0.1 < float(deviation) < 0.5
     assert run.conditions().from_scratch
