@@ -6,6 +6,7 @@ here, so that recipes can be chosen by it.
 
 import copy
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -44,43 +45,71 @@ def hospital_of(film: Film) -> str:
     return SAME.get((film.source, film.label), film.source)
 
 
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """How a calibrated run judges films."""
+
+    recipe: Recipe
+    network: FilmNetwork
+    outputs: Outputs
+    threshold: float
+
+    @classmethod
+    def of(cls, run: Run, device: str) -> "_Reader":
+        recipe, (calibration, points) = run.recipe(), run.calibrated()
+        outputs: Outputs = (
+            FindingAndKind(CLASSES, calibration)
+            if isinstance(calibration, Calibration)
+            else Classes(tuple(recipe.classes), recipe.served.finding_classes if recipe.served else (), calibration)
+        )
+        return cls(recipe, run.network(device), outputs, points.threshold)
+
+    def scores(self, films: Sequence[Film], adapt: bool) -> Floats:
+        """The finding's probability on each film, 0..1."""
+        network = normalised_anew(self.network, film_batches(films, self.recipe)) if adapt else self.network
+        return np.array([self.outputs.read(row.tolist())[0] for row in read_logits(network, films, self.recipe)])
+
+    def own(self, films: Sequence[Film]) -> list[Film]:
+        """The films of the sources that it learned from."""
+        return films_of(self.recipe, films)
+
+
 def elsewhere(
-    run: Run, films: Sequence[Film], sensitivity: float | None = None, *, adapt: bool = False, device: str = "cpu"
+    run: Run,
+    films: Sequence[Film],
+    sensitivity: float | None = None,
+    *,
+    beside: Sequence[Run] = (),
+    adapt: bool = False,
+    device: str = "cpu",
 ) -> dict[str, Any]:
     """By source of hospitals that gave the run no training film, ready for JSON: how well it tells the finding there.
 
     A film is positive from the run's own threshold, or from that which so much `sensitivity` (0..1) needs on the run's
-    own validation films. With `adapt` the network is first normalised anew on the films of each source, unlabelled.
+    own validation films. With other runs `beside` it is an ensemble that judges: probabilities and thresholds are the
+    mean of all. With `adapt` the network is first normalised anew on the films of each source, unlabelled.
 
     Raises:
-        ConfigError: the run is not finished or not calibrated.
+        ConfigError: a run is not finished or not calibrated.
     """
-    recipe, network = run.recipe(), run.network(device)
-    calibration, points = run.calibrated()
-    outputs: Outputs = (
-        FindingAndKind(CLASSES, calibration)
-        if isinstance(calibration, Calibration)
-        else Classes(tuple(recipe.classes), recipe.served.finding_classes if recipe.served else (), calibration)
-    )
-    ill = _ill(recipe)
+    readers = [_Reader.of(each, device) for each in (run, *beside)]
+    ill = _ill(readers[0].recipe)
 
-    def read(chosen: Sequence[Film], network: FilmNetwork = network) -> Floats:
-        return np.array([outputs.read(row.tolist())[0] for row in read_logits(network, chosen, recipe)])
+    def read(chosen: Sequence[Film], adapt: bool = False) -> Floats:
+        mean: Floats = np.mean([reader.scores(chosen, adapt) for reader in readers], axis=0)
+        return mean
 
-    def fitted(members: Sequence[Film]) -> FilmNetwork:
-        return normalised_anew(network, film_batches(members, recipe)) if adapt else network
-
-    own = films_of(recipe, films)
-    threshold = points.threshold
+    threshold = float(np.mean([reader.threshold for reader in readers]))
     if sensitivity is not None:
+        own = readers[0].own(films)
         threshold = threshold_at(read([film for film in own if film.split == "val" and film.label in ill]), sensitivity)
-    seen = {hospital_of(film) for film in own if film.split == "train"}
+    seen = {hospital_of(film) for reader in readers for film in reader.own(films) if film.split == "train"}
     groups: dict[str, list[Film]] = {}
     for film in films:
         if film.split != "test" and film.view != LATERAL and hospital_of(film) not in seen:
             groups.setdefault(film.source, []).append(film)
     return {
-        name: plain(_figures(members, read(members, fitted(members)), ill, threshold))
+        name: plain(_figures(members, read(members, adapt), ill, threshold))
         for name, members in sorted(groups.items())
         if len(members) >= FEWEST
     }

@@ -127,7 +127,8 @@ def _of_the_card(subject: "Subject", films: "list[Film]") -> dict[str, Any]:
     type=click.FloatRange(0, 1, min_open=True),
     help="Positive from where so many of the validation films with the finding are; else from the run's threshold.",
 )
-def hospitals(*, runs: tuple[Path, ...], data: Path, sensitivity: float | None) -> None:
+@click.option("--together", is_flag=True, help="Judge them as one, an ensemble: by the mean of their probabilities.")
+def hospitals(*, runs: tuple[Path, ...], data: Path, sensitivity: float | None, together: bool) -> None:
     """What calibrated runs make of hospitals that gave them no training film; no test film is read.
 
     Example: cxr-train hospitals runs/without-nih runs/without-kermany --data data/films.csv
@@ -137,10 +138,14 @@ def hospitals(*, runs: tuple[Path, ...], data: Path, sensitivity: float | None) 
     from training.sources import read_films
 
     films, found = read_films(data), {}
-    for folder in runs:
-        run = Run(folder)
-        found[folder.name] = elsewhere(run, films, sensitivity)
-        run.keep_elsewhere(found[folder.name])
+    if together:
+        first, *others = (Run(folder) for folder in runs)
+        found["together"] = elsewhere(first, films, sensitivity, beside=others)
+    else:
+        for folder in runs:
+            run = Run(folder)
+            found[folder.name] = elsewhere(run, films, sensitivity)
+            run.keep_elsewhere(found[folder.name])
     click.echo(table(found))
 
 

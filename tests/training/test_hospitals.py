@@ -67,6 +67,41 @@ def test_films_of_a_known_hospital_in_another_collection_are_left_out(films: lis
     assert "normal" in found["covid_radiography_db"]["called"], "RSNA's normals are NIH's, which this run never saw"
 
 
+@pytest.fixture
+def other(films: list[Film], fold: Run, tmp_path: Path) -> Run:
+    """Another seed of the fold, as it is before it has learned much, under the same calibration."""
+    run = Run(tmp_path / "other")
+    fit(fold.recipe().changed({"seed": 9}), films, run)
+    run.keep_calibration(*fold.calibrated())
+    return run
+
+
+def test_an_ensemble_judges_by_the_mean_of_its_runs(films: list[Film], fold: Run, other: Run) -> None:
+    chosen = [film for film in films if film.source == "nih_chestxray14" and film.split != "test"]
+    one, two = (hospitals._Reader.of(run, "cpu").scores(chosen, False) for run in (fold, other))
+    assert not np.allclose(one, two)
+    seen: list[np.ndarray] = []
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(hospitals, "_figures", lambda _, scores, *__: seen.append(scores) or {})
+        hospitals.elsewhere(fold, films, beside=[other])
+    assert seen[0] == pytest.approx((one + two) / 2)
+
+
+def test_an_ensemble_of_one_run_and_itself_is_that_run(films: list[Film], fold: Run) -> None:
+    assert hospitals.elsewhere(fold, films, beside=[fold]) == hospitals.elsewhere(fold, films)
+
+
+def test_the_command_shows_an_ensemble_and_leaves_the_runs_as_they_are(
+    films: list[Film], fold: Run, other: Run, tmp_path: Path
+) -> None:
+    write_manifest(films, tmp_path / "films.csv")
+    folders = [str(fold.directory), str(other.directory)]
+    done = CliRunner().invoke(commands, ["hospitals", *folders, "--data", str(tmp_path / "films.csv"), "--together"])
+    assert done.exit_code == 0, done.output
+    assert "| together | nih_chestxray14 | too few |" in done.output
+    assert not other.tried_elsewhere
+
+
 def test_a_threshold_of_a_wanted_sensitivity(films: list[Film], fold: Run) -> None:
     everybody, few = (hospitals.elsewhere(fold, films, sensitivity)["nih_chestxray14"] for sensitivity in (1.0, 0.01))
     assert everybody["threshold"] < few["threshold"]
