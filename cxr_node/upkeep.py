@@ -70,6 +70,7 @@ class Upkeep:
 
     def stop(self) -> None:
         self._scheduler.shutdown(wait=False)
+        self._turned_away.record()
         self._count()
 
     def watch_clock(self) -> None:
@@ -86,6 +87,7 @@ class Upkeep:
         scheduler = BackgroundScheduler(timezone="UTC", job_defaults=late_is_better_than_never)
         scheduler.add_job(self._release_expired, "interval", seconds=30)
         scheduler.add_job(self._count, "interval", seconds=15)
+        scheduler.add_job(self._turned_away.record, "interval", seconds=15)
         if at := workstations.hub_of(self._config()):
             scheduler.add_job(self._inform_hub, "interval", seconds=1)
             scheduler.add_job(self._look_at_hub, "interval", (HubWatch(self._store, at),), seconds=5)
@@ -128,7 +130,6 @@ class Upkeep:
             self._service.wake()
 
     def _count(self) -> None:
-        self._turned_away.record()
         counted = self._counts.take()
         if not counted:
             return

@@ -57,4 +57,4 @@ class TurnedAway:
                     )  # fmt: skip
         except Transient:
             with self._lock:
-                self._unrecorded.extendleft(reversed(waiting))
+                self._unrecorded = deque([*waiting, *self._unrecorded], _MOST_UNRECORDED)  # the newest stay
